@@ -1,0 +1,2 @@
+//! btfgen
+fn main() {}
