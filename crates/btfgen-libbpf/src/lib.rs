@@ -1,1 +1,42 @@
-//! btfgen-libbpf
+//! Safe API over libbpf's BTF and CO-RE relocation code.
+//!
+//! btfgen does not reimplement relocation: it calls the very functions libbpf runs when it loads a
+//! program (`bpf_core_calc_relo_insn` and `bpf_core_essential_name_len` of `relo_core.h`). They are internal to
+//! libbpf, and reachable because `libbpf-sys` links libbpf as a static archive; the version is pinned
+//! exactly. This is the only build-side crate with `unsafe` code, and its API is safe for any input:
+//!
+//! * [`Btf`] owns one parsed BTF and gives typed views of it ([`Type`], [`Member`], …).
+//! * [`Checked`] is the proof that libbpf may walk a type: no endless chains, no bitfield whose size libbpf
+//!   would divide by. libbpf trusts its input there.
+//! * [`Relocation`] is one local CO-RE relocation, validated against its object's BTF, and
+//!   [`Resolver`] runs it against candidate types of a kernel.
+//!
+//! libbpf's own messages are switched off for the whole process as soon as a BTF is parsed (libraries do not
+//! print); callers that want them may install their own callback with `libbpf_set_print` afterwards.
+
+mod btf;
+mod check;
+mod error;
+mod relo;
+mod sys;
+
+pub use crate::btf::{ArrayDef, Btf, ByteOrder, Enumerator, Kind, Member, Param, Type, TypeId};
+pub use crate::check::{Checked, Checker};
+pub use crate::error::{Error, ErrorKind};
+pub use crate::relo::{MAX_ACCESSORS, Match, ReloKind, Relocation, Resolution, Resolver};
+
+/// Length of a name without its flavour: `task_struct___old` counts as `task_struct`.
+///
+/// The rule is libbpf's (`bpf_core_essential_name_len`): the part before the last `___`, if that is not empty.
+pub fn essential_name(name: &[u8]) -> &[u8] {
+    // Nearly no name has a flavour, and libbpf wants a terminated copy: look before asking.
+    if !name.windows(3).any(|w| w == b"___") {
+        return name;
+    }
+    let Ok(owned) = std::ffi::CString::new(name) else {
+        return name;
+    };
+    // SAFETY: `owned` is a NUL-terminated string that outlives the call, which only reads it.
+    let len = unsafe { sys::bpf_core_essential_name_len(owned.as_ptr()) };
+    &name[..len.min(name.len())]
+}

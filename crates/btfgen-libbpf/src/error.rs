@@ -1,0 +1,43 @@
+//! The crate's error type.
+
+use crate::btf::TypeId;
+
+/// What went wrong, without the details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The bytes are not BTF, or are damaged.
+    InvalidBtf,
+    /// The BTF is of a version or has a type kind that this libbpf does not know.
+    Unsupported,
+    /// A type that libbpf must not be let loose on: endless nesting, an impossible bitfield.
+    UnsafeType,
+    /// A CO-RE relocation record that does not fit its object's BTF.
+    InvalidRelocation,
+}
+
+/// An error of this crate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn unsafe_type(id: TypeId, message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::UnsafeType, format!("type [{id}]: {message}"))
+    }
+
+    /// The kind of error.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,322 @@
+//! One CO-RE relocation, run by libbpf against candidate types of a kernel.
+
+use std::ffi::{CString, c_int};
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use crate::btf::{Btf, TypeId};
+use crate::check::{Checked, Checker};
+use crate::error::{Error, ErrorKind};
+use crate::sys;
+
+/// The most accessors that an access string may have (libbpf's `BPF_CORE_SPEC_MAX_LEN`).
+pub const MAX_ACCESSORS: usize = sys::SPEC_MAX_LEN;
+
+/// The largest accessor. libbpf reads any 32-bit number and multiplies it by a size in signed 64 bits; this bound
+/// keeps that from overflowing, and no kernel type has so many elements.
+const MAX_ACCESSOR: u32 = 1 << 24;
+
+/// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(
+    missing_docs,
+    reason = "each is the kernel's BPF_CORE_ constant of that name"
+)]
+#[repr(u32)]
+pub enum ReloKind {
+    FieldByteOffset,
+    FieldByteSize,
+    FieldExists,
+    FieldSigned,
+    FieldLshiftU64,
+    FieldRshiftU64,
+    TypeIdLocal,
+    TypeIdTarget,
+    TypeExists,
+    TypeSize,
+    EnumvalExists,
+    EnumvalValue,
+    TypeMatches,
+}
+
+impl ReloKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 13] = [
+        Self::FieldByteOffset,
+        Self::FieldByteSize,
+        Self::FieldExists,
+        Self::FieldSigned,
+        Self::FieldLshiftU64,
+        Self::FieldRshiftU64,
+        Self::TypeIdLocal,
+        Self::TypeIdTarget,
+        Self::TypeExists,
+        Self::TypeSize,
+        Self::EnumvalExists,
+        Self::EnumvalValue,
+        Self::TypeMatches,
+    ];
+
+    /// The kind with this number, if there is one.
+    pub fn from_raw(raw: u32) -> Option<Self> {
+        Self::ALL.get(raw as usize).copied()
+    }
+
+    /// Name as in libbpf's log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FieldByteOffset => "byte_off",
+            Self::FieldByteSize => "byte_sz",
+            Self::FieldExists => "field_exists",
+            Self::FieldSigned => "signed",
+            Self::FieldLshiftU64 => "lshift_u64",
+            Self::FieldRshiftU64 => "rshift_u64",
+            Self::TypeIdLocal => "local_type_id",
+            Self::TypeIdTarget => "target_type_id",
+            Self::TypeExists => "type_exists",
+            Self::TypeSize => "type_size",
+            Self::EnumvalExists => "enumval_exists",
+            Self::EnumvalValue => "enumval_value",
+            Self::TypeMatches => "type_matches",
+        }
+    }
+
+    /// Whether it asks about a field.
+    pub fn is_field(self) -> bool {
+        (self as u32) <= Self::FieldRshiftU64 as u32
+    }
+
+    /// Whether it asks about an enumerator.
+    pub fn is_enumval(self) -> bool {
+        matches!(self, Self::EnumvalExists | Self::EnumvalValue)
+    }
+
+    /// Whether it asks about a type as a whole.
+    pub fn is_type(self) -> bool {
+        !self.is_field() && !self.is_enumval()
+    }
+}
+
+impl fmt::Display for ReloKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Linux's numbers, the same on all architectures that run BPF.
+const E2BIG: i32 = 7;
+
+/// One relocation of an object, validated: libbpf may run it.
+#[derive(Debug, Clone)]
+pub struct Relocation {
+    btf: Arc<Btf>,
+    kind: ReloKind,
+    type_id: TypeId,
+    access_str_off: u32,
+    accessors: Vec<u32>,
+}
+
+impl Relocation {
+    /// Validates a record of `.BTF.ext` against its object's BTF: the type must exist and be safe to walk, the
+    /// access string be a list of numbers. `checker` is one for this very BTF.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRelocation`] or [`ErrorKind::UnsafeType`].
+    pub fn new(
+        btf: &Arc<Btf>,
+        checker: &mut Checker<'_>,
+        kind: ReloKind,
+        type_id: TypeId,
+        access_str_off: u32,
+    ) -> Result<Self, Error> {
+        let invalid = |message: String| Error::new(ErrorKind::InvalidRelocation, message);
+        if type_id == TypeId::VOID || btf.type_by_id(type_id).is_none() {
+            return Err(invalid(format!("there is no type [{type_id}]")));
+        }
+        let access = btf.string(access_str_off).ok_or_else(|| {
+            invalid(format!(
+                "its access string's offset {access_str_off} is beyond the strings"
+            ))
+        })?;
+        let accessors = parse_access_string(access).ok_or_else(|| {
+            invalid(format!(
+                "its access string \"{}\" is not a list of up to {MAX_ACCESSORS} numbers from 0 to {MAX_ACCESSOR}",
+                String::from_utf8_lossy(&access[..access.len().min(80)])
+            ))
+        })?;
+        if !std::ptr::eq(checker.check(type_id)?.btf(), &**btf) {
+            return Err(invalid("it was checked against another BTF".into()));
+        }
+        Ok(Self {
+            btf: Arc::clone(btf),
+            kind,
+            type_id,
+            access_str_off,
+            accessors,
+        })
+    }
+
+    /// The BTF of its object.
+    pub fn btf(&self) -> &Btf {
+        &self.btf
+    }
+
+    /// What it asks.
+    pub fn kind(&self) -> ReloKind {
+        self.kind
+    }
+
+    /// The local root type.
+    pub fn type_id(&self) -> TypeId {
+        self.type_id
+    }
+
+    /// The access string, parsed: `0:1:2` is `[0, 1, 2]`.
+    pub fn accessors(&self) -> &[u32] {
+        &self.accessors
+    }
+}
+
+/// libbpf's own parser takes negative numbers and walks out of the type with them.
+fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
+    let s = std::str::from_utf8(s).ok()?;
+    let mut out = Vec::new();
+    for part in s.split(':') {
+        // `parse` would take a plus sign.
+        if part.is_empty()
+            || !part.bytes().all(|b| b.is_ascii_digit())
+            || out.len() == MAX_ACCESSORS
+        {
+            return None;
+        }
+        out.push(part.parse().ok().filter(|&n| n <= MAX_ACCESSOR)?);
+    }
+    Some(out)
+}
+
+/// What libbpf computed for one relocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Resolution {
+    /// The value to patch in; 0 if `poison`.
+    pub value: u64,
+    /// No target: libbpf replaces the instruction by an invalid call.
+    pub poison: bool,
+    /// Size in bytes of the target field, for byte offsets of plain fields; else 0. Loads and stores are resized to it.
+    pub size: u32,
+    /// Size in bytes of the local field, where `size` has a meaning.
+    pub local_size: u32,
+    /// The sizes differ in a way that libbpf refuses for a load or store.
+    pub size_mismatch: bool,
+}
+
+/// Where a relocation landed in the target: libbpf's target spec.
+#[derive(Debug, Clone, Copy)]
+pub struct Match<'r> {
+    /// Raw accessors: one index for each step from the root, through anonymous members too.
+    pub raw: &'r [c_int],
+    /// The candidate.
+    pub root: TypeId,
+    /// Offset in bits from the root.
+    pub bit_offset: u32,
+}
+
+/// Runs relocations; holds libbpf's scratch space.
+pub struct Resolver {
+    specs: Box<[MaybeUninit<sys::bpf_core_spec>; 3]>,
+    candidates: Vec<sys::bpf_core_cand>,
+    program: CString,
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").finish_non_exhaustive()
+    }
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Resolver {
+    /// A resolver.
+    pub fn new() -> Self {
+        Self {
+            specs: Box::new([MaybeUninit::zeroed(); 3]),
+            candidates: Vec::new(),
+            program: CString::default(),
+        }
+    }
+
+    /// Runs `bpf_core_calc_relo_insn` with these candidates, in this order. The match is that of the first candidate that matched, if one did.
+    ///
+    /// # Errors
+    /// libbpf's positive errno: `EINVAL` for candidates that disagree or a relocation that does not fit its own
+    /// type, `E2BIG` for too deep nesting, `EOPNOTSUPP` for an anonymous root. libbpf refuses to load the program.
+    pub fn resolve(
+        &mut self,
+        relocation: &Relocation,
+        candidates: &[Checked<'_>],
+    ) -> Result<(Resolution, Option<Match<'_>>), i32> {
+        self.candidates.clear();
+        self.candidates
+            .extend(candidates.iter().map(|c| sys::bpf_core_cand {
+                btf: c.btf().as_ptr(),
+                id: c.id().0,
+            }));
+        let Ok(len) = c_int::try_from(self.candidates.len()) else {
+            return Err(E2BIG);
+        };
+        let mut list = sys::bpf_core_cand_list {
+            cands: self.candidates.as_mut_ptr(),
+            len,
+        };
+        let relo = libbpf_sys::bpf_core_relo {
+            insn_off: 0,
+            type_id: relocation.type_id.0,
+            access_str_off: relocation.access_str_off,
+            kind: relocation.kind as u32,
+        };
+        let mut result = sys::bpf_core_relo_res::default();
+        // A target spec is only written when a candidate matched; its `btf` tells.
+        self.specs[2] = MaybeUninit::zeroed();
+        // SAFETY: the local BTF and the candidates' are alive; `Relocation::new` validated the type and the access
+        // string; its type and the candidates are checked, so libbpf's walks end and stay within the types; the list
+        // has `len` entries and may be reordered; the scratch space is three specs, as relo_core.h asks.
+        let err = unsafe {
+            sys::bpf_core_calc_relo_insn(
+                self.program.as_ptr(),
+                &raw const relo,
+                0,
+                relocation.btf.as_ptr(),
+                &raw mut list,
+                self.specs.as_mut_ptr().cast(),
+                &raw mut result,
+            )
+        };
+        if err < 0 {
+            return Err(-err);
+        }
+        // SAFETY: the spec was zeroed above, which is a valid value of all its fields, or written by libbpf.
+        let spec = unsafe { self.specs[2].assume_init_ref() };
+        let matched = (!spec.btf.is_null()).then(|| Match {
+            raw: &spec.raw_spec[..usize::try_from(spec.raw_len)
+                .unwrap_or(0)
+                .min(sys::SPEC_MAX_LEN)],
+            root: TypeId(spec.root_type_id),
+            bit_offset: spec.bit_offset,
+        });
+        Ok((
+            Resolution {
+                value: if result.poison { 0 } else { result.new_val },
+                poison: result.poison,
+                size: result.new_sz,
+                local_size: result.orig_sz,
+                size_mismatch: result.fail_memsz_adjust,
+            },
+            matched,
+        ))
+    }
+}

@@ -1,0 +1,282 @@
+//! What a set of objects asks of a kernel: the distinct relocations.
+//!
+//! Two relocations are the same if no kernel can answer them differently, whichever objects they come from and
+//! however often they are used: 52 tools ask for `task_struct.tgid`, and it is resolved once. See [`signature`](crate::signature).
+
+use std::collections::{BTreeMap, HashMap};
+
+use btfgen_libbpf::{Kind, ReloKind, Relocation, Type, essential_name};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::object::{Object, SourceLine};
+use crate::signature::{accessor_path, signature};
+
+/// The distinct relocations of some objects.
+#[derive(Debug)]
+pub struct Needs {
+    objects: Vec<Object>,
+    needs: Vec<Need>,
+    roots: Vec<Root>,
+}
+
+/// One distinct relocation.
+#[derive(Debug)]
+pub struct Need {
+    relocation: Relocation,
+    uses: Vec<NeedUse>,
+}
+
+/// One relocation record of one object that is this need.
+#[derive(Debug, Clone, Copy)]
+struct NeedUse {
+    object: usize,
+    relocation: usize,
+}
+
+/// A local root type, by what libbpf looks candidates up with: kind and name without flavour.
+#[derive(Debug)]
+pub(crate) struct Root {
+    /// Enums of both widths count as [`Kind::Enum`].
+    pub(crate) kind: Kind,
+    pub(crate) name: Vec<u8>,
+    /// Indices of the needs with this root.
+    pub(crate) needs: Vec<usize>,
+}
+
+/// Where an object relocates something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The object's file name.
+    pub object: String,
+    /// The ELF section, a program's `SEC()`.
+    pub section: String,
+    /// The function, if the object says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Index of the instruction within its section.
+    pub instruction: u32,
+    /// Source file, if the object says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line in it, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+impl Needs {
+    /// Collects the distinct relocations of some objects.
+    pub fn new(objects: Vec<Object>) -> Self {
+        let mut by_signature: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut needs: Vec<Need> = Vec::new();
+        for (o, object) in objects.iter().enumerate() {
+            for (r, relocation) in object.relocations().iter().enumerate() {
+                let key = signature(relocation);
+                let next = needs.len();
+                let need = *by_signature.entry(key).or_insert(next);
+                if need == next {
+                    needs.push(Need {
+                        relocation: relocation.clone(),
+                        uses: Vec::new(),
+                    });
+                }
+                needs[need].uses.push(NeedUse {
+                    object: o,
+                    relocation: r,
+                });
+            }
+        }
+        let roots = roots(&needs);
+        Self {
+            objects,
+            needs,
+            roots,
+        }
+    }
+
+    /// The objects, in the order they were given.
+    pub fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// The distinct relocations, in the order of their first use.
+    pub fn iter(&self) -> std::slice::Iter<'_, Need> {
+        self.needs.iter()
+    }
+
+    /// How many distinct relocations there are.
+    pub fn len(&self) -> usize {
+        self.needs.len()
+    }
+
+    /// Whether nothing is relocated at all.
+    pub fn is_empty(&self) -> bool {
+        self.needs.is_empty()
+    }
+
+    /// The need with this index.
+    pub fn get(&self, index: usize) -> Option<&Need> {
+        self.needs.get(index)
+    }
+
+    /// Root types in canonical order: by name, then kind. It does not depend on the order of the objects.
+    pub(crate) fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    /// Every place where a need is used, in the order of objects and instructions.
+    pub fn places(&self, need: &Need) -> Vec<Place> {
+        let mut places = Vec::new();
+        for u in &need.uses {
+            let object = &self.objects[u.object];
+            for place in object
+                .uses()
+                .iter()
+                .filter(|p| p.relocation == u.relocation)
+            {
+                let SourceLine { file, line, .. } =
+                    object.source_line(place).unwrap_or_else(|| SourceLine {
+                        file: String::new(),
+                        line: 0,
+                        column: 0,
+                    });
+                places.push(Place {
+                    object: object.name().to_owned(),
+                    section: object.section(place),
+                    function: object.function(place),
+                    instruction: place.insn_off / 8,
+                    line: (!file.is_empty()).then_some(line),
+                    file: (!file.is_empty()).then_some(file),
+                });
+            }
+        }
+        places
+    }
+
+    /// Identifies what one object asks for: the first 8 bytes of the SHA-256 of its distinct relocations' signatures,
+    /// sorted, each terminated by a zero byte. It stays the same when an object is rebuilt, or built against another
+    /// `vmlinux.h`, as long as it asks the same.
+    pub fn digest(object: &Object) -> [u8; 8] {
+        let mut all: Vec<Vec<u8>> = object.relocations().iter().map(signature).collect();
+        all.sort_unstable();
+        all.dedup();
+        let mut sha = Sha256::new();
+        for s in all {
+            sha.update(&s);
+            sha.update([0]);
+        }
+        let full: [u8; 32] = sha.finalize().into();
+        let mut short = [0; 8];
+        short.copy_from_slice(&full[..8]);
+        short
+    }
+}
+
+impl<'n> IntoIterator for &'n Needs {
+    type Item = &'n Need;
+    type IntoIter = std::slice::Iter<'n, Need>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl Need {
+    /// What it asks.
+    pub fn kind(&self) -> ReloKind {
+        self.relocation.kind()
+    }
+
+    /// The local root type, as C spells it: `struct task_struct`.
+    pub fn root(&self) -> String {
+        let ty = self.root_type();
+        let name = String::from_utf8_lossy(ty.name());
+        let name = if name.is_empty() {
+            "(anonymous)".into()
+        } else {
+            name
+        };
+        match keyword(ty.kind()) {
+            "" => name.into_owned(),
+            keyword => format!("{keyword} {name}"),
+        }
+    }
+
+    /// The field path behind the root (`real_parent`, `a.b[3]`) or the enumerator; empty for a type as a whole.
+    pub fn path(&self) -> String {
+        accessor_path(&self.relocation)
+    }
+
+    /// Number of objects that ask it.
+    pub fn objects(&self) -> usize {
+        let mut objects: Vec<_> = self.uses.iter().map(|u| u.object).collect();
+        objects.dedup();
+        objects.len()
+    }
+
+    /// The record that stands for all that are the same.
+    pub(crate) fn relocation(&self) -> &Relocation {
+        &self.relocation
+    }
+
+    /// Whether a kernel's types matter: a local type id is the object's own.
+    pub fn asks_kernel(&self) -> bool {
+        self.kind() != ReloKind::TypeIdLocal
+    }
+
+    fn root_type(&self) -> Type<'_> {
+        root_type(&self.relocation)
+    }
+}
+
+impl std::fmt::Display for Need {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (root, path) = (self.root(), self.path());
+        let dot = if path.is_empty() || path.starts_with('[') {
+            ""
+        } else if self.kind().is_enumval() {
+            "::"
+        } else {
+            "."
+        };
+        write!(f, "{} {root}{dot}{path}", self.kind())
+    }
+}
+
+pub(crate) fn root_type(relocation: &Relocation) -> Type<'_> {
+    relocation
+        .btf()
+        .type_by_id(relocation.type_id())
+        .unwrap_or_else(|| unreachable!("a relocation's type is validated when it is read"))
+}
+
+fn keyword(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Struct => "struct",
+        Kind::Union => "union",
+        Kind::Enum | Kind::Enum64 => "enum",
+        Kind::Fwd => "struct",
+        Kind::Func => "function",
+        Kind::Var => "variable",
+        _ => "",
+    }
+}
+
+fn roots(needs: &[Need]) -> Vec<Root> {
+    let mut by_name: BTreeMap<(Vec<u8>, Kind), Vec<usize>> = BTreeMap::new();
+    for (i, need) in needs.iter().enumerate().filter(|(_, n)| n.asks_kernel()) {
+        let ty = need.root_type();
+        let kind = match ty.kind() {
+            Kind::Enum64 => Kind::Enum,
+            kind => kind,
+        };
+        by_name
+            .entry((essential_name(ty.name()).to_vec(), kind))
+            .or_default()
+            .push(i);
+    }
+    by_name
+        .into_iter()
+        .map(|((name, kind), needs)| Root { kind, name, needs })
+        .collect()
+}

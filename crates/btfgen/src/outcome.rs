@@ -1,0 +1,241 @@
+//! What a kernel answers: the outcome of every relocation.
+//!
+//! An outcome alone is not enough to preserve. libbpf keeps one list of candidates for each local type, and drops those that
+//! did not match a relocation before it goes on to the next; so what a relocation sees depends on which others ran
+//! before it, hence on which programs are loaded. What is preserved is the *row* of each candidate, its own answer
+//! to every relocation of the root: then any selection in any order comes out the same.
+
+use btfgen_libbpf::{Checked, ReloKind, Relocation, Resolution, Resolver, TypeId};
+use serde::Serialize;
+
+use crate::needs::{Needs, Root};
+
+/// What libbpf makes of one relocation against a kernel, with all candidates of its root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Resolved.
+    Value {
+        /// The value to patch in: offset or size in bytes, shift, enumerator, or 1 and 0 for yes and no.
+        value: u64,
+        /// Size in bytes of the field, which loads and stores are resized to; 0 where it has no part.
+        size: u32,
+        /// The size differs in a way that libbpf refuses for loads and stores.
+        size_mismatch: bool,
+    },
+    /// Resolved to a type: the candidate with this position among those that match anything. Type ids themselves
+    /// differ between a BTF and its minimized form.
+    Type {
+        /// Position, from 0.
+        candidate: u32,
+    },
+    /// Not there: libbpf replaces the instruction by one that the verifier refuses, unless it is never reached.
+    Missing,
+    /// libbpf refuses to load the program.
+    Failed {
+        /// The positive errno.
+        errno: i32,
+    },
+}
+
+impl Outcome {
+    /// Whether the relocation found what it asks for. A question for existence that is answered "no" did not.
+    pub fn is_found(&self, kind: ReloKind) -> bool {
+        let question = matches!(
+            kind,
+            ReloKind::FieldExists
+                | ReloKind::TypeExists
+                | ReloKind::TypeMatches
+                | ReloKind::EnumvalExists
+                | ReloKind::TypeIdTarget
+                | ReloKind::TypeSize
+        );
+        match self {
+            // These kinds answer 0 where libbpf has nothing to poison.
+            Self::Value { value, .. } => !(question && *value == 0),
+            Self::Type { .. } => true,
+            Self::Missing | Self::Failed { .. } => false,
+        }
+    }
+}
+
+/// One candidate's answer to one relocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    NoMatch,
+    /// With the value of a target type id set to 0: it is the candidate itself.
+    Match(Resolution),
+    Failed(i32),
+}
+
+/// How a candidate was reached by one relocation.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    pub(crate) answer: Answer,
+    /// Raw accessors in the target; empty unless it matched.
+    pub(crate) path: Vec<u32>,
+    /// Offset in bits; libbpf compares it between candidates.
+    pub(crate) bit_offset: u32,
+}
+
+/// A candidate and its answers to all relocations of its root, in the root's order.
+#[derive(Debug)]
+pub(crate) struct Row<'b> {
+    pub(crate) candidate: Checked<'b>,
+    pub(crate) cells: Vec<Cell>,
+}
+
+/// Everything that one kernel says to one root.
+#[derive(Debug)]
+pub(crate) struct RootAnswers<'b> {
+    /// The candidates that make a difference, in libbpf's order.
+    pub(crate) rows: Vec<Row<'b>>,
+    /// Outcomes of the root's relocations, in the root's order.
+    pub(crate) outcomes: Vec<Outcome>,
+}
+
+/// Asks a root's relocations of its candidates.
+pub(crate) fn answers<'b>(
+    needs: &Needs,
+    root: &Root,
+    candidates: &[Checked<'b>],
+    resolver: &mut Resolver,
+) -> RootAnswers<'b> {
+    let rows: Vec<Row<'b>> = candidates
+        .iter()
+        .map(|&candidate| Row {
+            candidate,
+            cells: root
+                .needs
+                .iter()
+                .map(|&n| cell(needs, n, candidate, resolver))
+                .collect(),
+        })
+        .collect();
+    let rows = distinguishing(needs, root, rows);
+    let outcomes = root
+        .needs
+        .iter()
+        .enumerate()
+        .map(|(i, &n)| {
+            // Where there is one candidate, its answer is the outcome: no need to ask again.
+            if let ([_], [row]) = (candidates, &*rows)
+                && let Answer::Match(_) = row.cells[i].answer
+            {
+                return outcome(
+                    needs,
+                    n,
+                    row.cells[i].answer,
+                    &rows,
+                    Some(row.candidate.id()),
+                );
+            }
+            match resolver.resolve(relocation(needs, n), candidates) {
+                Ok((resolution, matched)) => outcome(
+                    needs,
+                    n,
+                    Answer::Match(resolution),
+                    &rows,
+                    matched.map(|m| m.root),
+                ),
+                Err(errno) => Outcome::Failed { errno },
+            }
+        })
+        .collect();
+    RootAnswers { rows, outcomes }
+}
+
+fn relocation(needs: &Needs, need: usize) -> &Relocation {
+    needs.iter().as_slice()[need].relocation()
+}
+
+fn cell(needs: &Needs, need: usize, candidate: Checked<'_>, resolver: &mut Resolver) -> Cell {
+    let relocation = relocation(needs, need);
+    let mut cell = Cell {
+        answer: Answer::NoMatch,
+        path: Vec::new(),
+        bit_offset: 0,
+    };
+    match resolver.resolve(relocation, &[candidate]) {
+        Err(errno) => cell.answer = Answer::Failed(errno),
+        Ok((_, None)) => {}
+        Ok((mut resolution, Some(matched))) => {
+            if relocation.kind() == ReloKind::TypeIdTarget {
+                resolution.value = 0;
+            }
+            cell.answer = Answer::Match(resolution);
+            cell.bit_offset = matched.bit_offset;
+            // libbpf's indices are never negative; it keeps them in C ints.
+            cell.path = matched.raw.iter().map(|&i| i.unsigned_abs()).collect();
+        }
+    }
+    cell
+}
+
+fn outcome(
+    needs: &Needs,
+    need: usize,
+    answer: Answer,
+    rows: &[Row<'_>],
+    matched: Option<TypeId>,
+) -> Outcome {
+    match (answer, matched) {
+        (Answer::NoMatch, _) => Outcome::Missing,
+        (Answer::Failed(errno), _) => Outcome::Failed { errno },
+        (Answer::Match(r), _) if r.poison => Outcome::Missing,
+        (Answer::Match(_), Some(id))
+            if relocation(needs, need).kind() == ReloKind::TypeIdTarget =>
+        {
+            let position = rows.iter().position(|r| r.candidate.id() == id);
+            Outcome::Type {
+                candidate: position.map_or(u32::MAX, |p| p as u32),
+            }
+        }
+        (Answer::Match(r), _) => Outcome::Value {
+            value: r.value,
+            size: r.size,
+            size_mismatch: r.size_mismatch,
+        },
+    }
+}
+
+/// Leaves out the candidates that no selection of relocations can tell from not being there: those that match
+/// nothing, and those whose every answer another candidate gives too. A kernel has many types twice, where
+/// deduplication saw them differ behind some pointer.
+fn distinguishing<'b>(needs: &Needs, root: &Root, mut rows: Vec<Row<'b>>) -> Vec<Row<'b>> {
+    let covers = |by: &Row<'_>, row: &Row<'_>, equal_counts: bool| {
+        let mut equal = true;
+        for (i, (cell, other)) in row.cells.iter().zip(&by.cells).enumerate() {
+            // Two candidates for a type id are an ambiguity, one is not.
+            let is_identity = relocation(needs, root.needs[i]).kind() == ReloKind::TypeIdTarget;
+            match cell.answer {
+                Answer::NoMatch => equal &= other.answer == Answer::NoMatch,
+                Answer::Match(_) | Answer::Failed(_)
+                    if is_identity
+                        || cell.answer != other.answer
+                        || cell.bit_offset != other.bit_offset =>
+                {
+                    return false;
+                }
+                Answer::Match(_) | Answer::Failed(_) => {}
+            }
+        }
+        !equal || equal_counts
+    };
+    let silent = |row: &Row<'_>| row.cells.iter().all(|c| c.answer == Answer::NoMatch);
+    rows.retain(|row| !silent(row));
+    let mut i = 0;
+    while i < rows.len() {
+        // Of equal ones the first stays.
+        let covered = rows
+            .iter()
+            .enumerate()
+            .any(|(j, by)| j != i && covers(by, &rows[i], j < i));
+        if covered {
+            rows.remove(i);
+        } else {
+            i += 1;
+        }
+    }
+    rows
+}

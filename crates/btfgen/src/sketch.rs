@@ -1,0 +1,560 @@
+//! The canonical form of a candidate: what the relocations can see of it, and nothing else.
+//!
+//! A sketch is a tree along the paths of the relocations that matched. Every relocation adds the facts that its outcome
+//! depends on: an offset, a size, a sign, the value of an enumerator. What no relocation can see is chosen by rule
+//! (no name, offset 0, the least size), not copied: so kernels that give the same outcomes give the same tree.
+//!
+//! * Modifiers and typedefs are gone; libbpf looks through them.
+//! * Anonymous members are flattened: libbpf finds a field through any number of them.
+//! * Every path has a struct of its own, with no name: only the sum of the offsets along a path can be seen, so
+//!   intermediate ones stay 0 unless something asks for them.
+//! * Members are in the order of their names.
+//!
+//! Such a struct may have members out of order or overlapping. libbpf and BTF readers do not mind; only a kernel would,
+//! and none is ever given this BTF. `type_matches` relocations see too much for a sketch: see [`literal`](crate::literal).
+
+use btfgen_libbpf::{Btf, Kind, ReloKind, Resolution, Type, TypeId, essential_name};
+
+use crate::outcome::{Answer, Cell};
+use crate::writer::{MemberRecord, Record, Writer};
+
+/// What can be seen of one candidate.
+#[derive(Debug)]
+pub(crate) struct Sketch {
+    name: Vec<u8>,
+    typedef: bool,
+    root: Node,
+}
+
+/// What can be seen of one type at one place. A fact that nothing asked for is `None`.
+#[derive(Debug, Default)]
+struct Node {
+    shape: Shape,
+    /// Size in bytes.
+    size: Option<u32>,
+    /// Encoding bits of an int, or 1 for a signed enum.
+    encoding: Option<u8>,
+    members: Vec<Member>,
+    /// Names and, where asked for, values.
+    enumerators: Vec<(Vec<u8>, Option<u64>)>,
+    /// Parameters of a prototype.
+    params: Vec<Self>,
+    /// Element of an array, target of a pointer, result of a prototype.
+    inner: Option<Box<Self>>,
+    /// Length of an array.
+    len: Option<u32>,
+    /// The least length that holds the elements that were found.
+    min_len: u32,
+}
+
+/// What libbpf tells types apart by when it compares fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Shape {
+    #[default]
+    Void,
+    /// With the bit offset, which makes old compilers' bitfield types incomparable.
+    Int(u32),
+    Ptr,
+    Float,
+    Enum,
+    /// Whether it is a union shows only where types are compared as a whole.
+    Composite {
+        union: bool,
+    },
+    Array,
+    Fwd {
+        name: Vec<u8>,
+        union: bool,
+    },
+    FuncProto,
+}
+
+#[derive(Debug)]
+struct Member {
+    name: Vec<u8>,
+    node: Node,
+    /// Offset in bits from the enclosing named struct.
+    offset: u32,
+    /// The offset can be seen.
+    pinned: bool,
+    /// Width in bits, if it is a bitfield and that can be seen.
+    bits: Option<u32>,
+}
+
+/// What is shared by the sketches of one kernel.
+#[derive(Debug)]
+pub(crate) struct Sketcher<'b> {
+    btf: &'b Btf,
+    /// Some pointer's size can be seen.
+    pub(crate) pointer_size: bool,
+}
+
+/// What one relocation asks at the end of its path.
+struct Ask<'a> {
+    kind: ReloKind,
+    resolution: &'a Resolution,
+    bit_offset: u32,
+    /// libbpf compares the offsets of several candidates, whatever the relocation asks for.
+    pin: bool,
+}
+
+/// Which facts about the enclosing member a relocation needs.
+#[derive(Debug, Default, Clone, Copy)]
+struct Seen {
+    pinned: bool,
+    bits: bool,
+}
+
+impl<'b> Sketcher<'b> {
+    pub(crate) fn new(btf: &'b Btf) -> Self {
+        Self {
+            btf,
+            pointer_size: false,
+        }
+    }
+
+    /// Sketches a candidate from its answers; `several` if it is not the only one of its root.
+    pub(crate) fn sketch<'c>(
+        &mut self,
+        candidate: TypeId,
+        cells: impl Iterator<Item = (ReloKind, &'c Cell)>,
+        several: bool,
+    ) -> Option<Sketch> {
+        let outer = self.btf.type_by_id(candidate)?;
+        let ty = self.btf.skip_modifiers_and_typedefs(candidate)?;
+        let mut root = Node::default();
+        root.touch(ty);
+        root.see_union(ty);
+        for (kind, cell) in cells {
+            let Answer::Match(resolution) = &cell.answer else {
+                continue;
+            };
+            let ask = Ask {
+                kind,
+                resolution,
+                bit_offset: cell.bit_offset,
+                pin: several,
+            };
+            match cell.path.split_first() {
+                None => {
+                    self.whole_type(&mut root, ty)?;
+                    if kind == ReloKind::TypeSize {
+                        self.see_size(&mut root, ty)?;
+                    }
+                }
+                Some((&first, _)) if kind.is_enumval() => {
+                    let e = *ty.enumerators().get(first as usize)?;
+                    root.see_enumerator(
+                        essential_name(e.name),
+                        (kind == ReloKind::EnumvalValue).then_some(e.value),
+                    );
+                }
+                Some((&first, path)) => {
+                    if first > 0 {
+                        self.see_size(&mut root, ty)?;
+                    }
+                    self.walk(&mut root, ty, path, &ask)?;
+                }
+            }
+        }
+        Some(Sketch {
+            name: essential_name(outer.name()).to_vec(),
+            typedef: outer.kind() == Kind::Typedef,
+            root,
+        })
+    }
+
+    fn skip(&self, id: TypeId) -> Option<Type<'b>> {
+        self.btf.skip_modifiers_and_typedefs(id)
+    }
+
+    /// Follows a path down from a type, and adds what is asked for at its end.
+    fn walk(&mut self, node: &mut Node, ty: Type<'b>, path: &[u32], ask: &Ask<'_>) -> Option<Seen> {
+        let Some((&index, rest)) = path.split_first() else {
+            return self.end(node, ty, 0, ask);
+        };
+        if let Some(array) = ty.array() {
+            node.min_len = node.min_len.max(index.saturating_add(1));
+            let element = self.skip(array.element)?;
+            let inner = node.inner(element);
+            if index > 0 {
+                self.see_size(inner, element)?;
+            }
+            let mut seen = self.walk(inner, element, rest, ask)?;
+            // Where elements are counted, the array cannot lend its offset to what is in them.
+            seen.pinned |= index > 0;
+            return Some(seen);
+        }
+        let (member, offset, rest) = self.named_member(ty, path)?;
+        let member_ty = self.skip(member.ty)?;
+        let slot = node.member(member.name, offset, member_ty);
+        let seen = if rest.is_empty() {
+            self.end(&mut slot.node, member_ty, member.bitfield_size, ask)?
+        } else {
+            self.walk(&mut slot.node, member_ty, rest, ask)?
+        };
+        slot.pinned |= seen.pinned;
+        if seen.bits {
+            slot.bits = Some(member.bitfield_size);
+        }
+        Some(Seen::default())
+    }
+
+    /// The first named member on a path, its offset in bits, and the rest of the path.
+    fn named_member<'p>(
+        &self,
+        mut ty: Type<'b>,
+        mut path: &'p [u32],
+    ) -> Option<(btfgen_libbpf::Member<'b>, u32, &'p [u32])> {
+        let mut offset = 0_u32;
+        loop {
+            let (&index, rest) = path.split_first()?;
+            let member = ty.members().nth(index as usize)?;
+            offset = offset.checked_add(member.bit_offset)?;
+            if !member.name.is_empty() {
+                return Some((member, offset, rest));
+            }
+            ty = self.skip(member.ty)?;
+            path = rest;
+        }
+    }
+
+    /// What the outcome of a field relocation depends on (`bpf_core_calc_field_relo`).
+    fn end(&mut self, node: &mut Node, ty: Type<'b>, bits: u32, ask: &Ask<'_>) -> Option<Seen> {
+        let mut seen = Seen {
+            pinned: ask.pin,
+            bits: false,
+        };
+        let bitfield = bits > 0;
+        match ask.kind {
+            ReloKind::FieldByteOffset | ReloKind::FieldByteSize | ReloKind::FieldLshiftU64
+                if bitfield =>
+            {
+                // Computed from offset, width and the type's size together; on a big-endian host another way
+                // than here, but from the same three.
+                node.size = Some(ty.size());
+                seen = Seen {
+                    pinned: true,
+                    bits: true,
+                };
+            }
+            ReloKind::FieldRshiftU64 if bitfield => {
+                node.size = Some(ty.size());
+                seen.bits = true;
+            }
+            ReloKind::FieldByteOffset => {
+                seen.pinned = true;
+                let resized = ask.resolution.size != ask.resolution.local_size;
+                self.see_element(node, ty, resized)?;
+            }
+            ReloKind::FieldByteSize | ReloKind::FieldRshiftU64 => self.see_size(node, ty)?,
+            ReloKind::FieldLshiftU64 => {
+                self.see_size(node, ty)?;
+                // The value is the size alone, but for fields of old compilers' bitfield types.
+                seen.pinned |= !ask.bit_offset.is_multiple_of(8);
+            }
+            ReloKind::FieldSigned => node.encoding = Some(encoding(ty)),
+            ReloKind::FieldExists
+            | ReloKind::TypeIdLocal
+            | ReloKind::TypeIdTarget
+            | ReloKind::TypeExists
+            | ReloKind::TypeSize
+            | ReloKind::TypeMatches
+            | ReloKind::EnumvalExists
+            | ReloKind::EnumvalValue => {}
+        }
+        Some(seen)
+    }
+
+    /// The size of a field, or of an array's innermost element: what a load is resized to.
+    fn see_element(&mut self, node: &mut Node, ty: Type<'b>, resized: bool) -> Option<()> {
+        if let Some(array) = ty.array() {
+            let element = self.skip(array.element)?;
+            return self.see_element(node.inner(element), element, resized);
+        }
+        self.see_size(node, ty)?;
+        if resized && ty.kind() == Kind::Int {
+            // Only unsigned integers may be resized.
+            node.encoding = Some(encoding(ty));
+        }
+        Some(())
+    }
+
+    fn see_size(&mut self, node: &mut Node, ty: Type<'b>) -> Option<()> {
+        if let Some(array) = ty.array() {
+            node.len = Some(array.len);
+            let element = self.skip(array.element)?;
+            return self.see_size(node.inner(element), element);
+        }
+        match ty.kind() {
+            Kind::Ptr => self.pointer_size = true,
+            _ => node.size = Some(ty.size()),
+        }
+        Some(())
+    }
+
+    /// What `__bpf_core_types_are_compat` sees: kinds, down to the first structs.
+    fn whole_type(&mut self, node: &mut Node, ty: Type<'b>) -> Option<()> {
+        node.see_union(ty);
+        match ty.kind() {
+            Kind::Ptr => {
+                let to = self.skip(ty.referenced())?;
+                self.whole_type(node.inner(to), to)
+            }
+            Kind::Array => {
+                let element = self.skip(ty.array()?.element)?;
+                self.whole_type(node.inner(element), element)
+            }
+            Kind::FuncProto => {
+                node.params.resize_with(ty.len(), Node::default);
+                for (slot, param) in node.params.iter_mut().zip(ty.params()) {
+                    let param = self.skip(param.ty)?;
+                    slot.touch(param);
+                    self.whole_type(slot, param)?;
+                }
+                let result = self.skip(ty.referenced())?;
+                self.whole_type(node.inner(result), result)
+            }
+            _ => Some(()),
+        }
+    }
+}
+
+/// The part of an int's or enum's encoding that libbpf looks at.
+fn encoding(ty: Type<'_>) -> u8 {
+    match ty.kind() {
+        // "Signed" is tested as a bit in one place and as the only bit in another.
+        Kind::Int => match ty.int_encoding() {
+            e if e & 1 == 0 => 0,
+            1 => 1,
+            _ => 3,
+        },
+        Kind::Enum | Kind::Enum64 => u8::from(ty.kind_flag()),
+        _ => 0,
+    }
+}
+
+impl Node {
+    fn touch(&mut self, ty: Type<'_>) {
+        if self.shape != Shape::Void {
+            return;
+        }
+        self.shape = match ty.kind() {
+            Kind::Int => Shape::Int(ty.int_offset()),
+            Kind::Ptr => Shape::Ptr,
+            Kind::Float => Shape::Float,
+            Kind::Enum | Kind::Enum64 => Shape::Enum,
+            Kind::Struct | Kind::Union => Shape::Composite { union: false },
+            Kind::Array => Shape::Array,
+            Kind::Fwd => Shape::Fwd {
+                name: essential_name(ty.name()).to_vec(),
+                union: ty.kind_flag(),
+            },
+            Kind::FuncProto => Shape::FuncProto,
+            // libbpf matches nothing with the others.
+            Kind::Void
+            | Kind::Typedef
+            | Kind::Volatile
+            | Kind::Const
+            | Kind::Restrict
+            | Kind::Func
+            | Kind::Var
+            | Kind::Datasec
+            | Kind::DeclTag
+            | Kind::TypeTag => Shape::Void,
+        };
+    }
+
+    fn see_union(&mut self, ty: Type<'_>) {
+        if let Shape::Composite { union } = &mut self.shape {
+            *union = ty.kind() == Kind::Union;
+        }
+    }
+
+    fn inner(&mut self, ty: Type<'_>) -> &mut Self {
+        let inner = self.inner.get_or_insert_default();
+        inner.touch(ty);
+        inner
+    }
+
+    fn member(&mut self, name: &[u8], offset: u32, ty: Type<'_>) -> &mut Member {
+        let at = match self
+            .members
+            .binary_search_by(|m| m.name.as_slice().cmp(name))
+        {
+            Ok(at) => at,
+            Err(at) => {
+                let mut node = Self::default();
+                node.touch(ty);
+                let member = Member {
+                    name: name.to_vec(),
+                    node,
+                    offset,
+                    pinned: false,
+                    bits: None,
+                };
+                self.members.insert(at, member);
+                at
+            }
+        };
+        &mut self.members[at]
+    }
+
+    fn see_enumerator(&mut self, name: &[u8], value: Option<u64>) {
+        match self
+            .enumerators
+            .binary_search_by(|(n, _)| n.as_slice().cmp(name))
+        {
+            Ok(at) => self.enumerators[at].1 = self.enumerators[at].1.or(value),
+            Err(at) => self.enumerators.insert(at, (name.to_vec(), value)),
+        }
+    }
+
+    /// Whether the size, hence everything within, is the kernel's.
+    fn has_real_size(&self) -> bool {
+        match self.shape {
+            Shape::Array => {
+                self.len.is_some() && self.inner.as_ref().is_some_and(|i| i.has_real_size())
+            }
+            _ => self.size.is_some(),
+        }
+    }
+}
+
+/// Writes sketches of one kernel.
+#[derive(Debug)]
+pub(crate) struct SketchWriter<'w> {
+    pub(crate) writer: &'w mut Writer,
+    /// In bytes.
+    pub(crate) pointer_size: u32,
+    /// Whether the pointers' size can be seen, see [`Sketcher::pointer_size`].
+    pub(crate) pointer_size_seen: bool,
+}
+
+/// libbpf takes the size of an integer of this name as that of pointers. Where there is none it takes its own, which
+/// is wrong for a 32-bit program on a 64-bit kernel, or for this tool looking at a 32-bit one.
+const LONG: &[u8] = b"long";
+
+impl SketchWriter<'_> {
+    /// Writes a candidate and what it refers to.
+    pub(crate) fn candidate(&mut self, sketch: &Sketch) -> Result<(), String> {
+        if sketch.typedef {
+            let (id, _) = self.node(&sketch.root, b"", 0)?;
+            self.writer.intern(&Record::Typedef(&sketch.name, id))?;
+        } else {
+            self.node(&sketch.root, &sketch.name, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the pointers' size can be read.
+    pub(crate) fn finish(self) -> Result<(), String> {
+        if self.pointer_size_seen {
+            self.writer
+                .intern(&Record::Int(LONG, self.pointer_size, 0, 0))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a type; gives its id and size in bits. `carry` is the offset in bits that was taken from what encloses it,
+    /// for the members to add.
+    fn node(&mut self, node: &Node, name: &[u8], carry: u32) -> Result<(TypeId, u64), String> {
+        let bits = |bytes: u32| u64::from(bytes) * 8;
+        Ok(match &node.shape {
+            Shape::Void => (TypeId::VOID, 0),
+            Shape::Int(offset) => {
+                let size = node.size.unwrap_or(1);
+                let encoding = node.encoding.unwrap_or(0);
+                let is_long = self.pointer_size_seen
+                    && name.is_empty()
+                    && (size, encoding, *offset) == (self.pointer_size, 0, 0);
+                let name = if is_long { LONG } else { name };
+                let int = Record::Int(name, size, encoding, *offset);
+                (self.writer.intern(&int)?, bits(size))
+            }
+            Shape::Ptr => {
+                let (to, _) = self.inner(node, 0)?;
+                (
+                    self.writer.intern(&Record::Ptr(to))?,
+                    bits(self.pointer_size),
+                )
+            }
+            Shape::Float => {
+                let size = node.size.unwrap_or(4);
+                (self.writer.intern(&Record::Float(name, size))?, bits(size))
+            }
+            Shape::Enum => {
+                let size = node.size.unwrap_or(4);
+                let enumerators: Vec<_> = node
+                    .enumerators
+                    .iter()
+                    .map(|(n, v)| (n.as_slice(), v.unwrap_or(0)))
+                    .collect();
+                let signed = node.encoding == Some(1);
+                let record = Record::Enum(name, size, signed, &enumerators);
+                (self.writer.intern(&record)?, bits(size))
+            }
+            Shape::Composite { union } => self.composite(node, name, *union, carry)?,
+            Shape::Array => {
+                let (element, element_bits) = self.inner(node, carry)?;
+                // Length 0 at the end of a struct would be a flexible array, of which every element is there.
+                let len = node.len.unwrap_or(node.min_len.max(1));
+                let id = self.writer.intern(&Record::Array(element, len))?;
+                (id, element_bits.saturating_mul(u64::from(len)))
+            }
+            Shape::Fwd { name, union } => (self.writer.intern(&Record::Fwd(name, *union))?, 0),
+            Shape::FuncProto => {
+                let mut params = Vec::with_capacity(node.params.len());
+                for p in &node.params {
+                    params.push(self.node(p, b"", 0)?.0);
+                }
+                let (result, _) = self.inner(node, 0)?;
+                (self.writer.intern(&Record::FuncProto(&params, result))?, 0)
+            }
+        })
+    }
+
+    fn inner(&mut self, node: &Node, carry: u32) -> Result<(TypeId, u64), String> {
+        match &node.inner {
+            Some(inner) => self.node(inner, b"", carry),
+            None => Ok((TypeId::VOID, 0)),
+        }
+    }
+
+    fn composite(
+        &mut self,
+        node: &Node,
+        name: &[u8],
+        union: bool,
+        carry: u32,
+    ) -> Result<(TypeId, u64), String> {
+        let mut records = Vec::with_capacity(node.members.len());
+        let mut end = 0;
+        for m in &node.members {
+            let offset = m
+                .offset
+                .checked_add(carry)
+                .ok_or("a member lies beyond 512 MiB")?;
+            let (own, handed_down) = if m.pinned || m.node.has_real_size() {
+                (offset, 0)
+            } else {
+                (0, offset)
+            };
+            let (ty, bits) = self.node(&m.node, b"", handed_down)?;
+            let bits = m.bits.map_or(bits, u64::from);
+            end = end.max(u64::from(own).saturating_add(bits));
+            records.push(MemberRecord {
+                name: &m.name,
+                ty,
+                bit_offset: own,
+                bitfield_size: m.bits.unwrap_or(0),
+            });
+        }
+        let size = match node.size {
+            Some(size) => size,
+            None => u32::try_from(end.div_ceil(8)).map_err(|_| "a struct is larger than 4 GiB")?,
+        };
+        let record = Record::Composite(name, union, size, &records);
+        Ok((self.writer.intern(&record)?, u64::from(size) * 8))
+    }
+}
