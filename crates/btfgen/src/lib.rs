@@ -1,18 +1,41 @@
 //! Strip kernel BTFs down to what CO-RE objects ask for, prove it, and pack them.
+//!
+//! This is the engine behind the `btfgen` command, for a `build.rs` or a tool that embeds it: [`Pack`] does the whole
+//! work. The way of the data, each step usable by itself:
+//!
+//! 1. [`Object`]: a BPF object, with its types and relocation records.
+//! 2. [`Needs`]: the distinct relocations of some objects.
+//! 3. [`Hub`]: the kernels, one file each.
+//! 4. [`Minimizer`]: one kernel's [`Outcome`] of every relocation, by libbpf's own code; the minimal BTF in its
+//!    canonical form; the proof that it gives the same outcomes.
+//! 5. [`Pack`]: all kernels, in parallel, into one archive.
+
 mod btf_ext;
 mod candidates;
 mod error;
+mod hub;
+mod kernel_file;
 mod literal;
 mod minimize;
 mod needs;
 mod object;
 mod outcome;
+mod output;
+mod pack;
 mod signature;
 mod sketch;
 mod writer;
 
+pub use btfgen_archive as archive;
+pub use btfgen_archive::KernelId;
+pub use btfgen_libbpf::{Btf, ReloKind};
+
 pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::hub::{Hub, HubKernel, KernelFilter, default_hub};
+pub use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, read_kernel_file};
 pub use crate::minimize::{MinimizeError, Minimized, Minimizer};
 pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::Outcome;
+pub use crate::output::Output;
+pub use crate::pack::{Pack, Packed, PackedKernel, Progress, Totals};

@@ -1,0 +1,146 @@
+//! One kernel's file: from what lies in a hub to the bytes of a BTF.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Component, Path};
+
+use liblzma::read::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub::Packing;
+
+/// The largest BTF that is taken unless the caller says otherwise: 256 MiB, five times the largest known.
+pub const DEFAULT_MAX_BTF_BYTES: u64 = 256 << 20;
+
+/// What the xz decoder may use. The dictionary of `xz -9` takes 65 MiB; a file that asks for more is no kernel's.
+const XZ_MEMORY: u64 = 96 << 20;
+
+/// Tar's own share beside the BTF: headers, padding, names.
+const TAR_OVERHEAD: u64 = 1 << 20;
+
+/// Reads a BTF from a file of any form that a hub may hold, told by its name: `.btf.tar.xz`, `.btf.xz`, else plain.
+///
+/// # Errors
+/// As [`HubKernel::read`](crate::HubKernel::read).
+pub fn read_kernel_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    let packing = path
+        .to_str()
+        .and_then(Packing::of)
+        .map_or(Packing::Plain, |(packing, _)| packing);
+    read(path, packing, max_bytes)
+}
+
+pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<Vec<u8>> {
+    let unreadable = |e| Error::io(path, "cannot be read", e);
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(Error::new(
+            ErrorKind::InvalidKernel,
+            path.display(),
+            "is a folder",
+        ));
+    }
+    let unpack = Unpack { path, max_bytes };
+    let unpacked = match packing {
+        // A size of 0 is also what the kernel's own /sys/kernel/btf tells before it is read.
+        Packing::Plain => unpack.read(file, metadata.len()),
+        Packing::Xz => unpack.read(unpack.xz(file, 0)?, 0),
+        Packing::TarXz if metadata.len() == 0 => Err(unpack.invalid("the file is empty")),
+        Packing::TarXz => unpack.tar(unpack.xz(file, TAR_OVERHEAD)?),
+    }?;
+    if unpacked.is_empty() {
+        return Err(unpack.invalid("the BTF is empty"));
+    }
+    Ok(unpacked)
+}
+
+struct Unpack<'p> {
+    path: &'p Path,
+    max_bytes: u64,
+}
+
+impl Unpack<'_> {
+    fn invalid(&self, message: &str) -> Error {
+        Error::new(ErrorKind::InvalidKernel, self.path.display(), message)
+    }
+
+    fn too_large(&self) -> Error {
+        Error::new(
+            ErrorKind::TooLarge,
+            self.path.display(),
+            format!("holds more than {} bytes", self.max_bytes),
+        )
+        .with_help("raise the limit with --max-btf-size if the kernel's BTF really is so large")
+    }
+
+    fn damaged(&self, e: std::io::Error) -> Error {
+        self.invalid("is damaged or truncated").with_source(e)
+    }
+
+    /// The decompressed bytes, one more than is allowed at the most.
+    fn xz(&self, file: File, overhead: u64) -> Result<impl Read> {
+        let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)
+            .map_err(|e| self.invalid("the xz decoder cannot start").with_source(e))?;
+        let decoder = XzDecoder::new_stream(BufReader::with_capacity(128 << 10, file), stream);
+        Ok(decoder.take(self.max_bytes.saturating_add(overhead).saturating_add(1)))
+    }
+
+    fn read(&self, mut from: impl Read, expected: u64) -> Result<Vec<u8>> {
+        if expected > self.max_bytes {
+            return Err(self.too_large());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        let limit = self.max_bytes.saturating_add(1);
+        from.by_ref()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|e| self.damaged(e))?;
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(self.too_large());
+        }
+        Ok(bytes)
+    }
+
+    /// The one `.btf` of a tar.
+    fn tar(&self, from: impl Read) -> Result<Vec<u8>> {
+        let mut archive = tar::Archive::new(from);
+        let mut found: Option<Vec<u8>> = None;
+        for entry in archive.entries().map_err(|e| self.damaged(e))? {
+            let entry = entry.map_err(|e| self.damaged(e))?;
+            let name = entry.path().map_err(|e| self.damaged(e))?.into_owned();
+            let climbs = name.components().any(|c| {
+                matches!(
+                    c,
+                    Component::ParentDir | Component::RootDir | Component::Prefix(_)
+                )
+            });
+            if climbs {
+                return Err(self.invalid(&format!(
+                    "the tar's entry {} leads out of its folder",
+                    name.display()
+                )));
+            }
+            if name.extension().is_none_or(|e| e != "btf") {
+                continue;
+            }
+            if !entry.header().entry_type().is_file() {
+                return Err(self.invalid(&format!(
+                    "the tar's entry {} is no regular file",
+                    name.display()
+                )));
+            }
+            if found.is_some() {
+                return Err(self.invalid("the tar holds more than one .btf"));
+            }
+            let size = entry.size();
+            let bytes = self.read(entry, size)?;
+            if bytes.len() as u64 != size {
+                return Err(self.invalid("is truncated within the BTF"));
+            }
+            found = Some(bytes);
+        }
+        found.ok_or_else(|| self.invalid("the tar holds no .btf"))
+    }
+}

@@ -1,0 +1,487 @@
+//! All kernels of a hub, minimized and packed: what `btfgen pack` and a `build.rs` call.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use btfgen_archive::{Builder, KernelId, Manifest, ManifestObject};
+use btfgen_libbpf::{Btf, ByteOrder};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub::{Hub, HubKernel, KernelFilter, default_hub};
+use crate::kernel_file::DEFAULT_MAX_BTF_BYTES;
+use crate::minimize::{MinimizeError, Minimized, Minimizer};
+use crate::needs::Needs;
+use crate::object::Object;
+use crate::outcome::Outcome;
+use crate::output::Output;
+
+/// Packs the BTFs of a hub's kernels for some objects.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (object, hub) = (btfgen_testkit::object("execsnoop"), btfgen_testkit::sample_hub());
+/// # let dir = tempfile::tempdir()?;
+/// # let out = dir.path().join("btfs.tar.gz");
+/// let packed = btfgen::Pack::new()
+///     .object(object)
+///     .hub(hub)
+///     .filter(btfgen::KernelFilter::new().arch("x86_64"))
+///     .write(&out)?;
+/// for left_out in &packed.left_out {
+///     println!("cargo::warning={left_out}");
+/// }
+/// # assert!(packed.left_out.is_empty() && !packed.kernels.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct Pack<'a> {
+    objects: Vec<PathBuf>,
+    hubs: Vec<PathBuf>,
+    filter: KernelFilter,
+    prefix: Option<String>,
+    copies: bool,
+    files: Vec<(String, Vec<u8>)>,
+    threads: usize,
+    strict: bool,
+    max_btf_bytes: Option<u64>,
+    progress: Option<&'a dyn Progress>,
+    cancel: Option<&'a AtomicBool>,
+}
+
+impl std::fmt::Debug for Pack<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pack")
+            .field("objects", &self.objects)
+            .field("hubs", &self.hubs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Is told how far the work is, from several threads.
+pub trait Progress: Sync {
+    /// The work begins, on so many kernels.
+    fn start(&self, _kernels: usize) {}
+    /// A kernel is done or left out.
+    fn kernel(&self, _kernel: &KernelId, _error: Option<&Error>) {}
+}
+
+/// What was packed.
+#[derive(Debug)]
+pub struct Packed {
+    /// The kernels in the archive, in the order of their ids.
+    pub kernels: Vec<PackedKernel>,
+    /// What is not in it, and why.
+    pub left_out: Vec<Error>,
+    /// The needs that the kernels were asked.
+    pub needs: Needs,
+    /// Indices of needs that no kernel could answer: see [`Outcome::is_found`].
+    pub unresolved: Vec<usize>,
+    /// Totals.
+    pub totals: Totals,
+}
+
+/// One kernel in an archive.
+#[derive(Debug, Clone, Serialize)]
+pub struct PackedKernel {
+    /// Which one, as `ID/VERSION/ARCH/RELEASE`.
+    #[serde(serialize_with = "display")]
+    pub kernel: KernelId,
+    /// Size of its full BTF in bytes.
+    pub full_bytes: u64,
+    /// Size of its minimal BTF in bytes.
+    pub minimal_bytes: u64,
+    /// How many relocations found nothing.
+    pub missing: usize,
+}
+
+/// Sums over all kernels of an archive.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Totals {
+    /// Kernels in the archive.
+    pub kernels: usize,
+    /// Different minimal BTFs among them.
+    pub distinct_btfs: usize,
+    /// Different sets of outcomes, told apart by byte order too: the least number of BTFs there can be.
+    pub outcome_sets: usize,
+    /// Bytes of all full BTFs.
+    pub full_bytes: u64,
+    /// Bytes of all minimal BTFs.
+    pub minimal_bytes: u64,
+    /// Bytes of the archive.
+    pub archive_bytes: u64,
+    /// Bytes of the largest full BTF, which memory is bounded by.
+    pub largest_btf_bytes: u64,
+}
+
+fn display<S: serde::Serializer>(
+    value: &impl std::fmt::Display,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+impl<'a> Pack<'a> {
+    /// Nothing to pack yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an object file. The archive serves all objects that are added.
+    #[must_use]
+    pub fn object(mut self, path: impl Into<PathBuf>) -> Self {
+        self.objects.push(path.into());
+        self
+    }
+
+    /// Adds a hub; [`default_hub`] is taken if none is.
+    #[must_use]
+    pub fn hub(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.hubs.push(folder.into());
+        self
+    }
+
+    /// Takes only kernels that pass.
+    #[must_use]
+    pub fn filter(mut self, filter: KernelFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Puts all entries of the archive below a folder.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Whether equal BTFs are stored once, with hard links for the other kernels; on unless switched off. Simple
+    /// readers, as BCC's and bpf-compatible's, know no links.
+    #[must_use]
+    pub fn hard_links(mut self, on: bool) -> Self {
+        self.copies = !on;
+        self
+    }
+
+    /// Adds a file to the archive.
+    #[must_use]
+    pub fn file(mut self, name: impl Into<String>, content: Vec<u8>) -> Self {
+        self.files.push((name.into(), content));
+        self
+    }
+
+    /// Number of threads; 0, the default, is one for each processor. The archive's bytes do not depend on it.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Whether one kernel that cannot be packed fails the whole; it is left out and named otherwise.
+    #[must_use]
+    pub fn strict(mut self, on: bool) -> Self {
+        self.strict = on;
+        self
+    }
+
+    /// The largest BTF to unpack, in bytes; [`DEFAULT_MAX_BTF_BYTES`] unless set.
+    #[must_use]
+    pub fn max_btf_bytes(mut self, bytes: u64) -> Self {
+        self.max_btf_bytes = Some(bytes);
+        self
+    }
+
+    /// Has progress told.
+    #[must_use]
+    pub fn progress(mut self, progress: &'a dyn Progress) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// Stops soon after the flag is set; nothing is written then.
+    #[must_use]
+    pub fn cancel(mut self, flag: &'a AtomicBool) -> Self {
+        self.cancel = Some(flag);
+        self
+    }
+
+    /// Does the work, and writes the archive in one step at its end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Output`] before the work starts if the file cannot be written, the errors of [`Object::open`] and
+    /// [`Hub::open`], [`ErrorKind::EmptyHub`] if there is no kernel to pack, or none that could be,
+    /// [`ErrorKind::Cancelled`]. With [`Pack::strict`] that of the first kernel.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<Packed> {
+        let output = Output::probe(path.as_ref())?;
+        let objects = self
+            .objects
+            .iter()
+            .map(Object::open)
+            .collect::<Result<_>>()?;
+        let needs = Needs::new(objects);
+        let (kernels, left_out) = self.open_hub()?.into_parts();
+        if let (true, Some(_)) = (self.strict, left_out.first()) {
+            return Err(left_out
+                .into_iter()
+                .next()
+                .unwrap_or_else(|| self.cancelled()));
+        }
+        let harvest = self.minimize_all(&needs, &kernels)?;
+        self.finish(&output, needs, left_out, harvest)
+    }
+
+    fn open_hub(&self) -> Result<Hub> {
+        let hubs = match (&*self.hubs, default_hub()) {
+            ([], Some(hub)) => vec![hub],
+            (hubs, _) => hubs.to_vec(),
+        };
+        let hub = Hub::open(&hubs)?;
+        let all = hub.kernels().len();
+        let hub = hub.filtered(&self.filter);
+        if !hub.kernels().is_empty() {
+            return Ok(hub);
+        }
+        let subject = hubs
+            .iter()
+            .map(|h| h.display().to_string())
+            .collect::<Vec<_>>();
+        let empty = |message: String| Error::new(ErrorKind::EmptyHub, subject.join(", "), message);
+        Err(match (all, hub.into_parts().1.into_iter().next()) {
+            (0, Some(e)) => empty("the hub holds no kernel in its place".into()).with_source(e),
+            (0, None) => empty("the hub holds no kernels".into()).with_help(
+                "fill it with kernels as ID/VERSION/ARCH/RELEASE.btf.tar.xz, for instance from btfhub-archive",
+            ),
+            (n, _) => empty(format!("none of the hub's {n} kernels passes the filters"))
+                .with_help("see which there are with `btfgen list`"),
+        })
+    }
+
+    fn minimize_all(&self, needs: &Needs, kernels: &[HubKernel]) -> Result<Harvest> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build()
+            .map_err(|e| {
+                Error::new(ErrorKind::Io, "threads", "cannot be started").with_source(e)
+            })?;
+        let minimizer = Minimizer::new(needs);
+        let harvest = Mutex::new(Harvest::default());
+        if let Some(progress) = self.progress {
+            progress.start(kernels.len());
+        }
+        let each = |kernel: &HubKernel| -> Result<()> {
+            if self.is_cancelled() {
+                return Err(self.cancelled());
+            }
+            let one = self.minimize(&minimizer, kernel);
+            if let Some(progress) = self.progress {
+                progress.kernel(kernel.id(), one.as_ref().err());
+            }
+            let mut harvest = harvest.lock().unwrap_or_else(PoisonError::into_inner);
+            match one {
+                Ok((full, order, minimized)) => {
+                    harvest.add(needs, kernel.id().clone(), full, order, minimized);
+                }
+                Err(e) if self.strict => return Err(e),
+                Err(e) => harvest.left_out.push((kernel.id().clone(), e)),
+            }
+            Ok(())
+        };
+        pool.install(|| kernels.par_iter().try_for_each(each))?;
+        let harvest = harvest.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if self.is_cancelled() {
+            return Err(self.cancelled());
+        }
+        Ok(harvest)
+    }
+
+    fn minimize(
+        &self,
+        minimizer: &Minimizer<'_>,
+        kernel: &HubKernel,
+    ) -> Result<(u64, ByteOrder, Minimized)> {
+        let bytes = kernel.read(self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES))?;
+        let full = bytes.len() as u64;
+        let btf = parse(kernel.path(), &bytes)?;
+        // libbpf has its own copy now; two at once are all that the memory bound allows for.
+        drop(bytes);
+        let minimized = minimizer
+            .minimize(&btf)
+            .map_err(|e| refused(kernel.path(), e))?;
+        Ok((full, btf.byte_order(), minimized))
+    }
+
+    fn finish(
+        &self,
+        output: &Output,
+        needs: Needs,
+        mut left_out: Vec<Error>,
+        mut harvest: Harvest,
+    ) -> Result<Packed> {
+        harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
+        left_out.extend(harvest.left_out.into_iter().map(|(_, e)| e));
+        if harvest.kernels.is_empty() {
+            return Err(Error::new(
+                ErrorKind::EmptyHub,
+                output.path().display(),
+                "not written: none of the kernels could be packed",
+            )
+            .with_source(
+                left_out
+                    .into_iter()
+                    .next()
+                    .unwrap_or_else(|| self.cancelled()),
+            ));
+        }
+        let bad = |e: btfgen_archive::Error| {
+            Error::new(
+                ErrorKind::Archive,
+                output.path().display(),
+                "cannot be packed",
+            )
+            .with_source(e)
+        };
+        let mut builder = Builder::new()
+            .hard_links(!self.copies)
+            .manifest(self.manifest(&needs));
+        if let Some(prefix) = &self.prefix {
+            builder = builder.prefix(prefix).map_err(bad)?;
+        }
+        for (name, content) in &self.files {
+            builder = builder.file(name, content.as_slice()).map_err(bad)?;
+        }
+        harvest.kernels.sort_by(|a, b| a.0.kernel.cmp(&b.0.kernel));
+        let mut totals = Totals {
+            distinct_btfs: harvest.contents.len(),
+            outcome_sets: harvest.outcome_sets.len(),
+            ..Totals::default()
+        };
+        let mut kernels = Vec::with_capacity(harvest.kernels.len());
+        for (kernel, btf) in harvest.kernels {
+            totals.kernels += 1;
+            totals.full_bytes += kernel.full_bytes;
+            totals.minimal_bytes += kernel.minimal_bytes;
+            totals.largest_btf_bytes = totals.largest_btf_bytes.max(kernel.full_bytes);
+            builder = builder.add(kernel.kernel.clone(), btf).map_err(bad)?;
+            kernels.push(kernel);
+        }
+        output.write(|file| {
+            let summary = builder.write(file).map_err(bad)?;
+            totals.archive_bytes = summary.archive_bytes;
+            Ok(())
+        })?;
+        let found = harvest.found;
+        let unresolved = (0..needs.len())
+            .filter(|i| !found.get(*i).copied().unwrap_or(false))
+            .collect();
+        Ok(Packed {
+            kernels,
+            left_out,
+            needs,
+            unresolved,
+            totals,
+        })
+    }
+
+    fn manifest(&self, needs: &Needs) -> Manifest {
+        let mut objects: Vec<ManifestObject> = needs
+            .objects()
+            .iter()
+            .map(|o| ManifestObject {
+                name: o.name().to_owned(),
+                relocations: Needs::digest(o),
+            })
+            .collect();
+        objects.sort_by(|a, b| (&a.name, a.relocations).cmp(&(&b.name, b.relocations)));
+        Manifest {
+            tool: concat!("btfgen ", env!("CARGO_PKG_VERSION")).to_owned(),
+            options: if self.copies {
+                vec!["no-hard-links".to_owned()]
+            } else {
+                Vec::new()
+            },
+            objects,
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_some_and(|c| c.load(Ordering::Relaxed))
+    }
+
+    fn cancelled(&self) -> Error {
+        Error::new(ErrorKind::Cancelled, "pack", "stopped; nothing was written")
+    }
+}
+
+/// Parses a kernel's BTF, with errors that name its file.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Btf> {
+    Btf::parse(bytes).map_err(|e| {
+        let kind = match e.kind() {
+            btfgen_libbpf::ErrorKind::Unsupported => ErrorKind::Unsupported,
+            _ => ErrorKind::InvalidKernel,
+        };
+        Error::new(kind, path.display(), "not a usable BTF").with_source(e)
+    })
+}
+
+pub(crate) fn refused(path: &Path, e: MinimizeError) -> Error {
+    let kind = match e {
+        MinimizeError::Damaged(_) => ErrorKind::InvalidKernel,
+        MinimizeError::Inexpressible(_) => ErrorKind::Unsupported,
+        MinimizeError::Unproven { .. } => ErrorKind::Unproven,
+    };
+    Error::new(kind, path.display(), "cannot be minimized").with_source(e)
+}
+
+/// What the threads bring in. Its size grows with the number of different BTFs, not with that of kernels.
+#[derive(Debug, Default)]
+struct Harvest {
+    kernels: Vec<(PackedKernel, Arc<[u8]>)>,
+    contents: HashSet<Arc<[u8]>>,
+    outcome_sets: HashSet<(ByteOrder, Vec<Outcome>)>,
+    left_out: Vec<(KernelId, Error)>,
+    /// Which needs some kernel answered.
+    found: Vec<bool>,
+}
+
+impl Harvest {
+    fn add(
+        &mut self,
+        needs: &Needs,
+        kernel: KernelId,
+        full: u64,
+        order: ByteOrder,
+        one: Minimized,
+    ) {
+        let content = match self.contents.get(one.btf.as_slice()) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let content: Arc<[u8]> = one.btf.into();
+                self.contents.insert(Arc::clone(&content));
+                content
+            }
+        };
+        self.found.resize(needs.len(), false);
+        let mut missing = 0;
+        for ((need, outcome), found) in needs.iter().zip(&one.outcomes).zip(&mut self.found) {
+            if outcome.is_found(need.kind()) {
+                *found = true;
+            } else {
+                missing += 1;
+            }
+        }
+        self.kernels.push((
+            PackedKernel {
+                kernel,
+                full_bytes: full,
+                minimal_bytes: content.len() as u64,
+                missing,
+            },
+            content,
+        ));
+        self.outcome_sets.insert((order, one.outcomes));
+    }
+}
