@@ -145,6 +145,11 @@ impl<'n> Minimizer<'n> {
             }
         }
         let mut writer = Writer::new(btf.byte_order());
+        // All names, those that this kernel lacks too: then the same name has the same offset in every kernel's BTF, and a
+        // neighbour in the archive costs nearly nothing.
+        for name in self.needs.names() {
+            writer.string(name);
+        }
         let mut sketch_writer = SketchWriter {
             writer: &mut writer,
             // Without a `long` libbpf takes the host's, which a minimal BTF without one gives as well.
@@ -152,6 +157,7 @@ impl<'n> Minimizer<'n> {
             pointer_size_seen: btf.pointer_size().is_some()
                 && (sketcher.pointer_size || literal.pointer_size()),
         };
+        sketch_writer.references(sketches.iter().flatten())?;
         let rows = answers.iter().flat_map(|a| &a.rows);
         for (row, sketch) in rows.zip(&sketches) {
             match sketch {
@@ -159,7 +165,6 @@ impl<'n> Minimizer<'n> {
                 None => literal.write(row.candidate.id(), sketch_writer.writer)?,
             }
         }
-        sketch_writer.finish()?;
         Ok(writer.finish())
     }
 

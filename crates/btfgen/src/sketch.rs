@@ -13,6 +13,8 @@
 //! Such a struct may have members out of order or overlapping. libbpf and BTF readers do not mind; only a kernel would,
 //! and none is ever given this BTF. `type_matches` relocations see too much for a sketch: see [`literal`](crate::literal).
 
+use std::collections::BTreeSet;
+
 use btfgen_libbpf::{Btf, Kind, ReloKind, Resolution, Type, TypeId, essential_name};
 
 use crate::outcome::{Answer, Cell};
@@ -410,6 +412,23 @@ impl Node {
         }
     }
 
+    /// Collects the plain types below this one.
+    fn plain_parts(&self, plain: &mut BTreeSet<Plain>) {
+        let below = self.members.iter().map(|m| &m.node);
+        for node in below.chain(&self.params).chain(self.inner.as_deref()) {
+            match node.shape {
+                Shape::Int(offset) => {
+                    let encoding = node.encoding.unwrap_or(0);
+                    plain.insert(Plain::Int(node.size.unwrap_or(1), encoding, offset));
+                }
+                Shape::Ptr if node.inner.is_none() => {
+                    plain.insert(Plain::Ptr);
+                }
+                _ => node.plain_parts(plain),
+            }
+        }
+    }
+
     /// Whether the size, hence everything within, is the kernel's.
     fn has_real_size(&self) -> bool {
         match self.shape {
@@ -419,6 +438,29 @@ impl Node {
             _ => self.size.is_some(),
         }
     }
+}
+
+impl Member {
+    /// Its own offset in bits, and the one that is left to what is in it.
+    fn place(&self, carry: u32) -> Result<(u32, u32), String> {
+        let offset = self
+            .offset
+            .checked_add(carry)
+            .ok_or("a member lies beyond 512 MiB")?;
+        Ok(if self.pinned || self.node.has_real_size() {
+            (offset, 0)
+        } else {
+            (0, offset)
+        })
+    }
+}
+
+/// A type without a name that refers to nothing, in the order of writing.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Plain {
+    Ptr,
+    /// Size, encoding, offset.
+    Int(u32, u8, u32),
 }
 
 /// Writes sketches of one kernel.
@@ -436,7 +478,39 @@ pub(crate) struct SketchWriter<'w> {
 const LONG: &[u8] = b"long";
 
 impl SketchWriter<'_> {
-    /// Writes a candidate and what it refers to.
+    /// Writes what the candidates refer to, ahead of all of them.
+    ///
+    /// Nothing refers to a candidate itself. So a kernel that lacks one, or has one more, still numbers everything
+    /// else like its neighbours in the archive, which is what compresses well. Plain types come first, in an order of
+    /// their own.
+    pub(crate) fn references<'s>(
+        &mut self,
+        sketches: impl Iterator<Item = &'s Sketch> + Clone,
+    ) -> Result<(), String> {
+        let mut plain = BTreeSet::new();
+        if self.pointer_size_seen {
+            plain.insert(Plain::Int(self.pointer_size, 0, 0));
+        }
+        for sketch in sketches.clone() {
+            sketch.root.plain_parts(&mut plain);
+        }
+        for ty in plain {
+            match ty {
+                Plain::Ptr => self.writer.intern(&Record::Ptr(TypeId::VOID))?,
+                Plain::Int(size, encoding, offset) => self.int(b"", size, encoding, offset)?,
+            };
+        }
+        for sketch in sketches {
+            if sketch.typedef {
+                self.node(&sketch.root, b"", 0)?;
+            } else {
+                self.parts(&sketch.root, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a candidate.
     pub(crate) fn candidate(&mut self, sketch: &Sketch) -> Result<(), String> {
         if sketch.typedef {
             let (id, _) = self.node(&sketch.root, b"", 0)?;
@@ -447,13 +521,26 @@ impl SketchWriter<'_> {
         Ok(())
     }
 
-    /// Makes sure that the pointers' size can be read.
-    pub(crate) fn finish(self) -> Result<(), String> {
-        if self.pointer_size_seen {
-            self.writer
-                .intern(&Record::Int(LONG, self.pointer_size, 0, 0))?;
+    /// What a root refers to, without the root.
+    fn parts(&mut self, node: &Node, carry: u32) -> Result<(), String> {
+        self.inner(node, carry)?;
+        for m in &node.members {
+            let (_, handed_down) = m.place(carry)?;
+            self.node(&m.node, b"", handed_down)?;
+        }
+        for p in &node.params {
+            self.node(p, b"", 0)?;
         }
         Ok(())
+    }
+
+    fn int(&mut self, name: &[u8], size: u32, encoding: u8, offset: u32) -> Result<TypeId, String> {
+        let is_long = self.pointer_size_seen
+            && name.is_empty()
+            && (size, encoding, offset) == (self.pointer_size, 0, 0);
+        let name = if is_long { LONG } else { name };
+        self.writer
+            .intern(&Record::Int(name, size, encoding, offset))
     }
 
     /// Writes a type; gives its id and size in bits. `carry` is the offset in bits that was taken from what encloses it,
@@ -465,12 +552,7 @@ impl SketchWriter<'_> {
             Shape::Int(offset) => {
                 let size = node.size.unwrap_or(1);
                 let encoding = node.encoding.unwrap_or(0);
-                let is_long = self.pointer_size_seen
-                    && name.is_empty()
-                    && (size, encoding, *offset) == (self.pointer_size, 0, 0);
-                let name = if is_long { LONG } else { name };
-                let int = Record::Int(name, size, encoding, *offset);
-                (self.writer.intern(&int)?, bits(size))
+                (self.int(name, size, encoding, *offset)?, bits(size))
             }
             Shape::Ptr => {
                 let (to, _) = self.inner(node, 0)?;
@@ -531,15 +613,7 @@ impl SketchWriter<'_> {
         let mut records = Vec::with_capacity(node.members.len());
         let mut end = 0;
         for m in &node.members {
-            let offset = m
-                .offset
-                .checked_add(carry)
-                .ok_or("a member lies beyond 512 MiB")?;
-            let (own, handed_down) = if m.pinned || m.node.has_real_size() {
-                (offset, 0)
-            } else {
-                (0, offset)
-            };
+            let (own, handed_down) = m.place(carry)?;
             let (ty, bits) = self.node(&m.node, b"", handed_down)?;
             let bits = m.bits.map_or(bits, u64::from);
             end = end.max(u64::from(own).saturating_add(bits));

@@ -114,7 +114,8 @@ impl Writer {
         });
     }
 
-    fn string(&mut self, s: &[u8]) -> u32 {
+    /// The offset of a string, which is added unless it is there.
+    pub(crate) fn string(&mut self, s: &[u8]) -> u32 {
         if s.is_empty() {
             return 0;
         }
