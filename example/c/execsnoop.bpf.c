@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Reports each execve: who called it, which program, with which arguments.
+ *
+ * The program needs Linux 5.4: a perf event array rather than a ring buffer, and tracepoints rather than fentry.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "execsnoop.h"
+
+/* Before 5.14 the field was called `state` and was signed. */
+struct task_struct___before_5_14 {
+	volatile long state;
+} __attribute__((preserve_access_index));
+
+/* Set by user space before loading: report calls that failed too. */
+const volatile bool include_failed = false;
+
+/* An event is larger than the BPF stack, so it is put together in the map, where it waits for the return of execve. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, int);
+	__type(value, struct execsnoop_event);
+} running SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(int));
+	__uint(value_size, sizeof(int));
+} events SEC(".maps");
+
+static const struct execsnoop_event empty;
+
+static unsigned int state_of(struct task_struct *task)
+{
+	struct task_struct___before_5_14 *old = (void *)task;
+
+	if (bpf_core_field_exists(task->__state))
+		return BPF_CORE_READ(task, __state);
+	return BPF_CORE_READ(old, state);
+}
+
+/* Copies the strings of `argv`, a user-space array that ends with NULL. */
+static void copy_args(struct execsnoop_event *event, const char *const *argv)
+{
+	unsigned int used = 0, count;
+	const char *arg;
+	long len;
+
+	for (count = 0; count < EXECSNOOP_MAX_ARGS; count++) {
+		if (bpf_probe_read_user(&arg, sizeof(arg), &argv[count]) || !arg)
+			break;
+		/* Old verifiers want to see with their own eyes that a full argument fits. */
+		if (used > EXECSNOOP_ARGS_LEN - EXECSNOOP_ARG_LEN)
+			break;
+		len = bpf_probe_read_user_str(&event->args[used], EXECSNOOP_ARG_LEN, arg);
+		if (len < 0 || len > EXECSNOOP_ARG_LEN)
+			break;
+		used += len;
+	}
+	event->args_count = count;
+	event->args_len = used;
+	if (count == EXECSNOOP_MAX_ARGS)
+		event->args_cut = !bpf_probe_read_user(&arg, sizeof(arg), &argv[count]) && arg;
+}
+
+SEC("tp/syscalls/sys_enter_execve")
+int execve_enter(struct trace_event_raw_sys_enter *ctx)
+{
+	/* The process, not the thread: the thread that calls execve takes over the thread id of the process. */
+	int pid = bpf_get_current_pid_tgid() >> 32;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	struct execsnoop_event *event;
+
+	if (bpf_map_update_elem(&running, &pid, &empty, BPF_ANY))
+		return 0;
+	event = bpf_map_lookup_elem(&running, &pid);
+	if (!event)
+		return 0;
+
+	event->pid = pid;
+	event->ppid = BPF_CORE_READ(parent, tgid);
+	event->uid = bpf_get_current_uid_gid();
+	event->parent_state = state_of(parent);
+	bpf_probe_read_user_str(event->path, sizeof(event->path), (const char *)ctx->args[0]);
+	copy_args(event, (const char *const *)ctx->args[1]);
+	return 0;
+}
+
+SEC("tp/syscalls/sys_exit_execve")
+int execve_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	int pid = bpf_get_current_pid_tgid() >> 32;
+	struct execsnoop_event *event = bpf_map_lookup_elem(&running, &pid);
+	unsigned int len;
+
+	if (!event)
+		return 0;
+	event->result = ctx->ret;
+	if (event->result == 0 || include_failed) {
+		bpf_get_current_comm(event->comm, sizeof(event->comm));
+		len = event->args_len;
+		if (len <= EXECSNOOP_ARGS_LEN)
+			bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, event,
+					      __builtin_offsetof(struct execsnoop_event, args) + len);
+	}
+	bpf_map_delete_elem(&running, &pid);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

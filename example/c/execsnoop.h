@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What execsnoop's BPF program tells its user space. */
+#ifndef EXECSNOOP_H
+#define EXECSNOOP_H
+
+#define EXECSNOOP_COMM_LEN 16
+#define EXECSNOOP_PATH_LEN 256
+/* Arguments beyond this many, or beyond this many bytes of each, are cut off. */
+#define EXECSNOOP_MAX_ARGS 20
+#define EXECSNOOP_ARG_LEN 128
+#define EXECSNOOP_ARGS_LEN (EXECSNOOP_MAX_ARGS * EXECSNOOP_ARG_LEN)
+
+struct execsnoop_event {
+	int pid;
+	int ppid;
+	unsigned int uid;
+	/* What execve returned: 0, or a negative errno. */
+	int result;
+	/* The parent's state, TASK_* of the kernel's sched.h: a shell that waits for its child sleeps. */
+	unsigned int parent_state;
+	/* How many arguments `args` holds, argv[0] included. */
+	unsigned int args_count;
+	/* How many bytes of `args` are in use. */
+	unsigned int args_len;
+	/* Not 0 if there were more arguments than fit. */
+	unsigned int args_cut;
+	char comm[EXECSNOOP_COMM_LEN];
+	char path[EXECSNOOP_PATH_LEN];
+	/* The arguments one after the other, each with its NUL. Only the used part is sent. */
+	char args[EXECSNOOP_ARGS_LEN];
+};
+
+#endif
