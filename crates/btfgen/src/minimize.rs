@@ -146,9 +146,11 @@ impl<'n> Minimizer<'n> {
         }
         let mut writer = Writer::new(btf.byte_order());
         // All names, those that this kernel lacks too: then the same name has the same offset in every kernel's BTF, and a
-        // neighbour in the archive costs nearly nothing.
-        for name in self.needs.names() {
-            writer.string(name);
+        // neighbour in the archive costs nearly nothing. A kernel that answers nothing needs none.
+        if !sketches.is_empty() {
+            for name in self.needs.names() {
+                writer.string(name);
+            }
         }
         let mut sketch_writer = SketchWriter {
             writer: &mut writer,

@@ -83,6 +83,19 @@ impl Output {
         Ok(())
     }
 
+    /// As [`Output::write`], with a content that is in memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Output`].
+    pub fn write_all(&self, content: &[u8]) -> Result<()> {
+        self.write(|file| {
+            file.write_all(content).map_err(|e| {
+                Error::new(ErrorKind::Output, self.path.display(), "cannot be written")
+                    .with_source(e)
+            })
+        })
+    }
+
     /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path

@@ -371,6 +371,9 @@ impl<'a> Pack<'a> {
         output.write(|file| {
             let summary = builder.write(file).map_err(bad)?;
             totals.archive_bytes = summary.archive_bytes;
+            if self.is_cancelled() {
+                return Err(self.cancelled());
+            }
             Ok(())
         })?;
         let found = harvest.found;

@@ -140,7 +140,9 @@ impl Writer {
         match *record {
             Record::Int(name, size, encoding, offset) => {
                 head(self.string(name), Kind::Int, false, 0, size)?;
-                words.push(u32::from(encoding) << 24 | offset << 16 | (size * 8).min(255));
+                words.push(
+                    u32::from(encoding) << 24 | offset << 16 | size.saturating_mul(8).min(255),
+                );
             }
             Record::Ptr(to) => head(0, Kind::Ptr, false, 0, to.0)?,
             Record::Float(name, size) => head(self.string(name), Kind::Float, false, 0, size)?,

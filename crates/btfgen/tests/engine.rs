@@ -1,0 +1,12 @@
+//! The engine against what we did not write: bpftool, libbpf's own loader, btf-rs, the kernels of the sample hub.
+
+mod suite {
+    mod conformance;
+    mod loader;
+    mod objects;
+    mod pack;
+    mod properties;
+    mod readers;
+    mod targets;
+    mod util;
+}

@@ -1,0 +1,231 @@
+//! Objects of every kind, and damaged ones.
+
+use std::collections::BTreeSet;
+
+use btfgen::{ErrorKind, Needs, Object, ReloKind};
+use btfgen_testkit::object;
+use object::{Object as _, ObjectSection as _};
+
+use super::util::needs;
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(object(name)).expect("the object is there")
+}
+
+fn error(bytes: &[u8]) -> btfgen::Error {
+    Object::parse("test.bpf.o", bytes).expect_err("the object is bad")
+}
+
+/// The whole error on one line.
+fn text(bytes: &[u8]) -> String {
+    let e = error(bytes);
+    let source = std::error::Error::source(&e).map(|s| format!(": {s}"));
+    format!("{e}{}", source.unwrap_or_default())
+}
+
+/// Where a section's content lies in the file.
+fn section(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
+    let elf = object::File::parse(bytes).expect("the object is ELF");
+    let (start, len) = elf
+        .section_by_name(name)
+        .and_then(|s| s.file_range())
+        .expect("the section is there");
+    start as usize..(start + len) as usize
+}
+
+fn word(bytes: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize
+}
+
+/// Offset in the file of the relocation table: its record size, then the first section.
+fn relocation_table(bytes: &[u8]) -> usize {
+    let ext = section(bytes, ".BTF.ext").start;
+    ext + word(bytes, ext + 4) + word(bytes, ext + 24)
+}
+
+/// Offset in the file of the first relocation's access string.
+fn first_access_string(bytes: &[u8]) -> usize {
+    let btf = section(bytes, ".BTF").start;
+    let strings = btf + word(bytes, btf + 4) + word(bytes, btf + 16);
+    strings + word(bytes, relocation_table(bytes) + 12 + 8)
+}
+
+fn put(bytes: &mut [u8], at: usize, word: u32) {
+    bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+}
+
+/// Check that all relocation kinds are there in the test objects, and read from them.
+#[test]
+fn objects_have_every_kind() {
+    let mut missing: Vec<ReloKind> = ReloKind::ALL.to_vec();
+    for path in btfgen_testkit::objects() {
+        for need in &needs(&path) {
+            missing.retain(|k| *k != need.kind());
+        }
+    }
+    assert_eq!(missing, []);
+}
+
+/// Check that an object is read alike from both byte orders, down to the source lines.
+#[test]
+fn byte_orders_are_alike() {
+    for name in ["fields", "bitfields", "types", "enums", "arrays", "matches"] {
+        let (little, big) = (needs(&object(name)), needs(&object(&format!("{name}.eb"))));
+        let list = |needs: &Needs| {
+            needs
+                .iter()
+                .map(|n| {
+                    // How often a bitfield's size is asked for depends on the byte order.
+                    let lines: BTreeSet<_> = needs.places(n).iter().map(|p| p.line).collect();
+                    (n.to_string(), lines)
+                })
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(list(&little), list(&big), "{name}");
+        let digest = |needs: &Needs| Needs::digest(&needs.objects()[0]);
+        assert_eq!(digest(&little), digest(&big), "{name}");
+    }
+}
+
+/// Check that the same needs are one, whichever objects they come from and however often they are used.
+#[test]
+fn needs_are_distinct() {
+    let both = [object("few"), object("many"), object("few")];
+    let objects = both.map(|p| Object::open(p).expect("the object is good"));
+    assert!(
+        objects[1].uses().len() >= 30_000,
+        "{}",
+        objects[1].uses().len()
+    );
+    assert_eq!(Needs::digest(&objects[0]), Needs::digest(&objects[1]));
+    let all = Needs::new(objects.into());
+    assert_eq!(all.len(), needs(&object("few")).len());
+}
+
+/// Check that a relocation is found at its line of the source.
+#[test]
+fn places_are_source_lines() {
+    let source = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../example/c/execsnoop.bpf.c"
+    );
+    let source = std::fs::read_to_string(source).expect("the source is there");
+    let lines: Vec<&str> = source.lines().collect();
+    let needs = needs(&object("execsnoop"));
+    let (mut own, mut named) = (0, 0);
+    for need in &needs {
+        for place in needs.places(need) {
+            let (Some(file), Some(line)) = (place.file, place.line) else {
+                continue;
+            };
+            if file.ends_with("execsnoop.bpf.c") {
+                own += 1;
+                let last = need.path().rsplit('.').next().map(str::to_owned);
+                // A read that is spread over several lines is told at one of them.
+                let around = lines[line as usize - 1..]
+                    .iter()
+                    .take(3)
+                    .copied()
+                    .collect::<String>();
+                named += usize::from(last.is_some_and(|l| around.contains(&l)));
+            }
+        }
+    }
+    assert!(
+        own >= 5 && named * 2 >= own,
+        "{named} of {own} lines name the field"
+    );
+}
+
+/// Check that objects that ask for nothing are good: no relocations, no `.BTF.ext`, maps only.
+#[test]
+fn objects_may_ask_for_nothing() {
+    for name in ["no-btf-ext", "no-relocations", "maps"] {
+        assert!(needs(&object(name)).is_empty(), "{name}");
+    }
+}
+
+/// Check that what is no BPF object with BTF is refused with what it is.
+#[test]
+fn other_files_are_refused() {
+    let own = std::fs::read(std::env::current_exe().expect("this test")).expect("readable");
+    for (bytes, message) in [
+        (&b""[..], "the file is empty"),
+        (b"#!/bin/sh\n", "not an ELF file"),
+        (b"\x7fELF", "damaged ELF file"),
+        (&own, "not for BPF"),
+        (&bytes("no-btf"), "it has no .BTF section"),
+    ] {
+        let e = error(bytes);
+        assert_eq!(e.kind(), ErrorKind::InvalidObject);
+        assert!(e.to_string().contains(message), "{e}");
+        assert!(e.to_string().starts_with("test.bpf.o: "), "{e}");
+    }
+    let e = Object::open("/nonexistent/x.bpf.o").expect_err("it does not exist");
+    assert_eq!(e.kind(), ErrorKind::Io);
+    assert!(e.to_string().contains("/nonexistent/x.bpf.o"), "{e}");
+}
+
+/// Check that damage in `.BTF.ext` is told with what is wrong.
+#[test]
+fn damaged_relocations_are_refused() {
+    type Damage = fn(&mut Vec<u8>);
+    let cases: [(&str, Damage); 11] = [
+        ("bad size 3 of a relocation record", |b| {
+            let at = relocation_table(b);
+            put(b, at, 3);
+        }),
+        ("bad size 8 of a relocation record", |b| {
+            let at = relocation_table(b);
+            put(b, at, 8);
+        }),
+        ("the name of a section is beyond the strings", |b| {
+            let at = relocation_table(b);
+            put(b, at + 4, 0x7fff_fff0);
+        }),
+        ("the relocation table is truncated", |b| {
+            let at = relocation_table(b);
+            put(b, at + 8, 0xffff_ffff);
+        }),
+        ("there is no type [16777215]", |b| {
+            let at = relocation_table(b) + 12;
+            put(b, at + 4, 0xff_ffff);
+        }),
+        (
+            "access string's offset 2147483632 is beyond the strings",
+            |b| {
+                let at = relocation_table(b) + 12;
+                put(b, at + 8, 0x7fff_fff0);
+            },
+        ),
+        ("kind 99 is not known", |b| {
+            let at = relocation_table(b) + 12;
+            put(b, at + 12, 99);
+        }),
+        ("access string \"-", |b| {
+            let at = first_access_string(b);
+            b[at] = b'-';
+        }),
+        ("is not a list of up to 64 numbers", |b| {
+            let at = first_access_string(b);
+            for i in 0..140 {
+                b[at + i] = if i % 2 == 0 { b'0' } else { b':' };
+            }
+            b[at + 140] = 0;
+        }),
+        ("a table at", |b| {
+            let at = section(b, ".BTF.ext").start;
+            put(b, at + 28, 0x7fff_0000);
+        }),
+        ("wrong magic", |b| {
+            let at = section(b, ".BTF.ext").start;
+            b[at] = 0;
+        }),
+    ];
+    for (message, damage) in cases {
+        let mut bytes = bytes("fields");
+        damage(&mut bytes);
+        let text = text(&bytes);
+        assert!(text.contains(message), "{text:?} for {message:?}");
+    }
+}

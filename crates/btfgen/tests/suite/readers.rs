@@ -1,0 +1,85 @@
+//! A second, independent reader of BTF agrees with libbpf about what we write.
+
+use btf_rs::{BtfType as _, Type};
+use btfgen::Btf;
+
+use super::util::{btf, kernels, minimal, name, needs, objects};
+
+/// Check that btf-rs sees the same types, names, sizes and members in our BTFs as libbpf, and bpftool dumps them.
+#[test]
+fn btf_rs_agrees_with_libbpf() {
+    let objects: Vec<_> = objects().into_iter().map(|o| (needs(&o), o)).collect();
+    let mut types = 0;
+    for (kernel, path) in kernels() {
+        let full = btf(&path);
+        for (needs, object) in &objects {
+            let bytes = minimal(needs, &full);
+            let case = format!("{kernel} for {}", name(object));
+            types += compare(&case, &bytes);
+        }
+    }
+    assert!(types > 0, "there were types to compare");
+    println!("{types} types");
+}
+
+fn compare(case: &str, bytes: &[u8]) -> u32 {
+    let ours = Btf::parse(bytes).unwrap_or_else(|e| panic!("{case}: {e}"));
+    let theirs = btf_rs::Btf::from_bytes(bytes).unwrap_or_else(|e| panic!("{case}: {e}"));
+    for id in ours.ids() {
+        let a = ours.type_by_id(id).expect("an id of the BTF");
+        let b = theirs
+            .resolve_type_by_id(id.0)
+            .unwrap_or_else(|e| panic!("{case}: type [{id}]: {e}"));
+        let kind = format!("{:?}", a.kind()).to_lowercase();
+        assert_eq!(
+            b.name().replace(['-', '_'], ""),
+            kind,
+            "{case}: type [{id}]"
+        );
+        if !a.name().is_empty() {
+            let named = b.as_btf_type().expect("a named type has a name");
+            let b_name = theirs.resolve_name(named).expect("the name is there");
+            assert_eq!(b_name.as_bytes(), a.name(), "{case}: type [{id}]");
+        }
+        match &b {
+            Type::Int(t) => {
+                assert_eq!(t.size(), a.size() as usize, "{case}: type [{id}]");
+                assert_eq!(
+                    t.is_signed(),
+                    a.int_encoding() & 1 == 1,
+                    "{case}: type [{id}]"
+                );
+            }
+            Type::Struct(t) | Type::Union(t) => {
+                assert_eq!(t.size(), a.size() as usize, "{case}: type [{id}]");
+                assert_eq!(t.members.len(), a.members().len(), "{case}: type [{id}]");
+                for (m, n) in t.members.iter().zip(a.members()) {
+                    assert_eq!(m.bit_offset(), n.bit_offset, "{case}: type [{id}]");
+                    assert_eq!(
+                        m.bitfield_size().unwrap_or(0),
+                        n.bitfield_size,
+                        "{case}: type [{id}]"
+                    );
+                    assert_eq!(m.get_type_id().unwrap_or(0), n.ty.0, "{case}: type [{id}]");
+                    let m_name = theirs.resolve_name(m).unwrap_or_default();
+                    assert_eq!(m_name.as_bytes(), n.name, "{case}: type [{id}]");
+                }
+            }
+            Type::Array(t) => {
+                assert_eq!(
+                    t.len(),
+                    a.array().map_or(0, |x| x.len as usize),
+                    "{case}: type [{id}]"
+                );
+            }
+            Type::Enum(t) => assert_eq!(t.members.len(), a.len(), "{case}: type [{id}]"),
+            Type::Enum64(t) => assert_eq!(t.members.len(), a.len(), "{case}: type [{id}]"),
+            _ => {}
+        }
+    }
+    assert!(
+        theirs.resolve_type_by_id(ours.type_count()).is_err(),
+        "{case}: btf-rs sees more types"
+    );
+    ours.type_count() - 1
+}

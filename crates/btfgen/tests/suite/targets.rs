@@ -1,0 +1,141 @@
+//! Made-up kernels, where the outcome is known beforehand.
+
+use std::collections::HashSet;
+
+use btfgen::{Btf, Minimizer, Outcome, ReloKind};
+use btfgen_testkit::{object, target_btf, target_names};
+
+use super::util::{bpftool_minimized, btf, kernels, minimal, name, needs, objects};
+
+/// All made-up kernels, in both byte orders where there are both.
+fn targets() -> Vec<(String, Btf)> {
+    let mut out = Vec::new();
+    for target in target_names() {
+        out.push((target.clone(), btf(&target_btf(&target))));
+        if target != "ilp32" {
+            let twin = format!("{target}.eb");
+            out.push((twin.clone(), btf(&target_btf(&twin))));
+        }
+    }
+    out
+}
+
+/// Check that every object can be minimized for every made-up kernel, with the outcomes of the full BTF, and those of
+/// bpftool's where it makes one.
+#[test]
+fn outcomes_are_preserved() {
+    let mut compared = 0;
+    for (target, full) in targets() {
+        for path in objects() {
+            let needs = needs(&path);
+            let minimizer = Minimizer::new(&needs);
+            let case = format!("{target} for {}", name(&path));
+            let expected = minimizer.outcomes(&full).expect("the kernel is good");
+            let ours = Btf::parse(&minimal(&needs, &full)).expect("what we write is BTF");
+            let again = minimizer.outcomes(&ours).expect("what we write is good");
+            assert_eq!(again, expected, "{case}");
+            // Of several types of one name bpftool keeps those that were left when it came to them in the object's
+            // order; so its outcomes differ from the full BTF's if only some of the programs are loaded.
+            if !name(&path).starts_with("edge") || target.contains("agreeing") {
+                continue;
+            }
+            if let Some(theirs) = bpftool_minimized(&target_btf(&target), &path) {
+                let theirs = Btf::parse(&theirs).expect("what bpftool writes is BTF");
+                let theirs = minimizer.outcomes(&theirs).expect("bpftool's BTF is good");
+                assert_eq!(again, theirs, "{case}, with bpftool");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0, "bpftool made nothing to compare with");
+}
+
+/// Check that the same source gives the same outcomes in both byte orders.
+#[test]
+fn byte_orders_are_alike() {
+    for target in target_names().into_iter().filter(|t| t != "ilp32") {
+        let (little, big) = (
+            btf(&target_btf(&target)),
+            btf(&target_btf(&format!("{target}.eb"))),
+        );
+        let needs = needs(&object("edge-matches"));
+        let minimizer = Minimizer::new(&needs);
+        let outcomes = |btf| minimizer.outcomes(btf).expect("the kernel is good");
+        for ((need, l), b) in needs.iter().zip(outcomes(&little)).zip(outcomes(&big)) {
+            // Bitfields are allocated from the other end of their unit.
+            let placed = matches!(
+                need.kind(),
+                ReloKind::FieldLshiftU64 | ReloKind::FieldByteOffset
+            );
+            if !placed {
+                assert_eq!(l, b, "{target}: {need}");
+            }
+        }
+    }
+}
+
+/// Check that types of one name that disagree are refused before and after, as libbpf does, and those that agree are one.
+#[test]
+fn several_candidates() {
+    let needs = needs(&object("edge"));
+    let minimizer = Minimizer::new(&needs);
+    let failures = |target: &str| {
+        let outcomes = minimizer.outcomes(&btf(&target_btf(target))).expect("good");
+        outcomes
+            .iter()
+            .filter(|o| matches!(o, Outcome::Failed { errno: 22 }))
+            .count()
+    };
+    assert!(failures("disagreeing") > failures("same"));
+    assert!(failures("agreeing") <= failures("disagreeing"));
+    let ours = minimal(&needs, &btf(&target_btf("disagreeing")));
+    let again = minimizer
+        .outcomes(&Btf::parse(&ours).expect("BTF"))
+        .expect("good");
+    let kept = again
+        .iter()
+        .filter(|o| matches!(o, Outcome::Failed { errno: 22 }))
+        .count();
+    assert_eq!(kept, failures("disagreeing"));
+}
+
+/// Check that a 32-bit kernel's pointers keep their size, though this host has others.
+#[test]
+fn pointer_size_is_kept() {
+    let full = btf(&target_btf("ilp32"));
+    assert_eq!(full.pointer_size(), Some(4));
+    let ours = minimal(&needs(&object("edge")), &full);
+    assert_eq!(Btf::parse(&ours).expect("BTF").pointer_size(), Some(4));
+}
+
+/// Check that kernels with the same outcomes give the same bytes, unless whole types are compared.
+#[test]
+fn form_is_canonical() {
+    let all: Vec<Btf> = kernels()
+        .values()
+        .map(|p| btf(p))
+        .chain(targets().into_iter().map(|(_, b)| b))
+        .collect();
+    for path in objects() {
+        let needs = needs(&path);
+        if needs.iter().any(|n| n.kind() == ReloKind::TypeMatches) {
+            continue;
+        }
+        let minimizer = Minimizer::new(&needs);
+        let (mut bytes, mut outcomes) = (HashSet::new(), HashSet::new());
+        for btf in &all {
+            let one = minimizer
+                .minimize(btf)
+                .expect("the kernel can be minimized");
+            outcomes.insert((btf.byte_order(), one.outcomes));
+            bytes.insert(one.btf);
+        }
+        assert!(
+            bytes.len() * 100 <= outcomes.len() * 115,
+            "{}: {} BTFs for {} sets of outcomes",
+            name(&path),
+            bytes.len(),
+            outcomes.len()
+        );
+    }
+}
