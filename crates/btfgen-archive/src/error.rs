@@ -1,0 +1,78 @@
+//! The crate's one error type.
+
+use std::io;
+
+/// What went wrong, for a program to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A kernel, a prefix or a file has a name that cannot be one.
+    InvalidName,
+    /// A name is longer than a ustar header can express.
+    NameTooLong,
+    /// The same kernel or file was added twice.
+    Duplicate,
+    /// An entry, or all of them, exceed a limit: see [`ArchiveOptions`](crate::ArchiveOptions).
+    TooLarge,
+    /// The bytes are not gzip at all.
+    NotGzip,
+    /// The archive ends in the middle of something.
+    Truncated,
+    /// The archive contradicts itself: a checksum, a header or the compressed data is wrong.
+    Corrupt,
+    /// The archive uses a feature of gzip or tar that is not understood.
+    Unsupported,
+    /// A hard link leads to no regular file.
+    BrokenLink,
+    /// The manifest cannot be parsed.
+    InvalidManifest,
+    /// The writer's sink failed.
+    Io,
+}
+
+/// An error of reading or writing an archive.
+///
+/// The message names the kernel, entry or offset; the cause, if another, is the
+/// [`source`](std::error::Error::source).
+///
+/// ```
+/// use btfgen_archive::{Archive, ErrorKind};
+///
+/// let error = Archive::from_bytes(b"no gzip").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotGzip);
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    #[source]
+    source: Option<io::Error>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    #[cfg(feature = "write")]
+    pub(crate) fn io(message: impl Into<String>, source: io::Error) -> Self {
+        Self {
+            kind: ErrorKind::Io,
+            message: message.into(),
+            source: Some(source),
+        }
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,562 @@
+//! The index: which group of deflate blocks an entry's tar header is in, and where in it.
+//!
+//! The crate's documentation describes the format. Nothing here trusts a byte; what is not as the format says is
+//! [`Distrust`], and the reader then reads the tar.
+
+#[cfg(feature = "write")]
+mod encode;
+
+use std::ops::Range;
+
+use flate2::Crc;
+
+use crate::KernelId;
+use crate::gzip::{RootPlace, TRAILER_LEN};
+use crate::inflate::Inflate;
+use crate::ustar::BLOCK;
+
+#[cfg(feature = "write")]
+pub(crate) use encode::{GroupLen, Pages};
+
+/// How far into its group an entry may begin, in blocks. The writer begins a group with the first entry after
+/// 512 KiB; this only keeps a lying index from making much work.
+const MAX_BLOCK: u64 = (16 << 20) / BLOCK as u64;
+
+/// The most that the root may inflate to: it has less than a hundred bytes for each page and group.
+const MAX_ROOT_LEN: usize = 16 << 20;
+
+/// The most that a page may inflate to.
+const MAX_PAGE_LEN: usize = 1 << 20;
+
+/// The index, or what it led to, is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Distrust;
+
+/// Where an entry's header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// The block of the tar, counted from its beginning.
+    pub(crate) block: u64,
+    /// Of a regular file: the CRC-32 of its content.
+    pub(crate) crc: Option<u32>,
+}
+
+/// A part of the stream that can be inflated by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Its deflate blocks in the archive.
+    pub(crate) place: Range<usize>,
+    /// The block of the tar that it begins with.
+    pub(crate) first_block: u64,
+}
+
+/// The key of a kernel. The release comes first, so that all kernels of a release and architecture are neighbours.
+pub(crate) fn kernel_key(id: &KernelId) -> String {
+    let range = range_key(id.release(), id.arch());
+    format!("{range}{}/{}", id.distro(), id.version())
+}
+
+/// What the keys of all kernels of a release and architecture begin with.
+pub(crate) fn range_key(release: &str, arch: &str) -> String {
+    format!("{release}/{arch}/")
+}
+
+/// The key of a file: no release begins with a slash.
+pub(crate) fn file_key(name: &str) -> String {
+    format!("/{name}")
+}
+
+/// The kernel of a key, `None` for a file.
+fn key_kernel(key: &[u8]) -> Result<Option<KernelId>, Distrust> {
+    let key = std::str::from_utf8(key).map_err(|_| Distrust)?;
+    if key.starts_with('/') {
+        return Ok(None);
+    }
+    let mut parts = key.splitn(4, '/');
+    let mut part = || parts.next().unwrap_or_default();
+    let (release, arch, distro, version) = (part(), part(), part(), part());
+    KernelId::new(distro, version, arch, release)
+        .map(Some)
+        .map_err(|_| Distrust)
+}
+
+/// One page as the root tells it.
+#[derive(Debug)]
+struct Page {
+    /// Its deflate blocks in the archive.
+    place: Range<usize>,
+    len: usize,
+    crc: u32,
+    first_key: Vec<u8>,
+}
+
+/// Where the entries are.
+#[derive(Debug)]
+enum Entries {
+    /// In the root itself.
+    Inline(Vec<u8>),
+    /// In pages of their own, of which there is at least one.
+    Pages(Vec<Page>),
+}
+
+/// The root of an index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    prefix: String,
+    groups: Vec<Group>,
+    entries: Entries,
+}
+
+impl Index {
+    /// Read the root from where the extra field says; the deflate stream begins at `body`.
+    pub(crate) fn read(archive: &[u8], body: usize, root: RootPlace) -> Result<Self, Distrust> {
+        let start = root.offset as usize;
+        let end = start
+            .checked_add(root.compressed_len as usize)
+            .ok_or(Distrust)?;
+        let blocks = archive.get(start..end).ok_or(Distrust)?;
+        // The root's blocks are the stream's last.
+        if start < body || end.checked_add(TRAILER_LEN) != Some(archive.len()) {
+            return Err(Distrust);
+        }
+        let bytes = inflate_checked(blocks, root.len as usize, MAX_ROOT_LEN, root.crc)?;
+        Self::parse(&bytes, body..start)
+    }
+
+    /// Parse the root; groups and pages are to fill `body` exactly.
+    fn parse(bytes: &[u8], body: Range<usize>) -> Result<Self, Distrust> {
+        let mut reader = Reader { bytes };
+        let prefix = std::str::from_utf8(reader.counted()?).map_err(|_| Distrust)?;
+        let group_lens = (1..reader.count()?)
+            .map(|_| Ok((reader.usize()?, reader.varint()?)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut page_lens = Vec::new();
+        let mut pages = Vec::new();
+        for _ in 0..reader.count()? {
+            page_lens.push(reader.usize()?);
+            pages.push(Page {
+                place: 0..0,
+                len: reader.usize()?,
+                crc: reader.u32()?,
+                first_key: reader.counted()?.to_vec(),
+            });
+        }
+
+        // The last group's length is not told, since the index's own header is in it: it ends where the
+        // pages begin.
+        let pages_len = page_lens
+            .iter()
+            .try_fold(0_usize, |sum, len| sum.checked_add(*len))
+            .ok_or(Distrust)?;
+        let pages_start = body.end.checked_sub(pages_len).ok_or(Distrust)?;
+        let (mut at, mut first_block) = (body.start, 0_u64);
+        let mut groups = Vec::with_capacity(group_lens.len() + 1);
+        for (len, blocks) in group_lens {
+            let end = at.checked_add(len).ok_or(Distrust)?;
+            let place = at..end;
+            groups.push(Group { place, first_block });
+            at = end;
+            first_block = first_block.checked_add(blocks).ok_or(Distrust)?;
+        }
+        if at >= pages_start {
+            return Err(Distrust);
+        }
+        let place = at..pages_start;
+        groups.push(Group { place, first_block });
+        at = pages_start;
+        for (page, len) in pages.iter_mut().zip(page_lens) {
+            page.place = at..at + len;
+            at += len;
+        }
+
+        let entries = match (pages.is_empty(), reader.bytes) {
+            (true, inline) => Entries::Inline(inline.to_vec()),
+            (false, []) => Entries::Pages(pages),
+            (false, _) => return Err(Distrust),
+        };
+        Ok(Self {
+            prefix: prefix.to_owned(),
+            groups,
+            entries,
+        })
+    }
+
+    /// The directories in front of every kernel's entry, possibly empty.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The group that a location is in, and how many bytes into it.
+    pub(crate) fn group(&self, location: Location) -> Result<(Range<usize>, usize), Distrust> {
+        let block = location.block;
+        let after = self.groups.partition_point(|g| g.first_block <= block);
+        let group = self.groups[..after].last().ok_or(Distrust)?;
+        let within = block - group.first_block;
+        if within > MAX_BLOCK {
+            return Err(Distrust);
+        }
+        Ok((group.place.clone(), within as usize * BLOCK))
+    }
+
+    /// Look a key up.
+    pub(crate) fn get(&self, archive: &[u8], key: &str) -> Result<Option<Location>, Distrust> {
+        let mut found = None;
+        self.visit_range(archive, key, |candidate, location| {
+            if candidate == key.as_bytes() {
+                found = Some(location);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// All kernels whose keys begin with `start`, in the order of the keys.
+    pub(crate) fn kernels(&self, archive: &[u8], start: &str) -> Result<Vec<KernelId>, Distrust> {
+        let mut kernels = Vec::new();
+        self.visit_range(archive, start, |key, _| {
+            kernels.extend(key_kernel(key)?);
+            Ok(())
+        })?;
+        Ok(kernels)
+    }
+
+    /// Call `each` for the keys that begin with `start`.
+    fn visit_range(
+        &self,
+        archive: &[u8],
+        start: &str,
+        mut each: impl FnMut(&[u8], Location) -> Result<(), Distrust>,
+    ) -> Result<(), Distrust> {
+        let start = start.as_bytes();
+        let mut visit = |page: &[u8]| {
+            visit_page(page, |key, location| match key.starts_with(start) {
+                true => each(key, location),
+                false => Ok(()),
+            })
+        };
+        let pages = match &self.entries {
+            Entries::Inline(entries) => return visit(entries),
+            Entries::Pages(pages) => pages,
+        };
+        // The page before the first that begins after `start` may end with it.
+        let first = pages.partition_point(|page| page.first_key.as_slice() < start);
+        for page in pages.iter().skip(first.saturating_sub(1)) {
+            if page.first_key.as_slice() > start && !page.first_key.starts_with(start) {
+                break;
+            }
+            let blocks = archive.get(page.place.clone()).ok_or(Distrust)?;
+            visit(&inflate_checked(blocks, page.len, MAX_PAGE_LEN, page.crc)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn inflate_checked(blocks: &[u8], len: usize, max: usize, crc: u32) -> Result<Vec<u8>, Distrust> {
+    if len > max {
+        return Err(Distrust);
+    }
+    let bytes = Inflate::new(blocks, 0)
+        .read_vec(len)
+        .map_err(|_| Distrust)?;
+    (crc_of(&bytes) == crc).then_some(bytes).ok_or(Distrust)
+}
+
+/// The CRC-32 of some bytes.
+pub(crate) fn crc_of(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// Call `each` for every entry of a page.
+fn visit_page(
+    page: &[u8],
+    mut each: impl FnMut(&[u8], Location) -> Result<(), Distrust>,
+) -> Result<(), Distrust> {
+    let mut reader = Reader { bytes: page };
+    let mut key = Vec::new();
+    // Of the last link and of the last file.
+    let mut blocks = [0; 2];
+    while !reader.bytes.is_empty() {
+        let shared = reader.usize()?;
+        if shared > key.len() {
+            return Err(Distrust);
+        }
+        key.truncate(shared);
+        key.extend_from_slice(reader.counted()?);
+        let delta = reader.varint()?;
+        let is_file = delta & 1 == 1;
+        let crc = is_file.then(|| reader.u32()).transpose()?;
+        let block = unzigzag(delta >> 1)
+            .checked_add_unsigned(blocks[usize::from(is_file)])
+            .and_then(|block| u64::try_from(block).ok())
+            .ok_or(Distrust)?;
+        blocks[usize::from(is_file)] = block;
+        each(&key, Location { block, crc })?;
+    }
+    Ok(())
+}
+
+/// A number with a sign from one without: 0, -1, 1, -2, ...
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+/// Takes the index's numbers and strings from the front of some bytes.
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Distrust> {
+        let (taken, rest) = self.bytes.split_at_checked(len).ok_or(Distrust)?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    /// Seven bits a byte, the lowest first, the top bit where more follow (as LEB128).
+    fn varint(&mut self) -> Result<u64, Distrust> {
+        let mut value = 0;
+        for shift in (0..63).step_by(7) {
+            let byte = self.take(1)?[0];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Distrust)
+    }
+
+    fn usize(&mut self) -> Result<usize, Distrust> {
+        usize::try_from(self.varint()?).map_err(|_| Distrust)
+    }
+
+    /// A number of things that each take a byte at least: more than there are bytes is a lie.
+    fn count(&mut self) -> Result<usize, Distrust> {
+        let count = self.usize()?;
+        (count <= self.bytes.len() + 1)
+            .then_some(count)
+            .ok_or(Distrust)
+    }
+
+    fn u32(&mut self) -> Result<u32, Distrust> {
+        let bytes = self.take(4)?.first_chunk().ok_or(Distrust)?;
+        Ok(u32::from_le_bytes(*bytes))
+    }
+
+    /// A length and as many bytes.
+    fn counted(&mut self) -> Result<&'a [u8], Distrust> {
+        let len = self.usize()?;
+        self.take(len)
+    }
+}
+
+#[cfg(all(test, feature = "write"))]
+mod tests {
+    use super::encode::{put_varint, zigzag};
+    use super::*;
+    use flate2::{Compress, Compression, FlushCompress};
+    use proptest::prelude::{any, prop, proptest};
+
+    const GROUP: GroupLen = GroupLen {
+        compressed: 100,
+        blocks: 1000,
+    };
+
+    /// The compressed length of the last group, which the root does not tell.
+    const LAST_LEN: usize = 10;
+
+    fn locations(count: usize) -> Vec<(String, Location)> {
+        let entry = |n: usize| {
+            let release = format!("5.{}.0-{}", n % 7, n / 14);
+            let id = KernelId::new("d", &(n % 2).to_string(), "arm64", &release).unwrap();
+            let location = Location {
+                block: n as u64 * 1237 % 30_011,
+                crc: n.is_multiple_of(3).then_some(n as u32 * 77777),
+            };
+            (kernel_key(&id), location)
+        };
+        (0..count).map(entry).collect()
+    }
+
+    /// An archive of a body, pages and a root, all else left out.
+    fn archive(entries: Vec<(String, Location)>, groups: &[GroupLen]) -> (Vec<u8>, RootPlace) {
+        let deflate = |bytes: &[u8]| {
+            let mut out = Vec::with_capacity(bytes.len() + 1024);
+            Compress::new(Compression::best(), false)
+                .compress_vec(bytes, &mut out, FlushCompress::Full)
+                .unwrap();
+            out
+        };
+        let pages = Pages::new(entries);
+        let groups_len = groups.iter().map(|group| group.compressed).sum::<usize>();
+        let mut archive = vec![0; groups_len + LAST_LEN];
+        let mut lens = Vec::new();
+        for page in pages.separate() {
+            let blocks = deflate(page);
+            lens.push(blocks.len());
+            archive.extend(blocks);
+        }
+        let root = pages.root("some/where", groups, &lens);
+        let blocks = deflate(&root);
+        let place = RootPlace {
+            offset: archive.len() as u32,
+            compressed_len: blocks.len() as u32,
+            len: root.len() as u32,
+            crc: crc_of(&root),
+        };
+        archive.extend(blocks);
+        archive.extend([0; TRAILER_LEN]);
+        (archive, place)
+    }
+
+    /// Check that every entry is found, and nothing else, in one page and in many.
+    #[test]
+    fn lookup() {
+        for count in [0, 1, 1023, 1024, 1025, 3000] {
+            let entries = locations(count);
+            let (bytes, place) = archive(entries.clone(), &[GROUP; 29]);
+            let index = Index::read(&bytes, 0, place).unwrap();
+            assert_eq!(index.prefix(), "some/where");
+            for (key, location) in &entries {
+                assert_eq!(index.get(&bytes, key), Ok(Some(*location)), "{key}");
+            }
+            for key in ["", "/x", "4/arm64/d/0", "5.0.0-0/arm64/d/", "z/z/z/z"] {
+                assert_eq!(index.get(&bytes, key), Ok(None), "{key}");
+            }
+            assert_eq!(index.kernels(&bytes, "").unwrap().len(), count);
+            for n in 0..count / 14 {
+                let release = format!("5.3.0-{n}");
+                let kernels = index.kernels(&bytes, &range_key(&release, "arm64"));
+                let kernels = kernels.unwrap();
+                assert_eq!(kernels.len(), 2);
+                assert!(kernels.iter().all(|id| id.release() == release));
+            }
+        }
+    }
+
+    /// Check that a block is looked for in the group that has it, and not deep within.
+    #[test]
+    fn groups() {
+        let (bytes, place) = archive(vec![], &[GROUP; 3]);
+        let index = Index::read(&bytes, 0, place).unwrap();
+        let group = |block| index.group(Location { block, crc: None });
+        assert_eq!(group(0), Ok((0..100, 0)));
+        assert_eq!(group(999), Ok((0..100, 999 * BLOCK)));
+        assert_eq!(group(1000), Ok((100..200, 0)));
+        assert_eq!(group(3001), Ok((300..300 + LAST_LEN, BLOCK)));
+        assert_eq!(group(3000 + MAX_BLOCK + 1), Err(Distrust));
+        assert_eq!(group(u64::MAX), Err(Distrust));
+    }
+
+    /// Check that a root that says anything impossible is not trusted.
+    #[test]
+    fn lies() {
+        let (bytes, place) = archive(locations(2000), &[GROUP; 5]);
+        let read = |place| Index::read(&bytes, 0, place).err();
+        assert_eq!(read(place), None);
+        for lie in [
+            RootPlace {
+                offset: place.offset + 1,
+                ..place
+            },
+            RootPlace {
+                offset: u32::MAX,
+                ..place
+            },
+            RootPlace {
+                compressed_len: u32::MAX,
+                ..place
+            },
+            RootPlace {
+                compressed_len: 0,
+                ..place
+            },
+            RootPlace {
+                len: place.len + 1,
+                ..place
+            },
+            RootPlace {
+                len: u32::MAX,
+                ..place
+            },
+            RootPlace {
+                crc: !place.crc,
+                ..place
+            },
+        ] {
+            assert_eq!(read(lie), Some(Distrust), "{lie:?}");
+        }
+        assert!(Index::read(&bytes, place.offset as usize + 1, place).is_err());
+
+        for root in [
+            &b"\x01"[..],                                      // a prefix that is not there
+            b"\x01\xff\x01\0",                                 // a prefix that is no text
+            b"\0\x7f",                                         // more groups than bytes
+            b"\0\x02\x64\0\0", // a group that takes up the whole body
+            b"\0\x02\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\0", // one longer than any memory
+            b"\0\x01\x01\x65\x01....\0", // a page longer than the body
+            b"\0\x01\x01\x01\x01....\0x", // entries in the root and in pages
+            b"\0\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", // a number without an end
+        ] {
+            assert_eq!(
+                Index::parse(root, 0..100).err(),
+                Some(Distrust),
+                "{root:x?}"
+            );
+        }
+    }
+
+    /// Check that no entry reaches beyond its bounds.
+    #[test]
+    fn bad_pages() {
+        for page in [
+            &b"\x01\x01a\0"[..], // shares with nothing
+            b"\0\x05a\0",        // a key that is not there
+            b"\0\x01a",          // no block
+            b"\0\x01a\x01...",   // half a checksum
+            b"\0\x01a\x02",      // a block before the first
+        ] {
+            assert_eq!(visit_page(page, |_, _| Ok(())), Err(Distrust), "{page:x?}");
+        }
+        assert_eq!(key_kernel(b"release/arch/distro"), Err(Distrust));
+        assert_eq!(key_kernel(b"\xff/a/b/c"), Err(Distrust));
+        assert_eq!(key_kernel(b"/package.json"), Ok(None));
+    }
+
+    proptest! {
+        /// Check that no bytes make a root or a page panic, and that what a root tells lies within the body.
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = visit_page(&bytes, |key, _| key_kernel(key).map(|_| ()));
+            if let Ok(index) = Index::parse(&bytes, 10..200) {
+                assert!(index.groups.iter().all(|g| g.place.start >= 10 && g.place.end <= 200));
+                let _ = index.kernels(&[0; 200], "");
+                let _ = index.get(&[0; 200], "a/b/c/d");
+            }
+        }
+    }
+
+    /// Check that numbers of every length are read back.
+    #[test]
+    fn varints() {
+        for value in [
+            0,
+            1,
+            127,
+            128,
+            16383,
+            16384,
+            u64::from(u32::MAX),
+            (1 << 63) - 1,
+        ] {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, value);
+            let mut reader = Reader { bytes: &bytes };
+            assert_eq!(reader.varint(), Ok(value));
+            assert!(reader.bytes.is_empty());
+            assert_eq!(unzigzag(zigzag(value as i64)), value as i64);
+            assert_eq!(unzigzag(zigzag(-(value as i64))), -(value as i64));
+        }
+    }
+}

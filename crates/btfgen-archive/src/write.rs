@@ -1,0 +1,275 @@
+//! Writing an archive: the same bytes for the same contents and options, whatever the order they came in.
+
+mod plan;
+mod stream;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::kernel::is_component;
+use crate::read::MANIFEST_NAME;
+use crate::{Error, ErrorKind, KernelId, Manifest, Result};
+use plan::Plan;
+use stream::Stream;
+
+/// The directory of our own entries.
+const OWN_DIRECTORY: &str = ".btfgen";
+
+/// From which size on an index is worth its bytes: less is scanned in a few tenths of a millisecond.
+const INDEX_FROM: u64 = 256 << 10;
+
+/// Collects kernels and writes an archive of them.
+///
+/// ```
+/// use btfgen_archive::{Archive, Builder, KernelId};
+///
+/// let kernel = |release| KernelId::new("ubuntu", "20.04", "x86_64", release);
+/// let mut bytes = Vec::new();
+/// let summary = Builder::new()
+///     .add(kernel("5.4.0-26-generic")?, *b"one BTF")?
+///     .add(kernel("5.4.0-28-generic")?, *b"one BTF")?
+///     .file("package.json", *b"{}")?
+///     .write(&mut bytes)?;
+/// assert_eq!((summary.kernels, summary.distinct), (2, 1));
+///
+/// let archive = Archive::from_bytes(&bytes)?;
+/// assert_eq!(archive.file("package.json")?.as_deref(), Some(&b"{}"[..]));
+/// # Ok::<(), btfgen_archive::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Builder {
+    prefix: String,
+    hard_links: bool,
+    index: Option<bool>,
+    manifest: Option<Manifest>,
+    files: BTreeMap<String, Arc<[u8]>>,
+    /// The kernels and which of the contents is theirs.
+    kernels: BTreeMap<KernelId, usize>,
+    contents: Vec<Arc<[u8]>>,
+    /// Where each content stands.
+    positions: HashMap<Arc<[u8]>, usize>,
+}
+
+/// What [`Builder::write`] wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// How many kernels.
+    pub kernels: usize,
+    /// How many different contents they have.
+    pub distinct: usize,
+    /// The size of the tar in bytes.
+    pub tar_bytes: u64,
+    /// The size of the archive in bytes.
+    pub archive_bytes: u64,
+    /// How many of those are the index's, 0 without one. The tar header of its entry is not counted.
+    pub index_bytes: u64,
+}
+
+impl Builder {
+    /// Begin an archive: no prefix, hard links for equal contents, an index where it pays.
+    pub fn new() -> Self {
+        Self {
+            prefix: String::new(),
+            hard_links: true,
+            index: None,
+            manifest: None,
+            files: BTreeMap::new(),
+            kernels: BTreeMap::new(),
+            contents: Vec::new(),
+            positions: HashMap::new(),
+        }
+    }
+
+    /// Put the kernels below a directory, `./PREFIX/ID/VERSION/ARCH/RELEASE.btf`; empty for none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`] where it is no relative path of printable ASCII, or is our own `.btfgen`.
+    pub fn prefix(mut self, prefix: &str) -> Result<Self> {
+        if !prefix.is_empty() {
+            check_path("prefix", prefix)?;
+        }
+        self.prefix = prefix.to_owned();
+        Ok(self)
+    }
+
+    /// Whether equal contents are stored once, the other kernels being hard links to it (the default). Some simple
+    /// readers know no links.
+    pub fn hard_links(mut self, hard_links: bool) -> Self {
+        self.hard_links = hard_links;
+        self
+    }
+
+    /// Write an index always, or never. The default is to write one where the tar is so large, some hundred KiB,
+    /// that lookups are faster with it.
+    pub fn index(mut self, index: bool) -> Self {
+        self.index = Some(index);
+        self
+    }
+
+    /// Include a manifest.
+    pub fn manifest(mut self, manifest: Manifest) -> Self {
+        self.manifest = Some(manifest);
+        self
+    }
+
+    /// Add a file that is no kernel's, as `package.json`. Its name is relative to the root of the archive,
+    /// not to the prefix.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`] where the name is no relative path of printable ASCII, is within our own `.btfgen`, or
+    /// is that of a kernel; [`ErrorKind::Duplicate`] where it is there already.
+    pub fn file(mut self, name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
+        check_path("file", name)?;
+        if KernelId::from_entry_path(name).is_some() {
+            let message = format!("{name:?} is the name of a kernel, not of another file");
+            return Err(Error::new(ErrorKind::InvalidName, message));
+        }
+        if self.files.insert(name.to_owned(), bytes.into()).is_some() {
+            let message = format!("the file {name} was added twice");
+            return Err(Error::new(ErrorKind::Duplicate, message));
+        }
+        Ok(self)
+    }
+
+    /// Add a kernel. A content that another kernel has already takes no further memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Duplicate`] where the kernel is there already.
+    pub fn add(mut self, kernel: KernelId, btf: impl Into<Arc<[u8]>>) -> Result<Self> {
+        if self.kernels.contains_key(&kernel) {
+            let message = format!("the kernel {kernel} was added twice");
+            return Err(Error::new(ErrorKind::Duplicate, message));
+        }
+        let btf = btf.into();
+        let position = match self.positions.get(&btf) {
+            Some(&position) => position,
+            None => {
+                self.contents.push(Arc::clone(&btf));
+                self.positions.insert(btf, self.contents.len() - 1);
+                self.contents.len() - 1
+            }
+        };
+        self.kernels.insert(kernel, position);
+        Ok(self)
+    }
+
+    /// Write the archive.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NameTooLong`] with the kernel whose name ustar cannot hold, [`ErrorKind::TooLarge`] for a content of
+    /// 8 GiB or an archive of 4 GiB with an index, and [`ErrorKind::Io`] where `out` fails.
+    pub fn write(self, mut out: impl Write) -> Result<Summary> {
+        let Self {
+            prefix,
+            hard_links,
+            index,
+            manifest,
+            mut files,
+            kernels,
+            contents,
+            positions: _,
+        } = self;
+        let (kernel_count, distinct) = (kernels.len(), contents.len());
+        let owners = owners(kernels, distinct);
+        if let Some(manifest) = manifest {
+            let text = manifest.to_string().into_bytes();
+            files.insert(MANIFEST_NAME.to_owned(), text.into());
+        }
+        let plan = Plan::new(&prefix, hard_links, &owners, &contents, &files);
+        let indexed = index.unwrap_or(plan.tar_len() >= INDEX_FROM);
+        let stream = Stream::deflate(&plan, indexed.then_some(prefix.as_str()))?;
+
+        let archive_bytes = stream
+            .write(&mut out)
+            .map_err(|error| Error::io("cannot write the archive", error))?;
+        Ok(Summary {
+            kernels: kernel_count,
+            distinct,
+            tar_bytes: stream.tar_len,
+            archive_bytes,
+            index_bytes: stream.index_len,
+        })
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The kernels of each content, in their order.
+fn owners(kernels: BTreeMap<KernelId, usize>, contents: usize) -> Vec<Vec<KernelId>> {
+    let mut owners = vec![Vec::new(); contents];
+    for (kernel, position) in kernels {
+        owners[position].push(kernel);
+    }
+    owners
+}
+
+/// Check a relative path that does not lead into our own directory.
+fn check_path(what: &str, path: &str) -> Result<()> {
+    let is_own = path.split('/').next() == Some(OWN_DIRECTORY);
+    if !is_own && path.split('/').all(is_component) {
+        return Ok(());
+    }
+    let message = format!("{path:?} cannot be the name of a {what}");
+    Err(Error::new(ErrorKind::InvalidName, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(release: &str) -> KernelId {
+        KernelId::new("d", "1", "arm64", release).unwrap()
+    }
+
+    /// Check that names that cannot be are refused.
+    #[test]
+    fn names() {
+        let refused = |result: Result<Builder>| result.unwrap_err().kind();
+        for prefix in [
+            "/a",
+            "a//b",
+            "../a",
+            "a b",
+            "a/",
+            ".btfgen",
+            ".btfgen/x",
+            ".",
+        ] {
+            let kind = refused(Builder::new().prefix(prefix));
+            assert_eq!(kind, ErrorKind::InvalidName, "{prefix}");
+        }
+        let btf = "a/b/c/d.btf";
+        for name in ["", "/a", "./a", "a/../b", "a/", ".btfgen/index", btf] {
+            let kind = refused(Builder::new().file(name, *b""));
+            assert_eq!(kind, ErrorKind::InvalidName, "{name}");
+        }
+        assert!(Builder::new().prefix("a/b.c").is_ok());
+        assert!(Builder::new().file("a/d.btf", *b"").is_ok());
+    }
+
+    /// Check that nothing is added twice.
+    #[test]
+    fn duplicates() {
+        let builder = Builder::new().add(kernel("1"), *b"a").unwrap();
+        let error = builder.add(kernel("1"), *b"a").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Duplicate);
+        assert!(error.to_string().contains("d/1/arm64/1"), "{error}");
+        let builder = Builder::new().file("package.json", *b"a").unwrap();
+        let error = builder.file("package.json", *b"b").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Duplicate);
+    }
+
+    /// Check that a sink's failure is the source of the error.
+    #[test]
+    fn failing_sink() {
+        let error = Builder::new().write(&mut [0; 9][..]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}

@@ -1,0 +1,3 @@
+//! The archive as its users see it.
+
+mod suite;
