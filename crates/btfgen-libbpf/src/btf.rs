@@ -561,3 +561,67 @@ impl<'b> Type<'b> {
         unsafe { std::slice::from_raw_parts(self.after().cast::<T>(), self.len()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let path = btfgen_testkit::target_btf("same");
+        std::fs::read(path).expect("the fixture is there")
+    }
+
+    fn error(bytes: &[u8]) -> String {
+        Btf::parse(bytes).expect_err("it is damaged").to_string()
+    }
+
+    /// Check that what libbpf only calls invalid is told apart.
+    #[test]
+    fn damage_is_named() {
+        let with = |at: usize, value: u8| {
+            let mut bytes = sample();
+            bytes[at] = value;
+            error(&bytes)
+        };
+        assert_eq!(error(b""), "the file is empty");
+        assert!(error(&sample()[..20]).contains("too few for a BTF header"));
+        assert!(with(0, 0).contains("begins with 00 eb"));
+        assert!(with(2, 9).contains("version 9"));
+        // The kind of the first type.
+        assert!(with(24 + 7, 30).contains("type [1] is of kind 30"));
+        let bytes = sample();
+        assert!(error(&bytes[..bytes.len() - 1]).contains("truncated: the string section"));
+    }
+
+    /// Check that a kind newer than libbpf is an unsupported BTF, not a damaged one.
+    #[test]
+    fn new_kinds_are_unsupported() {
+        let mut bytes = sample();
+        bytes[24 + 7] = 25;
+        let error = Btf::parse(&bytes).expect_err("the kind is unknown");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    /// Check that both byte orders of a source give the same types.
+    #[test]
+    fn byte_orders_are_alike() {
+        let little = Btf::parse(&sample()).expect("good");
+        let big =
+            std::fs::read(btfgen_testkit::target_btf("same.eb")).expect("the fixture is there");
+        let big = Btf::parse(&big).expect("good");
+        assert_eq!(
+            (little.byte_order(), big.byte_order()),
+            (ByteOrder::Little, ByteOrder::Big)
+        );
+        assert_eq!(little.type_count(), big.type_count());
+        for id in little.ids() {
+            let (l, b) = (
+                little.type_by_id(id).expect("in"),
+                big.type_by_id(id).expect("in"),
+            );
+            assert_eq!((l.kind(), l.name(), l.len()), (b.kind(), b.name(), b.len()));
+            let names = |t: Type<'_>| t.members().map(|m| m.name.to_vec()).collect::<Vec<_>>();
+            assert_eq!(names(l), names(b));
+        }
+    }
+}

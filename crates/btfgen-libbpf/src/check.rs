@@ -166,3 +166,101 @@ impl<'b> Checker<'b> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    /// A little-endian BTF of these types, each as its words, and these strings.
+    fn btf(types: &[&[u32]], strings: &[u8]) -> Btf {
+        let words: Vec<u32> = types.concat();
+        let type_len = 4 * words.len() as u32;
+        let mut bytes = vec![0x9f, 0xeb, 1, 0];
+        for word in [24, 0, type_len, type_len, strings.len() as u32]
+            .into_iter()
+            .chain(words)
+        {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(strings);
+        Btf::parse(&bytes).expect("libbpf takes it")
+    }
+
+    fn kind(kind: Kind, vlen: u32) -> u32 {
+        (kind as u32) << 24 | vlen
+    }
+
+    fn error(btf: &Btf, id: u32) -> Error {
+        Checker::new(btf)
+            .check(TypeId(id))
+            .expect_err("it is unsafe")
+    }
+
+    const INT: [u32; 4] = [1, 1 << 24, 4, 32];
+
+    /// Check that a chain of typedefs without end is refused: libbpf would follow it for ever.
+    #[test]
+    fn endless_typedefs() {
+        let typedef = |to| [1, kind(Kind::Typedef, 0), to];
+        let loops = btf(&[&typedef(2), &typedef(1)], b"\0a\0");
+        let error = error(&loops, 1);
+        assert_eq!(error.kind(), ErrorKind::UnsafeType);
+        assert!(error.to_string().contains("contains itself"), "{error}");
+        assert!(loops.skip_modifiers_and_typedefs(TypeId(1)).is_none());
+    }
+
+    /// Check that a struct within itself is refused, and one behind a pointer is not.
+    #[test]
+    fn struct_within_itself() {
+        let own = btf(&[&[1, kind(Kind::Struct, 1), 8, 0, 1, 0]], b"\0a\0");
+        assert!(error(&own, 1).to_string().contains("contains itself"));
+        let list = btf(
+            &[
+                &[1, kind(Kind::Struct, 1), 8, 1, 2, 0],
+                &[0, kind(Kind::Ptr, 0), 1],
+            ],
+            b"\0a\0",
+        );
+        let checked = Checker::new(&list).check(TypeId(1));
+        assert_eq!(checked.map(|c| c.id()), Ok(TypeId(1)));
+    }
+
+    /// Check that anonymous members that double at every level are refused: libbpf would walk 2^40 of them.
+    #[test]
+    fn expansion() {
+        let mut types: Vec<Vec<u32>> = vec![INT.to_vec()];
+        for inner in 1..=40 {
+            types.push(vec![0, kind(Kind::Struct, 2), 4, 0, inner, 0, 0, inner, 0]);
+        }
+        let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
+        let btf = btf(&types, b"\0int\0");
+        assert!(error(&btf, 41).to_string().contains("too many members"));
+        assert!(Checker::new(&btf).check(TypeId(11)).is_ok());
+    }
+
+    /// Check that nesting beyond any kernel's is refused before the stack runs out.
+    #[test]
+    fn depth() {
+        let mut types: Vec<Vec<u32>> = vec![INT.to_vec()];
+        for inner in 1..=100_000 {
+            types.push(vec![0, kind(Kind::Const, 0), inner]);
+        }
+        let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
+        let btf = btf(&types, b"\0int\0");
+        assert!(error(&btf, 100_001).to_string().contains("deep"));
+        assert!(Checker::new(&btf).check(TypeId(100)).is_ok());
+    }
+
+    /// Check that a bitfield of a type without a size is refused: libbpf would divide by it.
+    #[test]
+    fn bitfield_without_size() {
+        let flagged = 1 << 31 | kind(Kind::Struct, 1);
+        let bitfield = 3 << 24;
+        let empty = [0, kind(Kind::Struct, 0), 0];
+        let bad = btf(&[&empty, &[1, flagged, 4, 1, 1, bitfield]], b"\0a\0");
+        assert!(error(&bad, 2).to_string().contains("bitfield"));
+        let good = btf(&[&INT, &[1, flagged, 4, 1, 1, bitfield]], b"\0a\0");
+        assert!(Checker::new(&good).check(TypeId(2)).is_ok());
+    }
+}

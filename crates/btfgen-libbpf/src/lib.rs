@@ -40,3 +40,26 @@ pub fn essential_name(name: &[u8]) -> &[u8] {
     let len = unsafe { sys::bpf_core_essential_name_len(owned.as_ptr()) };
     &name[..len.min(name.len())]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::essential_name;
+
+    /// Check that a flavour is cut off as libbpf does: after the last `___` that has something before it and behind it.
+    #[test]
+    fn flavours() {
+        for (name, essential) in [
+            ("task_struct", "task_struct"),
+            ("task_struct___old", "task_struct"),
+            ("a___b___c", "a___b"),
+            ("__x", "__x"),
+            ("___", "___"),
+        ] {
+            assert_eq!(
+                essential_name(name.as_bytes()),
+                essential.as_bytes(),
+                "{name}"
+            );
+        }
+    }
+}

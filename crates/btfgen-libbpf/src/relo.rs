@@ -320,3 +320,36 @@ impl Resolver {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that access strings are lists of numbers, as long and as large as libbpf can take.
+    #[test]
+    fn access_strings() {
+        assert_eq!(parse_access_string(b"0:12:3"), Some(vec![0, 12, 3]));
+        let longest = vec!["1"; MAX_ACCESSORS].join(":");
+        assert_eq!(
+            parse_access_string(longest.as_bytes()),
+            Some(vec![1; MAX_ACCESSORS])
+        );
+        let too_long = format!("{longest}:1");
+        for bad in [
+            "",
+            ":",
+            "0:",
+            ":0",
+            "-1",
+            "0:-1",
+            "+1",
+            " 1",
+            "1x",
+            "16777217",
+            "99999999999",
+            &too_long,
+        ] {
+            assert_eq!(parse_access_string(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+}
