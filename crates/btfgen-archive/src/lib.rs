@@ -24,7 +24,7 @@ mod write;
 
 pub use error::{Error, ErrorKind, Result};
 pub use kernel::KernelId;
-pub use manifest::{Manifest, ManifestObject};
+pub use manifest::Manifest;
 pub use read::{Archive, ArchiveEntry, ArchiveOptions};
 #[cfg(feature = "write")]
 pub use write::{Builder, Summary};

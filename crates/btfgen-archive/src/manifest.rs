@@ -15,20 +15,17 @@ const FIRST_LINE: &str = "btfgen-manifest 1";
 /// word are for later versions and skipped:
 ///
 /// ```
-/// use btfgen_archive::{Manifest, ManifestObject};
+/// use btfgen_archive::Manifest;
 ///
 /// let manifest = Manifest {
 ///     tool: "btfgen 0.1.0".to_owned(),
 ///     options: vec!["no-hard-links".to_owned()],
-///     objects: vec![ManifestObject {
-///         name: "my app.bpf.o".to_owned(),
-///         relocations: [0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10],
-///     }],
+///     objects: vec![0x00dc_ba98, 0xfedc_ba98],
 /// };
 /// let text = "btfgen-manifest 1\n\
 ///             tool btfgen 0.1.0\n\
 ///             option no-hard-links\n\
-///             object my\\u{20}app.bpf.o fedcba9876543210\n";
+///             objects 00dcba98 fedcba98\n";
 /// assert_eq!(manifest.to_string(), text);
 /// assert_eq!(text.parse::<Manifest>()?, manifest);
 /// # Ok::<(), btfgen_archive::Error>(())
@@ -39,17 +36,10 @@ pub struct Manifest {
     pub tool: String,
     /// The options that had a say in the contents.
     pub options: Vec<String>,
-    /// The objects whose relocations the BTFs answer.
-    pub objects: Vec<ManifestObject>,
-}
-
-/// One object of a [`Manifest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ManifestObject {
-    /// The object's name.
-    pub name: String,
-    /// A digest of its relocations, computed by whoever makes the archive.
-    pub relocations: [u8; 8],
+    /// For each object whose relocations the BTFs answer, a digest of these, computed by whoever makes the archive.
+    // Names and longer digests would be the largest part of a small archive; a stale one goes unnoticed once in four
+    // billion changes.
+    pub objects: Vec<u32>,
 }
 
 impl fmt::Display for Manifest {
@@ -60,14 +50,16 @@ impl fmt::Display for Manifest {
             objects,
         } = self;
         writeln!(f, "{FIRST_LINE}")?;
-        writeln!(f, "tool {}", Escaped(tool, char::is_control))?;
+        writeln!(f, "tool {}", Escaped(tool))?;
         for option in options {
-            writeln!(f, "option {}", Escaped(option, char::is_control))?;
+            writeln!(f, "option {}", Escaped(option))?;
         }
-        for ManifestObject { name, relocations } in objects {
-            let digest = u64::from_be_bytes(*relocations);
-            let name = Escaped(name, |c| c.is_control() || c.is_whitespace());
-            writeln!(f, "object {name} {digest:016x}")?;
+        if !objects.is_empty() {
+            write!(f, "objects")?;
+            for digest in objects {
+                write!(f, " {digest:08x}")?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }
@@ -96,14 +88,13 @@ impl FromStr for Manifest {
             match word {
                 "tool" => manifest.tool = unescape(value)?,
                 "option" => manifest.options.push(unescape(value)?),
-                "object" => {
-                    let (name, digest) = value
-                        .rsplit_once(' ')
-                        .ok_or_else(|| invalid(number, "has no digest"))?;
-                    let relocations = parse_digest(digest)
-                        .ok_or_else(|| invalid(number, "has no digest of 16 digits"))?;
-                    let name = unescape(name)?;
-                    manifest.objects.push(ManifestObject { name, relocations });
+                "objects" => {
+                    for digest in value.split(' ') {
+                        let digest = parse_digest(digest);
+                        let digest =
+                            digest.ok_or_else(|| invalid(number, "has no digest of 8 digits"))?;
+                        manifest.objects.push(digest);
+                    }
                 }
                 _ => {}
             }
@@ -112,21 +103,21 @@ impl FromStr for Manifest {
     }
 }
 
-fn parse_digest(s: &str) -> Option<[u8; 8]> {
+fn parse_digest(s: &str) -> Option<u32> {
     // from_str_radix takes a sign too.
-    if s.len() != 16 || !s.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if s.len() != 8 || !s.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
-    u64::from_str_radix(s, 16).ok().map(u64::to_be_bytes)
+    u32::from_str_radix(s, 16).ok()
 }
 
-/// Prints a text with backslashes, and the characters that the second field tells, as `\u{hex}`.
-struct Escaped<'a>(&'a str, fn(char) -> bool);
+/// Prints a text with backslashes and control characters as `\u{hex}`.
+struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| {
-            if c == '\\' || self.1(c) {
+            if c == '\\' || c.is_control() {
                 write!(f, "{}", c.escape_unicode())
             } else {
                 write!(f, "{c}")
@@ -152,15 +143,12 @@ mod tests {
     use proptest::prelude::{Strategy, any, prop, proptest};
 
     fn manifests() -> impl Strategy<Value = Manifest> {
-        let objects = prop::collection::vec((any::<String>(), any::<[u8; 8]>()), 0..4);
+        let objects = prop::collection::vec(any::<u32>(), 0..4);
         let options = prop::collection::vec(any::<String>(), 0..4);
         (any::<String>(), options, objects).prop_map(|(tool, options, objects)| Manifest {
             tool,
             options,
-            objects: objects
-                .into_iter()
-                .map(|(name, relocations)| ManifestObject { name, relocations })
-                .collect(),
+            objects,
         })
     }
 
@@ -173,7 +161,7 @@ mod tests {
 
         /// Check that no text makes the parser panic.
         #[test]
-        fn any_text(text in "(btfgen-manifest 1\n)?(object |tool |\\\\u\\{[0-9a-f]{1,8}\\}|[a-f0-9 ]|\n|.){0,60}") {
+        fn any_text(text in "(btfgen-manifest 1\n)?(objects |tool |\\\\u\\{[0-9a-f]{1,8}\\}|[a-f0-9 ]|\n|.){0,60}") {
             let _ = text.parse::<Manifest>();
         }
     }
@@ -186,9 +174,9 @@ mod tests {
         for (text, expected) in [
             ("", "line 1"),
             ("btfgen-manifest 2\n", "line 1"),
-            ("btfgen-manifest 1\nobject a", "line 2"),
-            ("btfgen-manifest 1\ntool b\nobject a 123", "line 3"),
-            ("btfgen-manifest 1\nobject a +123456789abcdef", "line 2"),
+            ("btfgen-manifest 1\nobjects", "line 2"),
+            ("btfgen-manifest 1\ntool b\nobjects 00000000 123", "line 3"),
+            ("btfgen-manifest 1\nobjects +1234567", "line 2"),
             ("btfgen-manifest 1\ntool \\n", "line 2"),
         ] {
             let error = text.parse::<Manifest>().unwrap_err();

@@ -162,10 +162,10 @@ impl Needs {
         places
     }
 
-    /// Identifies what one object asks for: the first 8 bytes of the SHA-256 of its distinct relocations' signatures,
+    /// Identifies what one object asks for: the first 4 bytes, as a big-endian number, of the SHA-256 of its distinct relocations' signatures,
     /// sorted, each terminated by a zero byte. It stays the same when an object is rebuilt, or built against another
     /// `vmlinux.h`, as long as it asks the same.
-    pub fn digest(object: &Object) -> [u8; 8] {
+    pub fn digest(object: &Object) -> u32 {
         let mut all: Vec<Vec<u8>> = object.relocations().iter().map(signature).collect();
         all.sort_unstable();
         all.dedup();
@@ -175,9 +175,7 @@ impl Needs {
             sha.update([0]);
         }
         let full: [u8; 32] = sha.finalize().into();
-        let mut short = [0; 8];
-        short.copy_from_slice(&full[..8]);
-        short
+        u32::from_be_bytes([full[0], full[1], full[2], full[3]])
     }
 }
 

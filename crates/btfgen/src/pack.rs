@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use btfgen_archive::{Builder, KernelId, Manifest, ManifestObject};
+use btfgen_archive::{Builder, KernelId, Manifest};
 use btfgen_libbpf::{Btf, ByteOrder};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -390,15 +390,13 @@ impl<'a> Pack<'a> {
     }
 
     fn manifest(&self, needs: &Needs) -> Manifest {
-        let mut objects: Vec<ManifestObject> = needs
+        let asking = needs
             .objects()
             .iter()
-            .map(|o| ManifestObject {
-                name: o.name().to_owned(),
-                relocations: Needs::digest(o),
-            })
-            .collect();
-        objects.sort_by(|a, b| (&a.name, a.relocations).cmp(&(&b.name, b.relocations)));
+            .filter(|o| !o.relocations().is_empty());
+        let mut objects: Vec<u32> = asking.map(Needs::digest).collect();
+        objects.sort_unstable();
+        objects.dedup();
         Manifest {
             tool: concat!("btfgen ", env!("CARGO_PKG_VERSION")).to_owned(),
             options: if self.copies {

@@ -132,6 +132,18 @@ impl Entry<'_> {
         }
     }
 
+    /// Where what is deflated changes its nature within the first entry of a group: the tar header, the types of the
+    /// BTF, its strings. The entries after it are mostly references to it.
+    pub(super) fn cuts_of_first(&self) -> impl Iterator<Item = usize> + use<> {
+        let cuts = match self.content {
+            Content::File(bytes) if bytes.len() >= MIN_CUT => {
+                strings_start(bytes).map(|strings| [BLOCK, BLOCK + strings])
+            }
+            Content::File(_) | Content::HardLink(_) => None,
+        };
+        cuts.into_iter().flatten()
+    }
+
     /// The CRC-32 of a regular file.
     pub(super) fn crc(&self) -> Option<u32> {
         match self.content {
@@ -139,6 +151,19 @@ impl Entry<'_> {
             Content::HardLink(_) => None,
         }
     }
+}
+
+/// Where the strings of a BTF begin, by its header (kernel Documentation/bpf/btf.rst): they follow the types.
+fn strings_start(btf: &[u8]) -> Option<usize> {
+    let word = |at: usize| -> Option<u32> {
+        let word = btf.get(at..at + 4)?.try_into().ok()?;
+        Some(match btf.get(..2)? {
+            [0xeb, 0x9f] => u32::from_be_bytes(word),
+            _ => u32::from_le_bytes(word),
+        })
+    };
+    let start = usize::try_from(word(4)?.checked_add(word(16)?)?).ok()?;
+    (start <= btf.len()).then_some(start)
 }
 
 pub(super) fn encode_header(name: &str, body: Body<'_>) -> Result<ustar::Block> {

@@ -98,6 +98,9 @@ impl Stream {
             if previous.is_some_and(|previous| entry.is_unlike(previous, group.len())) {
                 cuts.push(group.len());
             }
+            if group.is_empty() {
+                cuts.extend(entry.cuts_of_first());
+            }
             previous = Some(entry);
             let location = Location {
                 block: (self.tar_len + group.len() as u64) / BLOCK as u64,
