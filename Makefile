@@ -33,6 +33,7 @@ conformance: setup ## Compare every kernel and object with bpftool; HUB=… take
 bench: build ## Measure against today's way and against bare decompression; HUB=… takes another hub.
 	@scripts/bpf-objects $(BPF_OBJECTS)
 	@scripts/bench
+	$(CARGO) bench --locked -p btfgen-archive --bench lookup
 
 install: build ## Install the command, its man pages and completions under $(DESTDIR)$(PREFIX).
 	@scripts/install "$(DESTDIR)$(PREFIX)"

@@ -12,6 +12,7 @@
 
 mod btf_ext;
 mod candidates;
+mod compose;
 mod error;
 mod hub;
 mod kernel_file;

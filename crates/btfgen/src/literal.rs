@@ -15,7 +15,7 @@ use crate::outcome::{Answer, Cell};
 use crate::writer::{MemberRecord, Record, Writer};
 
 /// Types to copy, by id; each with the members or enumerators to keep.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Literal<'b> {
     btf: &'b Btf,
     kept: BTreeMap<TypeId, BTreeSet<u32>>,

@@ -473,9 +473,13 @@ pub(crate) struct SketchWriter<'w> {
     pub(crate) pointer_size_seen: bool,
 }
 
-/// libbpf takes the size of an integer of this name as that of pointers. Where there is none it takes its own, which
-/// is wrong for a 32-bit program on a 64-bit kernel, or for this tool looking at a 32-bit one.
+/// libbpf takes the size of an integer of this name as that of pointers; where there is none it takes its own. An unsigned
+/// integer of the right size gets the name if there is one. For that alone one is added only to 32-bit kernels' BTFs, which
+/// 64-bit tools read, this one among them; a 32-bit program on a 64-bit kernel is rarer than an object with pointers only.
 const LONG: &[u8] = b"long";
+
+/// In bytes.
+const USUAL_POINTER_SIZE: u32 = 8;
 
 impl SketchWriter<'_> {
     /// Writes what the candidates refer to, ahead of all of them.
@@ -488,7 +492,7 @@ impl SketchWriter<'_> {
         sketches: impl Iterator<Item = &'s Sketch> + Clone,
     ) -> Result<(), String> {
         let mut plain = BTreeSet::new();
-        if self.pointer_size_seen {
+        if self.pointer_size_seen && self.pointer_size != USUAL_POINTER_SIZE {
             plain.insert(Plain::Int(self.pointer_size, 0, 0));
         }
         for sketch in sketches.clone() {
