@@ -10,6 +10,9 @@ use std::sync::Once;
 
 use crate::error::{Error, ErrorKind};
 
+/// The deepest nesting that is followed. Kernels stay below 20, and libbpf itself stops at 32 or 64 in most walks.
+pub(crate) const MAX_DEPTH: usize = 128;
+
 /// A type's number within one BTF. 0 is `void`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId(pub u32);
@@ -227,7 +230,7 @@ impl Btf {
     /// (an endless chain, which only a damaged BTF has).
     pub fn skip_modifiers_and_typedefs(&self, id: TypeId) -> Option<Type<'_>> {
         let mut ty = self.type_by_id(id)?;
-        for _ in 0..crate::check::MAX_DEPTH {
+        for _ in 0..MAX_DEPTH {
             if !ty.kind().is_modifier_or_typedef() {
                 return Some(ty);
             }

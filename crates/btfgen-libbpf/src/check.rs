@@ -6,11 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::btf::{Btf, Kind, Type, TypeId};
+use crate::btf::{Btf, Kind, MAX_DEPTH, Type, TypeId};
 use crate::error::Error;
-
-/// The deepest nesting that is followed. Kernels stay below 20, and libbpf itself stops at 32 or 64 in most walks.
-pub(crate) const MAX_DEPTH: usize = 128;
 
 /// The most steps that one walk over a type may take in libbpf, if every shared part is walked anew each time.
 /// The largest struct of a kernel stays below 100,000.

@@ -1,7 +1,5 @@
 //! The crate's error type.
 
-use crate::btf::TypeId;
-
 /// What went wrong, without the details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,7 +30,7 @@ impl Error {
         }
     }
 
-    pub(crate) fn unsafe_type(id: TypeId, message: impl std::fmt::Display) -> Self {
+    pub(crate) fn unsafe_type(id: impl std::fmt::Display, message: impl std::fmt::Display) -> Self {
         Self::new(ErrorKind::UnsafeType, format!("type [{id}]: {message}"))
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use crate::btf::{Btf, TypeId};
+use crate::btf::{Btf, Type, TypeId};
 use crate::check::{Checked, Checker};
 use crate::error::{Error, ErrorKind};
 use crate::sys;
@@ -168,8 +168,10 @@ impl Relocation {
     }
 
     /// The local root type.
-    pub fn type_id(&self) -> TypeId {
-        self.type_id
+    pub fn root(&self) -> Type<'_> {
+        self.btf
+            .type_by_id(self.type_id)
+            .unwrap_or_else(|| unreachable!("`new` looked it up"))
     }
 
     /// The access string, parsed: `0:1:2` is `[0, 1, 2]`.

@@ -133,7 +133,7 @@ fn mark(needs: &Needs, literal: &mut Literal<'_>, root: &Root, row: &Row<'_>) ->
         let relocation = needs.get(n)?.relocation();
         literal.mark(
             relocation.btf(),
-            relocation.type_id(),
+            relocation.root().id(),
             relocation.kind(),
             row.candidate.id(),
             cell,

@@ -8,6 +8,7 @@ use globset::{Glob, GlobMatcher};
 use walkdir::WalkDir;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernel_file::{self, Packing};
 
 /// The kernels of one or more hubs.
 #[derive(Debug, Default)]
@@ -23,30 +24,6 @@ pub struct HubKernel {
     path: PathBuf,
     packing: Packing,
     file_bytes: u64,
-}
-
-/// How a kernel's file holds the BTF, by its name's ending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Packing {
-    /// `.btf.tar.xz`, btfhub's own.
-    TarXz,
-    /// `.btf.xz`
-    Xz,
-    /// `.btf`
-    Plain,
-}
-
-impl Packing {
-    /// The packing a file's name tells, and the name without its ending.
-    pub(crate) fn of(name: &str) -> Option<(Self, &str)> {
-        [
-            (Self::TarXz, ".btf.tar.xz"),
-            (Self::Xz, ".btf.xz"),
-            (Self::Plain, ".btf"),
-        ]
-        .into_iter()
-        .find_map(|(packing, ending)| Some((packing, name.strip_suffix(ending)?)))
-    }
 }
 
 /// Which kernels of a hub to take; all, unless something is asked for.
@@ -306,6 +283,6 @@ impl HubKernel {
     /// # Errors
     /// [`ErrorKind::Io`], [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::TooLarge`].
     pub fn read(&self, max_bytes: u64) -> Result<Vec<u8>> {
-        crate::kernel_file::read(&self.path, self.packing, max_bytes)
+        kernel_file::read(&self.path, self.packing, max_bytes)
     }
 }

@@ -8,7 +8,6 @@ use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub::Packing;
 
 /// The largest BTF that is taken unless the caller says otherwise: 256 MiB, five times the largest known.
 pub const DEFAULT_MAX_BTF_BYTES: u64 = 256 << 20;
@@ -18,6 +17,30 @@ const XZ_MEMORY: u64 = 96 << 20;
 
 /// Tar's own share beside the BTF: headers, padding, names.
 const TAR_OVERHEAD: u64 = 1 << 20;
+
+/// How a kernel's file holds the BTF, by its name's ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Packing {
+    /// `.btf.tar.xz`, btfhub's own.
+    TarXz,
+    /// `.btf.xz`
+    Xz,
+    /// `.btf`
+    Plain,
+}
+
+impl Packing {
+    /// The packing a file's name tells, and the name without its ending.
+    pub(crate) fn of(name: &str) -> Option<(Self, &str)> {
+        [
+            (Self::TarXz, ".btf.tar.xz"),
+            (Self::Xz, ".btf.xz"),
+            (Self::Plain, ".btf"),
+        ]
+        .into_iter()
+        .find_map(|(packing, ending)| Some((packing, name.strip_suffix(ending)?)))
+    }
+}
 
 /// Reads a BTF from a file of any form that a hub may hold, told by its name: `.btf.tar.xz`, `.btf.xz`, else plain.
 ///

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use btfgen_libbpf::{Kind, ReloKind, Relocation, Type, essential_name};
+use btfgen_libbpf::{Kind, ReloKind, Relocation, essential_name};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -196,7 +196,7 @@ impl Need {
 
     /// The local root type, as C spells it: `struct task_struct`.
     pub fn root(&self) -> String {
-        let ty = self.root_type();
+        let ty = self.relocation.root();
         let name = String::from_utf8_lossy(ty.name());
         let name = if name.is_empty() {
             "(anonymous)".into()
@@ -230,10 +230,6 @@ impl Need {
     pub fn asks_kernel(&self) -> bool {
         self.kind() != ReloKind::TypeIdLocal
     }
-
-    fn root_type(&self) -> Type<'_> {
-        root_type(&self.relocation)
-    }
 }
 
 impl std::fmt::Display for Need {
@@ -248,13 +244,6 @@ impl std::fmt::Display for Need {
         };
         write!(f, "{} {root}{dot}{path}", self.kind())
     }
-}
-
-pub(crate) fn root_type(relocation: &Relocation) -> Type<'_> {
-    relocation
-        .btf()
-        .type_by_id(relocation.type_id())
-        .unwrap_or_else(|| unreachable!("a relocation's type is validated when it is read"))
 }
 
 fn keyword(kind: Kind) -> &'static str {
@@ -272,7 +261,7 @@ fn keyword(kind: Kind) -> &'static str {
 fn roots(needs: &[Need]) -> Vec<Root> {
     let mut by_name: BTreeMap<(Vec<u8>, Kind), Vec<usize>> = BTreeMap::new();
     for (i, need) in needs.iter().enumerate().filter(|(_, n)| n.asks_kernel()) {
-        let ty = need.root_type();
+        let ty = need.relocation.root();
         let kind = match ty.kind() {
             Kind::Enum64 => Kind::Enum,
             kind => kind,

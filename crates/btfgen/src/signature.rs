@@ -7,14 +7,12 @@
 
 use btfgen_libbpf::{Btf, Kind, ReloKind, Relocation, Type, TypeId, essential_name};
 
-use crate::needs::root_type;
-
 /// A byte string that is equal for two relocations if libbpf gives both the same outcome against any kernel.
 ///
 /// Its form is internal; it is stable enough to be digested, see [`Needs::digest`](crate::Needs::digest).
 pub(crate) fn signature(relocation: &Relocation) -> Vec<u8> {
     let btf = relocation.btf();
-    let root = root_type(relocation);
+    let root = relocation.root();
     let kind = relocation.kind();
     let mut out = Vec::with_capacity(64);
     out.extend_from_slice(kind.name().as_bytes());
@@ -22,7 +20,7 @@ pub(crate) fn signature(relocation: &Relocation) -> Vec<u8> {
     out.push(class(root.kind()));
     if kind == ReloKind::TypeIdLocal {
         // Answered from the object itself: never the same as another object's.
-        out.extend_from_slice(&relocation.type_id().0.to_le_bytes());
+        out.extend_from_slice(&relocation.root().id().0.to_le_bytes());
         out.extend_from_slice(root.name());
         return out;
     }
@@ -63,7 +61,7 @@ enum Step<'b> {
 fn steps(relocation: &Relocation) -> Option<Vec<Step<'_>>> {
     let btf = relocation.btf();
     let (&first, rest) = relocation.accessors().split_first()?;
-    let root = btf.skip_modifiers_and_typedefs(relocation.type_id())?;
+    let root = btf.skip_modifiers_and_typedefs(relocation.root().id())?;
     if relocation.kind().is_enumval() {
         let e = root.enumerators().get(first as usize).copied()?;
         return rest.is_empty().then(|| vec![Step::Enumerator(e.name)]);
@@ -133,7 +131,7 @@ fn field(btf: &Btf, kind: ReloKind, steps: &[Step<'_>], out: &mut Vec<u8>) {
 }
 
 /// The element of an array of any dimension, or the type itself.
-pub(crate) fn innermost(btf: &Btf, id: TypeId) -> Option<Type<'_>> {
+fn innermost(btf: &Btf, id: TypeId) -> Option<Type<'_>> {
     let mut ty = btf.skip_modifiers_and_typedefs(id)?;
     while let Some(array) = ty.array() {
         ty = btf.skip_modifiers_and_typedefs(array.element)?;
