@@ -1,2 +1,45 @@
-//! btfgen
-fn main() {}
+//! The `btfgen` command: arguments, progress, printing and exit codes. The work is the engine's, the `btfgen` crate.
+
+#![forbid(unsafe_code)]
+// The macros panic where the reader of a pipe is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+#![allow(
+    clippy::doc_markdown,
+    reason = "what documents an argument is its help, where backticks would be shown"
+)]
+
+mod amount;
+mod arguments;
+mod cli;
+mod commands;
+mod console;
+mod exit;
+mod interrupt;
+mod progress;
+mod sink;
+mod style;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::Cli;
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    style::choose(style::asked_for(std::env::args_os()));
+    let exit = match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(e) => {
+            // Nobody is left to be told where printing fails.
+            let _ = e.print();
+            if e.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            }
+        }
+    };
+    exit.into()
+}

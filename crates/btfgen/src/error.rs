@@ -86,6 +86,11 @@ impl Error {
         &self.subject
     }
 
+    /// What happened, without what it happened to.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// What the user can do about it.
     pub fn help(&self) -> Option<&'static str> {
         self.help

@@ -224,27 +224,25 @@ fn kernel(root: &Path, entry: &walkdir::DirEntry) -> Option<Result<HubKernel>> {
     if file_type.is_dir() {
         return None;
     }
-    let rejected = |message: &str| {
-        Some(Err(Error::new(
-            ErrorKind::InvalidName,
-            path.display(),
-            message,
-        )))
-    };
-    let outside = file_type.is_symlink()
-        && !path
-            .canonicalize()
-            .is_ok_and(|target| target.starts_with(root));
-    if outside {
-        return rejected("a symbolic link that leads out of the hub is not followed");
+    let name = path.strip_prefix(root).ok()?.to_str()?;
+    let packing = Packing::of(name);
+    if file_type.is_symlink() {
+        let inside = path.canonicalize().is_ok_and(|to| to.starts_with(root));
+        // A folder outside may hold kernels, so it is not passed over in silence; a README may lie anywhere.
+        if !inside && (packing.is_some() || path.is_dir()) {
+            return Some(Err(Error::new(
+                ErrorKind::InvalidName,
+                path.display(),
+                "a symbolic link that leads out of the hub is not followed",
+            )));
+        }
     }
+    let (packing, stem) = packing?;
     let metadata = std::fs::metadata(path).ok()?;
     if metadata.is_dir() {
         // A link for a codename, `debian/buster` for `debian/10`: its kernels have their place already.
         return None;
     }
-    let name = path.strip_prefix(root).ok()?.to_str()?;
-    let (packing, stem) = Packing::of(name)?;
     match KernelId::from_btf_path(&format!("{stem}.btf")) {
         Ok(id) => Some(Ok(HubKernel {
             id,

@@ -205,7 +205,8 @@ impl<'a> Pack<'a> {
 
     fn minimize_all(&self, needs: &Needs, kernels: &[HubKernel]) -> Result<Harvest> {
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads)
+            // More would have nothing to do.
+            .num_threads(self.threads.min(kernels.len()))
             .build()
             .map_err(|e| {
                 Error::new(ErrorKind::Io, "threads", "cannot be started").with_source(e)

@@ -1,0 +1,91 @@
+//! Arguments that several subcommands have.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use btfgen::KernelFilter;
+
+use crate::amount::parse_bytes;
+use crate::console::Advised;
+
+/// Which kernels.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Kernels")]
+pub(crate) struct FilterArguments {
+    /// Take only kernels of this architecture, as x86_64 or arm64; repeatable
+    #[arg(long, value_name = "ARCH")]
+    arch: Vec<String>,
+
+    /// Take only kernels of this distribution, as ubuntu or ubuntu/20.04; repeatable
+    #[arg(long, value_name = "ID[/VERSION]")]
+    distro: Vec<String>,
+
+    /// Take only kernels whose ID/VERSION/ARCH/RELEASE matches; * matches slashes too; repeatable
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
+    only: Vec<String>,
+}
+
+impl FilterArguments {
+    /// The filter that they make.
+    pub(crate) fn filter(&self) -> Result<KernelFilter> {
+        let filter = self
+            .arch
+            .iter()
+            .fold(KernelFilter::new(), |f, arch| f.arch(arch));
+        let filter = self.distro.iter().fold(filter, |f, d| f.distro(d));
+        Ok(self.only.iter().try_fold(filter, |f, glob| f.only(glob))?)
+    }
+}
+
+/// Where kernels come from.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Kernels")]
+pub(crate) struct HubArguments {
+    /// Folder with kernels as ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf); repeatable, the first one that
+    /// has a kernel counts [default: $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
+    #[arg(long, value_name = "DIR")]
+    hub: Vec<PathBuf>,
+}
+
+impl HubArguments {
+    /// The hubs, at least one.
+    pub(crate) fn folders(&self) -> Result<Vec<PathBuf>> {
+        if !self.hub.is_empty() {
+            return Ok(self.hub.clone());
+        }
+        let default = btfgen::default_hub().ok_or_else(|| {
+            Advised::new(
+                "no hub is named, and there is no home folder to look in",
+                "name one with --hub, or set BTFHUB_CACHE_DIR",
+            )
+        })?;
+        Ok(vec![default])
+    }
+}
+
+/// How much memory a kernel may take.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Kernels")]
+pub(crate) struct LimitArguments {
+    /// Refuse kernels whose unpacked BTF is larger; K, M and G are understood
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "256M")]
+    pub(crate) max_btf_size: u64,
+}
+
+fn glob(text: &str) -> Result<String, String> {
+    match KernelFilter::new().only(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(e) => Err(crate::console::chain(&e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that the default that the help tells is the engine's.
+    #[test]
+    fn default_limit() {
+        assert_eq!(parse_bytes("256M"), Ok(btfgen::DEFAULT_MAX_BTF_BYTES));
+    }
+}

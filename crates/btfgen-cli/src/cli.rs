@@ -1,0 +1,116 @@
+//! The command line as a whole.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{completions, extract, list, man, minimize, needs, pack};
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::style::{self, Color};
+
+const LONG_ABOUT: &str = "\
+Pack the kernel types that eBPF programs need into one small archive.
+
+A program built with CO-RE runs on any kernel whose types (BTF) can be looked up. Kernels without \
+/sys/kernel/btf/vmlinux need theirs brought along: 3 to 5 MB each. btfgen keeps of every kernel's BTF just what the \
+relocations of your objects ask for, proves that they resolve as before, and packs all kernels into one file.
+
+  1. Have a hub: a folder of kernels' BTFs as ID/VERSION/ARCH/RELEASE.btf.tar.xz, as btfhub-archive is.
+  2. btfgen pack app.bpf.o -o btfs.tar.gz
+  3. Ship the archive with the program, or embed it; at start give libbpf the entry of the running kernel as \
+btf_custom_path.";
+
+const AFTER_HELP: &str = "\
+EXIT CODES
+  0    done
+  1    done, but something was left out and is named on stderr
+  2    failed
+  3    bad usage
+  130  stopped by Ctrl-C
+
+EXAMPLES
+  btfgen pack app.bpf.o --hub ~/btfhub-archive -o btfs.tar.gz
+  btfgen needs app.bpf.o
+  btfgen list --count
+  btfgen extract btfs.tar.gz ubuntu/20.04/x86_64/5.4.0-26-generic";
+
+/// Pack the kernel types that eBPF programs need into one small archive
+#[derive(Debug, Parser)]
+#[command(name = "btfgen", bin_name = "btfgen", version, help_expected = true)]
+#[command(long_about = LONG_ABOUT, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print all details
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+
+    /// Print only warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    /// When to use colours; auto respects NO_COLOR and CLICOLOR_FORCE
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Pack(pack::Arguments),
+    Needs(needs::Arguments),
+    List(list::Arguments),
+    Minimize(minimize::Arguments),
+    Extract(extract::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
+}
+
+impl Cli {
+    /// Does what is asked for, and says so where it fails.
+    pub(crate) fn run(self) -> Exit {
+        style::choose(self.color);
+        let console = Console {
+            quiet: self.quiet,
+            verbose: self.verbose,
+        };
+        let result = match self.command {
+            Command::Pack(arguments) => arguments.run(console),
+            Command::Needs(arguments) => arguments.run(console),
+            Command::List(arguments) => arguments.run(console),
+            Command::Minimize(arguments) => arguments.run(console),
+            Command::Extract(arguments) => arguments.run(console),
+            Command::Completions(arguments) => arguments.run(),
+            Command::Man(arguments) => arguments.run(),
+        };
+        result.unwrap_or_else(|e| {
+            console.error(&e);
+            Exit::of(&e)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Check that the definition of the arguments is sound, and that each of them has a help.
+    #[test]
+    fn verify_app() {
+        Cli::command().debug_assert();
+    }
+
+    /// Check that every subcommand's help has examples.
+    #[test]
+    fn examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|h| h.starts_with("EXAMPLES\n  btfgen ")),
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}

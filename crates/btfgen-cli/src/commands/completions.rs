@@ -1,0 +1,32 @@
+//! `btfgen completions`: shell completions, from the definition of the arguments.
+
+use anyhow::Result;
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::exit::Exit;
+use crate::sink;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen completions bash > /usr/share/bash-completion/completions/btfgen
+  btfgen completions zsh > ~/.zfunc/_btfgen
+  btfgen completions fish > ~/.config/fish/completions/btfgen.fish";
+
+/// Print a completion script for a shell
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The shell
+    shell: Shell,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Exit> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "btfgen", &mut script);
+        sink::data(|out| out.write_all(&script))?;
+        Ok(Exit::Done)
+    }
+}

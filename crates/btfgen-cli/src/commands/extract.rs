@@ -1,0 +1,202 @@
+//! `btfgen extract`: one kernel's BTF out of an archive.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use btfgen::archive::Archive;
+use btfgen::{KernelFilter, KernelId};
+
+use crate::amount::bytes;
+use crate::console::{Advised, Console};
+use crate::exit::Exit;
+use crate::sink::Sink;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen extract btfs.tar.gz ubuntu/20.04/x86_64/5.4.0-26-generic
+  btfgen extract btfs.tar.gz \"$(uname -r)\" --arch \"$(uname -m)\" -o vmlinux.btf
+  btfgen extract btfs.tar.gz 5.4.0-26-generic -o - | bpftool btf dump file /dev/stdin";
+
+/// How many names an error suggests.
+const SUGGESTIONS: usize = 3;
+
+/// Take one kernel's BTF out of an archive
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The archive
+    archive: PathBuf,
+
+    /// The kernel as ID/VERSION/ARCH/RELEASE, or its RELEASE alone if that says which one
+    #[arg(value_parser = kernel_name)]
+    kernel: KernelName,
+
+    /// The BTF to write; - is stdout [default: RELEASE.btf]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// The kernel's architecture, as x86_64 or arm64
+    #[arg(long)]
+    arch: Option<String>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let output = match &self.output {
+            Some(path) => path.clone(),
+            None => format!("{}.btf", self.kernel.release()).into(),
+        };
+        let sink = Sink::for_binary(&output)?;
+        let archive = open(&self.archive)?;
+        let (kernel, btf) = self.find(&archive)?;
+        sink.write(&btf)?;
+        if let Sink::File(output) = sink {
+            console.say(format_args!(
+                "{}: {} of {kernel}",
+                output.path().display(),
+                bytes(btf.len() as u64)
+            ));
+        }
+        Ok(Exit::Done)
+    }
+
+    /// The kernel that is meant. Of several ones with this release any will do if their BTFs are equal.
+    fn find(&self, archive: &Archive<'_>) -> Result<(KernelId, Vec<u8>)> {
+        let unreadable = || format!("{}: cannot be read", self.archive.display());
+        let filter = self
+            .arch
+            .iter()
+            .fold(KernelFilter::new(), |f, arch| f.arch(arch));
+        let kernels = archive.kernels().with_context(unreadable)?;
+        let mut found: Option<(KernelId, Vec<u8>)> = None;
+        for kernel in kernels
+            .iter()
+            .filter(|k| self.kernel.is(k) && filter.matches(k))
+        {
+            let btf = archive.get(kernel).with_context(unreadable)?;
+            let btf = btf.with_context(|| format!("{kernel} is listed, but is not there"))?;
+            match &found {
+                Some((_, other)) if *other != btf => return Err(self.ambiguous(&kernels, &filter)),
+                Some(_) => {}
+                None => found = Some((kernel.clone(), btf)),
+            }
+        }
+        found.ok_or_else(|| self.missing(&kernels))
+    }
+
+    fn ambiguous(&self, kernels: &[KernelId], filter: &KernelFilter) -> anyhow::Error {
+        let meant = kernels
+            .iter()
+            .filter(|k| self.kernel.is(k) && filter.matches(k));
+        Advised::new(
+            format!(
+                "{}: {} is one of several kernels whose BTFs differ: {}",
+                self.archive.display(),
+                self.kernel,
+                listed(meant)
+            ),
+            "name one of them in full, or its --arch if that says which one",
+        )
+        .into()
+    }
+
+    fn missing(&self, kernels: &[KernelId]) -> anyhow::Error {
+        let mut near: Vec<&KernelId> = kernels
+            .iter()
+            .filter(|k| k.release() == self.kernel.release())
+            .collect();
+        if near.is_empty() {
+            near = kernels.iter().collect();
+            // Stable, so kernels that are as near as each other stay in their order.
+            near.sort_by(|a, b| self.kernel.likeness(b).total_cmp(&self.kernel.likeness(a)));
+            near.truncate(SUGGESTIONS);
+        }
+        let arch = self.arch.iter().map(|a| format!(" of {a}"));
+        let message = format!(
+            "{}: holds no kernel {}{}",
+            self.archive.display(),
+            self.kernel,
+            arch.collect::<String>()
+        );
+        let help = if near.is_empty() {
+            "it holds no kernels at all".to_owned()
+        } else {
+            format!("the nearest it holds: {}", listed(near.into_iter()))
+        };
+        Advised::new(message, help).into()
+    }
+}
+
+/// Opens an archive, with an error that names it.
+pub(crate) fn open(path: &Path) -> Result<Archive<'static>> {
+    let named = || format!("{}: cannot be read", path.display());
+    let bytes = std::fs::read(path).with_context(named)?;
+    let archive = Archive::from_vec(bytes).map_err(|e| match e.kind() {
+        btfgen::archive::ErrorKind::NotGzip => Advised::new(
+            format!("{}: not an archive", path.display()),
+            "give a .tar.gz that `btfgen pack` wrote",
+        )
+        .with_source(e)
+        .into(),
+        _ => anyhow::Error::new(e).context(named()),
+    })?;
+    Ok(archive)
+}
+
+/// A kernel as the user names it.
+#[derive(Debug, Clone)]
+enum KernelName {
+    Id(KernelId),
+    Release(String),
+}
+
+fn kernel_name(text: &str) -> Result<KernelName, btfgen::archive::Error> {
+    if text.contains('/') {
+        return Ok(KernelName::Id(text.parse()?));
+    }
+    // Any id will do to learn whether it can be a release.
+    let id = KernelId::new("any", "any", "any", text)?;
+    Ok(KernelName::Release(id.release().to_owned()))
+}
+
+impl KernelName {
+    fn is(&self, kernel: &KernelId) -> bool {
+        match self {
+            Self::Id(id) => id == kernel,
+            Self::Release(release) => release == kernel.release(),
+        }
+    }
+
+    fn release(&self) -> &str {
+        match self {
+            Self::Id(id) => id.release(),
+            Self::Release(release) => release,
+        }
+    }
+
+    /// How much a kernel's name is like this one, from 0 to 1.
+    fn likeness(&self, kernel: &KernelId) -> f64 {
+        let (mine, other) = match self {
+            Self::Id(id) => (id.to_string(), kernel.to_string()),
+            Self::Release(release) => (release.clone(), kernel.release().to_owned()),
+        };
+        strsim::normalized_damerau_levenshtein(&mine, &other)
+    }
+}
+
+impl fmt::Display for KernelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Release(release) => f.write_str(release),
+        }
+    }
+}
+
+fn listed<'k>(kernels: impl Iterator<Item = &'k KernelId>) -> String {
+    kernels
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

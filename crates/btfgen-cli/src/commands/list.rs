@@ -1,0 +1,239 @@
+//! `btfgen list`: the kernels of a hub or an archive.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use btfgen::{Hub, KernelFilter, KernelId};
+use serde::Serialize;
+
+use crate::amount::count;
+use crate::arguments::{FilterArguments, HubArguments};
+use crate::commands::extract;
+use crate::console::{Console, chain, printable};
+use crate::exit::Exit;
+use crate::sink;
+use crate::table::{Column, Table};
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen list --hub ~/btfhub-archive --distro ubuntu --arch x86_64
+  btfgen list --count
+  btfgen list --archive btfs.tar.gz --long";
+
+/// List the kernels of a hub, or of an archive
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// List an archive instead of a hub
+    #[arg(long, value_name = "FILE", conflicts_with = "hub")]
+    archive: Option<PathBuf>,
+
+    /// Count the kernels of each distribution, version and architecture
+    #[arg(long)]
+    count: bool,
+
+    /// Show sizes, and files or links, too; as --verbose does
+    #[arg(short, long)]
+    long: bool,
+
+    /// Print JSON: an array with an object for each line
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    hub: HubArguments,
+
+    #[command(flatten)]
+    filter: FilterArguments,
+}
+
+/// A kernel in either place.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(serialize_with = "as_text")]
+    kernel: KernelId,
+    /// Of the file in a hub, compressed as it is; of the BTF in an archive.
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathBuf>,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_optional_text"
+    )]
+    link_target: Option<KernelId>,
+}
+
+#[derive(Serialize)]
+struct Count<'k> {
+    distro: &'k str,
+    version: &'k str,
+    arch: &'k str,
+    kernels: usize,
+}
+
+fn as_text<S: serde::Serializer>(id: &KernelId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+fn as_optional_text<S: serde::Serializer>(
+    id: &Option<KernelId>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let filter = self.filter.filter()?;
+        let (kernels, exit) = match &self.archive {
+            Some(path) => (archived(path, &filter, console)?, Exit::Done),
+            None => in_hubs(&self.hub.folders()?, &filter, console)?,
+        };
+        match (self.count, self.json) {
+            (true, true) => sink::json(&counts(&kernels))?,
+            (true, false) => print_counts(&counts(&kernels))?,
+            (false, true) => sink::json(&kernels)?,
+            (false, false) => print(&kernels, self.long || console.verbose)?,
+        }
+        Ok(exit)
+    }
+}
+
+fn in_hubs(
+    folders: &[PathBuf],
+    filter: &KernelFilter,
+    console: Console,
+) -> Result<(Vec<Listed>, Exit)> {
+    let hub = Hub::open(folders)?;
+    let all = hub.kernels().len();
+    let hub = hub.filtered(filter);
+    let kernels: Vec<Listed> = hub
+        .kernels()
+        .iter()
+        .map(|k| Listed {
+            kernel: k.id().clone(),
+            bytes: k.file_bytes(),
+            path: Some(k.path().to_owned()),
+            link_target: None,
+        })
+        .collect();
+    note_if_empty(console, &kernels, all);
+    let rejected = hub.rejected();
+    if !rejected.is_empty() {
+        console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
+        console.details(rejected.iter().map(|e| chain(e)));
+    }
+    Ok((kernels, Exit::left_out(!rejected.is_empty())))
+}
+
+fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<Listed>> {
+    let unreadable = || format!("{}: cannot be read", path.display());
+    let archive = extract::open(path)?;
+    let entries = archive.entries().with_context(unreadable)?;
+    let all = entries.len();
+    let kernels: Vec<Listed> = entries
+        .into_iter()
+        .filter(|e| filter.matches(&e.kernel))
+        .map(|e| Listed {
+            kernel: e.kernel,
+            bytes: e.size,
+            path: None,
+            link_target: e.link_target,
+        })
+        .collect();
+    note_if_empty(console, &kernels, all);
+    if console.verbose
+        && let Some(manifest) = archive.manifest().with_context(unreadable)?
+    {
+        console.say(format_args!(
+            "made by {} for {}",
+            printable(&manifest.tool),
+            count(manifest.objects.len(), "object")
+        ));
+    }
+    Ok(kernels)
+}
+
+fn note_if_empty(console: Console, kernels: &[Listed], all: usize) {
+    if kernels.is_empty() {
+        match all {
+            0 => console.note("there are no kernels"),
+            all => console.note(format_args!("none of {all} kernels passes the filters")),
+        }
+    }
+}
+
+fn print(kernels: &[Listed], long: bool) -> Result<()> {
+    if !long {
+        return sink::data(|out| {
+            kernels
+                .iter()
+                .try_for_each(|k| writeln!(out, "{}", k.kernel))
+        });
+    }
+    let mut table = Table::new([
+        Column::Text("KERNEL"),
+        Column::Number("BYTES"),
+        Column::Text("WHERE"),
+    ]);
+    for listed in kernels {
+        let file = listed
+            .path
+            .as_ref()
+            .map(|p| printable(&p.display().to_string()));
+        let link = listed.link_target.as_ref().map(|t| format!("-> {t}"));
+        table.row([
+            listed.kernel.to_string(),
+            listed.bytes.to_string(),
+            file.or(link).unwrap_or_default(),
+        ]);
+    }
+    sink::text(|out| table.print(out, |_| Vec::new()))
+}
+
+fn counts(kernels: &[Listed]) -> Vec<Count<'_>> {
+    let mut counts: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+    for Listed { kernel: k, .. } in kernels {
+        *counts
+            .entry((k.distro(), k.version(), k.arch()))
+            .or_default() += 1;
+    }
+    let counts = counts.into_iter();
+    counts
+        .map(|((distro, version, arch), kernels)| Count {
+            distro,
+            version,
+            arch,
+            kernels,
+        })
+        .collect()
+}
+
+fn print_counts(counts: &[Count<'_>]) -> Result<()> {
+    let mut table = Table::new([
+        Column::Text("DISTRIBUTION"),
+        Column::Text("VERSION"),
+        Column::Text("ARCH"),
+        Column::Number("KERNELS"),
+    ]);
+    for count in counts {
+        table.row([
+            count.distro.to_owned(),
+            count.version.to_owned(),
+            count.arch.to_owned(),
+            count.kernels.to_string(),
+        ]);
+    }
+    let total: usize = counts.iter().map(|c| c.kernels).sum();
+    table.row([
+        "total".into(),
+        String::new(),
+        String::new(),
+        total.to_string(),
+    ]);
+    sink::text(|out| table.print(out, |_| Vec::new()))
+}

@@ -1,0 +1,83 @@
+//! `btfgen minimize`: one kernel's BTF, without an archive.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use btfgen::{Btf, Minimized, Minimizer, Needs, Object, read_kernel_file};
+
+use crate::amount::{bytes, count};
+use crate::arguments::LimitArguments;
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::sink::Sink;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen minimize 5.4.0-26-generic.btf.tar.xz app.bpf.o -o 5.4.0-26-generic.btf
+  btfgen minimize /sys/kernel/btf/vmlinux app.bpf.o -o - | bpftool btf dump file /dev/stdin";
+
+/// Strip one kernel's BTF down to what objects need
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The kernel's BTF: .btf, .btf.xz, .btf.tar.xz or /sys/kernel/btf/vmlinux
+    #[arg(value_name = "KERNEL")]
+    kernel: PathBuf,
+
+    /// BPF object files
+    #[arg(required = true, value_name = "OBJ")]
+    objects: Vec<PathBuf>,
+
+    /// The minimal BTF to write; - is stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    limit: LimitArguments,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let sink = Sink::for_binary(&self.output)?;
+        let objects = self
+            .objects
+            .iter()
+            .map(Object::open)
+            .collect::<Result<_, _>>()?;
+        let needs = Needs::new(objects);
+        let full = read_kernel_file(&self.kernel, self.limit.max_btf_size)?;
+        let named = |what: &str| format!("{}: {what}", self.kernel.display());
+        let btf = Btf::parse(&full).with_context(|| named("not a usable BTF"))?;
+        let minimized = Minimizer::new(&needs)
+            .minimize(&btf)
+            .with_context(|| named("cannot be minimized"))?;
+        sink.write(&minimized.btf)?;
+        self.summarize(console, &needs, full.len(), &minimized);
+        Ok(Exit::Done)
+    }
+
+    fn summarize(&self, console: Console, needs: &Needs, full: usize, minimized: &Minimized) {
+        console.say(format_args!(
+            "{}: {} -> {} for {}",
+            self.kernel.display(),
+            bytes(full as u64),
+            bytes(minimized.btf.len() as u64),
+            count(needs.len(), "relocation"),
+        ));
+        let missing: Vec<String> = needs
+            .iter()
+            .zip(&minimized.outcomes)
+            .filter(|(need, outcome)| !outcome.is_found(need.kind()))
+            .map(|(need, _)| need.to_string())
+            .collect();
+        if !missing.is_empty() && !console.quiet {
+            console.note(format_args!(
+                "{} found nothing in this kernel",
+                count(missing.len(), "relocation")
+            ));
+            if console.verbose {
+                console.details(missing.into_iter());
+            }
+        }
+    }
+}

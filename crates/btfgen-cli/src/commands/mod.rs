@@ -1,0 +1,9 @@
+//! The subcommands, one file each: its arguments, and what it does with them.
+
+pub(crate) mod completions;
+pub(crate) mod extract;
+pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod minimize;
+pub(crate) mod needs;
+pub(crate) mod pack;

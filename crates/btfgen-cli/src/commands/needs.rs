@@ -1,0 +1,121 @@
+//! `btfgen needs`: what objects ask of a kernel.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use btfgen::{Need, Needs, Object, Place};
+use serde::Serialize;
+
+use crate::console::{Console, printable};
+use crate::exit::Exit;
+use crate::sink;
+use crate::table::{Column, Table};
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen needs app.bpf.o
+  btfgen needs --verbose *.bpf.o
+  btfgen needs --json app.bpf.o | jq -r '.[].type' | sort -u";
+
+/// Show what objects ask of a kernel: their distinct CO-RE relocations
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// BPF object files
+    #[arg(required = true, value_name = "OBJ")]
+    objects: Vec<PathBuf>,
+
+    /// Print JSON: an array of objects with kind, type, path and places
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct NeedReport {
+    kind: &'static str,
+    r#type: String,
+    path: String,
+    places: Vec<Place>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let objects = self
+            .objects
+            .iter()
+            .map(Object::open)
+            .collect::<Result<Vec<_>, _>>()?;
+        for (path, object) in self.objects.iter().zip(&objects) {
+            if object.relocations().is_empty() {
+                console.note(format_args!(
+                    "{}: has no CO-RE relocations, so it needs no BTF",
+                    printable(&path.display().to_string())
+                ));
+            }
+        }
+        let needs = Needs::new(objects);
+        let needs: Vec<NeedReport> = needs.iter().map(|n| NeedReport::new(&needs, n)).collect();
+        if self.json {
+            sink::json(&needs)?;
+        } else if !needs.is_empty() {
+            print(&needs, console.verbose)?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl NeedReport {
+    fn new(needs: &Needs, need: &Need) -> Self {
+        Self {
+            kind: need.kind().name(),
+            r#type: need.root(),
+            path: need.path(),
+            places: needs.places(need),
+        }
+    }
+}
+
+fn print(needs: &[NeedReport], all_places: bool) -> Result<()> {
+    let mut table = Table::new([
+        Column::Text("KIND"),
+        Column::Text("TYPE"),
+        Column::Text("FIELD"),
+        Column::Number("USES"),
+        Column::Text("FIRST USE"),
+    ]);
+    for need in needs {
+        table.row([
+            need.kind.to_owned(),
+            printable(&need.r#type),
+            printable(&need.path),
+            need.places.len().to_string(),
+            need.places.iter().find_map(source_line).unwrap_or_default(),
+        ]);
+    }
+    let below = |row: usize| {
+        let places = needs[row].places.iter();
+        places.filter(|_| all_places).map(place).collect()
+    };
+    sink::text(|out| table.print(out, below))
+}
+
+/// Where in the source a place is, if the object says so.
+pub(crate) fn source_line(place: &Place) -> Option<String> {
+    let file = printable(place.file.as_deref()?);
+    Some(match place.line {
+        Some(line) => format!("{file}:{line}"),
+        None => file,
+    })
+}
+
+fn place(place: &Place) -> String {
+    let function = place.function.as_deref().unwrap_or("?");
+    let code = format!(
+        "{}: {} in {function}, instruction {}",
+        place.object, place.section, place.instruction
+    );
+    match source_line(place) {
+        Some(line) => format!("{}, {line}", printable(&code)),
+        None => printable(&code),
+    }
+}

@@ -1,0 +1,233 @@
+//! `btfgen pack`: all kernels of a hub, minimized, in one archive.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use btfgen::{Need, Pack, Packed, PackedKernel, Totals};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+use crate::amount::{bytes, count};
+use crate::arguments::{FilterArguments, HubArguments, LimitArguments};
+use crate::commands::needs::source_line;
+use crate::console::{Advised, Console, caused, chain, printable};
+use crate::exit::Exit;
+use crate::interrupt;
+use crate::progress::Bar;
+use crate::sink::{Sink, json_text};
+use crate::style::STRONG;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen pack app.bpf.o -o btfs.tar.gz
+  btfgen pack *.bpf.o --hub ~/btfhub-archive --arch x86_64 --distro ubuntu -o btfs.tar.gz
+  btfgen pack app.bpf.o --only 'rhel/8*/4.18.0-*' --strict -o btfs.tar.gz
+  btfgen pack app.bpf.o -o btfs.tar.gz --json-summary - | jq '.left_out[].subject'";
+
+/// Minimize all kernels of a hub for some objects, and pack them into one archive
+#[derive(Debug, clap::Args)]
+#[command(visible_alias = "btfgen", after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// BPF object files; the archive serves all of them
+    #[arg(required = true, value_name = "OBJ")]
+    objects: Vec<PathBuf>,
+
+    /// The archive to write
+    #[arg(short, long, value_name = "OUT.tar.gz")]
+    output: PathBuf,
+
+    /// Put all entries below this folder of the archive
+    #[arg(long, value_name = "DIR", value_parser = prefix)]
+    prefix: Option<String>,
+
+    /// Store equal BTFs again for each kernel, for readers that know no hard links
+    #[arg(long)]
+    no_hard_links: bool,
+
+    /// Add this file to the archive as package.json
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Number of threads [default: one for each processor]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+
+    /// Write nothing if a single kernel cannot be packed
+    #[arg(long)]
+    strict: bool,
+
+    /// Leave out kernels that cannot be packed, and name them; the default
+    #[arg(long, conflicts_with = "strict")]
+    keep_going: bool,
+
+    /// Write a summary as JSON to this file; - is stdout
+    #[arg(long, value_name = "FILE")]
+    json_summary: Option<PathBuf>,
+
+    #[command(flatten)]
+    hub: HubArguments,
+
+    #[command(flatten)]
+    filter: FilterArguments,
+
+    #[command(flatten)]
+    limit: LimitArguments,
+}
+
+fn prefix(text: &str) -> Result<String, btfgen::archive::Error> {
+    btfgen::archive::Builder::new().prefix(text)?;
+    Ok(text.to_owned())
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let bar = Bar::new(&console);
+        let cancel = interrupt::flag(console, bar.clone());
+        let summary = self
+            .json_summary
+            .as_deref()
+            .map(Sink::for_text)
+            .transpose()?;
+        let pack = self.pack()?.progress(&bar).cancel(&cancel);
+        let result = pack.write(&self.output);
+        bar.clear();
+        let packed = result?;
+        self.print(console, &packed);
+        if let Some(sink) = summary {
+            sink.write(json_text(&Summary::new(&packed))?.as_bytes())?;
+        }
+        Ok(Exit::left_out(!packed.left_out.is_empty()))
+    }
+
+    fn pack<'p>(&self) -> Result<Pack<'p>> {
+        if self.output == Path::new("-") {
+            return Err(Advised::new(
+                "an archive cannot be written to stdout",
+                "name a file with -o; ./- if it is to be called so",
+            )
+            .into());
+        }
+        let mut pack = Pack::new()
+            .filter(self.filter.filter()?)
+            .hard_links(!self.no_hard_links)
+            .threads(self.jobs.map_or(0, usize::from))
+            .strict(self.strict)
+            .max_btf_bytes(self.limit.max_btf_size);
+        for object in &self.objects {
+            pack = pack.object(object);
+        }
+        for hub in self.hub.folders()? {
+            pack = pack.hub(hub);
+        }
+        if let Some(prefix) = &self.prefix {
+            pack = pack.prefix(prefix);
+        }
+        if let Some(path) = &self.json {
+            pack = pack.file("package.json", read_json(path)?);
+        }
+        Ok(pack)
+    }
+
+    fn print(&self, console: Console, packed: &Packed) {
+        let Totals {
+            kernels,
+            distinct_btfs,
+            outcome_sets: _,
+            full_bytes,
+            minimal_bytes,
+            archive_bytes,
+            largest_btf_bytes: _,
+        } = packed.totals;
+        console.say(format_args!(
+            "{}: {STRONG}{}{STRONG:#} for {} of {}",
+            self.output.display(),
+            count(kernels, "kernel"),
+            count(packed.needs.len(), "relocation"),
+            count(packed.needs.objects().len(), "object"),
+        ));
+        console.say(format_args!(
+            "  {} -> {} in {} -> {STRONG}{}{STRONG:#} packed",
+            bytes(full_bytes),
+            bytes(minimal_bytes),
+            count(distinct_btfs, "distinct BTF"),
+            bytes(archive_bytes),
+        ));
+        if packed.needs.is_empty() {
+            console.note("the objects have no CO-RE relocations, so they need no BTFs");
+        }
+        if !packed.unresolved.is_empty() && !console.quiet {
+            console.note(format_args!(
+                "{} found nothing in any kernel:",
+                count(packed.unresolved.len(), "relocation")
+            ));
+            let unresolved: Vec<&Need> = unresolved(packed).collect();
+            console.details(unresolved.into_iter().map(|need| {
+                let places = packed.needs.places(need);
+                let name = printable(&need.to_string());
+                match places.iter().find_map(source_line) {
+                    Some(line) => format!("{name}, {line}"),
+                    None => name,
+                }
+            }));
+        }
+        if !packed.left_out.is_empty() {
+            console.warning(format_args!(
+                "{} left out:",
+                count(packed.left_out.len(), "kernel")
+            ));
+            console.details(packed.left_out.iter().map(|e| chain(e)));
+        }
+    }
+}
+
+fn read_json(path: &Path) -> Result<Vec<u8>> {
+    let bytes =
+        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    serde_json::from_slice::<IgnoredAny>(&bytes)
+        .with_context(|| format!("{}: is no JSON", path.display()))?;
+    Ok(bytes)
+}
+
+fn unresolved(packed: &Packed) -> impl Iterator<Item = &Need> {
+    packed
+        .unresolved
+        .iter()
+        .filter_map(|&i| packed.needs.get(i))
+}
+
+/// What `--json-summary` writes.
+#[derive(Serialize)]
+struct Summary<'p> {
+    #[serde(flatten)]
+    totals: Totals,
+    /// Number of distinct relocations.
+    needs: usize,
+    left_out: Vec<LeftOut<'p>>,
+    unresolved: Vec<String>,
+    packed: &'p [PackedKernel],
+}
+
+#[derive(Serialize)]
+struct LeftOut<'p> {
+    subject: &'p str,
+    error: String,
+}
+
+impl<'p> Summary<'p> {
+    fn new(packed: &'p Packed) -> Self {
+        Self {
+            totals: packed.totals,
+            needs: packed.needs.len(),
+            left_out: packed
+                .left_out
+                .iter()
+                .map(|e| LeftOut {
+                    subject: e.subject(),
+                    error: caused(e.message(), e),
+                })
+                .collect(),
+            unresolved: unresolved(packed).map(ToString::to_string).collect(),
+            packed: &packed.kernels,
+        }
+    }
+}

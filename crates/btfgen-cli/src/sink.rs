@@ -1,0 +1,82 @@
+//! Where data goes: stdout, or a file that is checked before the work and never half written.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use btfgen::Output;
+
+use crate::console::Advised;
+
+/// A place for data.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// Asked for with `-`.
+    Stdout,
+    /// A file, with all that [`Output`] promises.
+    File(Output),
+}
+
+impl Sink {
+    /// A place for text: `-` is stdout.
+    pub(crate) fn for_text(path: &Path) -> Result<Self> {
+        Ok(if path == Path::new("-") {
+            Self::Stdout
+        } else {
+            Self::File(Output::probe(path)?)
+        })
+    }
+
+    /// A place for binary data: `-` is stdout unless that is a terminal.
+    pub(crate) fn for_binary(path: &Path) -> Result<Self> {
+        let sink = Self::for_text(path)?;
+        if matches!(sink, Self::Stdout) && io::stdout().is_terminal() {
+            return Err(Advised::new(
+                "a BTF is not for a terminal to show",
+                "redirect stdout, or name a file with -o",
+            )
+            .into());
+        }
+        Ok(sink)
+    }
+
+    /// Writes everything.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Stdout => data(|out| out.write_all(bytes)),
+            Self::File(output) => Ok(output.write_all(bytes)?),
+        }
+    }
+}
+
+/// Writes data to stdout as it is. A reader that has seen enough, as `head`, is no error.
+pub(crate) fn data(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    written(write, BufWriter::new(io::stdout().lock()))
+}
+
+/// Writes text for people to stdout, with its colours only where they are wanted.
+pub(crate) fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let stdout = anstream::AutoStream::auto(io::stdout().lock());
+    written(write, BufWriter::new(stdout))
+}
+
+/// Writes a value as JSON to stdout.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
+    let text = json_text(value)?;
+    data(|out| out.write_all(text.as_bytes()))
+}
+
+/// A value as JSON for people to read, with a line end.
+pub(crate) fn json_text(value: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+fn written(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    mut out: impl Write,
+) -> Result<()> {
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("stdout: cannot be written"),
+    }
+}

@@ -1,0 +1,72 @@
+//! Colours: what is coloured how, and whether at all.
+
+use std::ffi::OsString;
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum as _;
+
+/// `error:`
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// `warning:`
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// `help:` and `note:`
+pub(crate) const HELP: Style = AnsiColor::Cyan.on_default().bold();
+/// A table's head, and the numbers that count.
+pub(crate) const STRONG: Style = Style::new().bold();
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// As the terminal and the environment want it
+    #[default]
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+/// Decides for the whole process, clap's messages included.
+pub(crate) fn choose(color: Color) {
+    let choice = match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::AlwaysAnsi,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// The `--color` among the arguments, for the messages about arguments that cannot be parsed.
+pub(crate) fn asked_for(arguments: impl IntoIterator<Item = OsString>) -> Color {
+    let mut arguments = arguments
+        .into_iter()
+        .map(|a| a.to_string_lossy().into_owned());
+    let mut color = Color::default();
+    while let Some(argument) = arguments.next().filter(|a| a != "--") {
+        let value = match argument.strip_prefix("--color") {
+            Some("") => arguments.next(),
+            Some(value) => value.strip_prefix('=').map(str::to_owned),
+            None => None,
+        };
+        if let Some(known) = value.and_then(|v| Color::from_str(&v, false).ok()) {
+            color = known;
+        }
+    }
+    color
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that both spellings of `--color` are seen, wrong values and what comes behind `--` are not.
+    #[test]
+    fn color_is_found_before_parsing() {
+        let asked = |line: &str| asked_for(line.split(' ').map(OsString::from));
+        assert_eq!(asked("btfgen --color never list"), Color::Never);
+        assert_eq!(asked("btfgen list --color=always"), Color::Always);
+        assert_eq!(asked("btfgen --color=loud"), Color::Auto);
+        assert_eq!(asked("btfgen --colors never"), Color::Auto);
+        assert_eq!(asked("btfgen -- --color never"), Color::Auto);
+    }
+}

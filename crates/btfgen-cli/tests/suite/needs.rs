@@ -1,0 +1,52 @@
+//! `btfgen needs`
+
+use serde_json::Value;
+
+use crate::suite::{btfgen, object, run, stdout};
+
+/// Check that relocations are a table with source lines, and that `--verbose` adds all places.
+#[test]
+fn table() {
+    let short = stdout(btfgen().arg("needs").arg(object()));
+    assert!(short.starts_with("KIND "), "{short}");
+    let line = short.lines().find(|l| l.contains("struct task_struct"));
+    assert!(line.unwrap().contains("execsnoop.bpf.c:"), "{short}");
+    let long = stdout(btfgen().args(["needs", "-v"]).arg(object()));
+    assert!(long.contains("    execsnoop.bpf.o: "), "{long}");
+}
+
+/// Check that an object that is given twice asks nothing new, and that all its uses are counted.
+#[test]
+fn distinct() {
+    let json = |count: usize| -> Vec<Value> {
+        let mut command = btfgen();
+        command
+            .args(["needs", "--json"])
+            .args(vec![object(); count]);
+        serde_json::from_str(&stdout(&mut command)).unwrap()
+    };
+    let (once, twice) = (json(1), json(2));
+    assert!(!once.is_empty());
+    assert_eq!(once.len(), twice.len());
+    for (once, twice) in once.iter().zip(&twice) {
+        let uses = |need: &Value| need["places"].as_array().unwrap().len();
+        assert_eq!(uses(once) * 2, uses(twice));
+        for key in ["kind", "type", "path"] {
+            assert!(once[key].is_string());
+            assert_eq!(once[key], twice[key]);
+        }
+    }
+}
+
+/// Check that an object without relocations is no error.
+#[test]
+fn none() {
+    for name in ["no-relocations", "maps"] {
+        let object = btfgen_testkit::object(name);
+        let pieces = ["has no CO-RE relocations"];
+        let output = run(btfgen().arg("needs").arg(&object), 0, &pieces);
+        assert_eq!(output.stdout, b"");
+        let output = run(btfgen().args(["needs", "--json"]).arg(&object), 0, &pieces);
+        assert_eq!(output.stdout, b"[]\n");
+    }
+}

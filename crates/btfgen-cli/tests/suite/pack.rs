@@ -1,0 +1,202 @@
+//! `btfgen pack`
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::suite::{NEW, OLD, btfgen, hub, names, object, pack, place, place_kernel, run, stdout};
+
+/// What GNU tar lists, as a user would look.
+fn tar_list(flags: &str, archive: &std::path::Path) -> String {
+    let mut tar = assert_cmd::Command::new("tar");
+    stdout(tar.arg(flags).arg(archive).env("LC_ALL", "C"))
+}
+
+/// Check that two kernels are packed, that tar lists them, and that the bytes are the same for any number of
+/// threads.
+#[test]
+fn packs() {
+    let dir = tempdir().unwrap();
+    let (one, two) = (dir.path().join("one.tar.gz"), dir.path().join("two.tar.gz"));
+    let only = ["--only", OLD, "--only", "*/12/x86_64/*"];
+    let output = run(
+        pack(&hub(), &one).args(only).args(["-j", "1"]),
+        0,
+        &["one.tar.gz: 2 kernels for ", " of 1 object\n", " packed\n"],
+    );
+    assert_eq!(output.stdout, b"");
+    run(pack(&hub(), &two).args(only).args(["-j", "2"]), 0, &[]);
+    assert_eq!(fs::read(&one).unwrap(), fs::read(&two).unwrap());
+    let list = tar_list("-tzf", &one);
+    for kernel in [OLD, NEW] {
+        assert!(list.contains(&format!("./{kernel}.btf\n")), "{list}");
+    }
+    assert_eq!(names(dir.path()), ["one.tar.gz", "two.tar.gz"]);
+}
+
+/// Check that the hub is found by the environment.
+#[test]
+fn hub_of_the_environment() {
+    let dir = tempdir().unwrap();
+    let out = dir.path().join("a.tar.gz");
+    let mut command = btfgen();
+    command.arg("pack").arg(object()).arg("-o").arg(&out);
+    command.args(["--only", NEW]).env("BTFHUB_CACHE", hub());
+    run(&mut command, 0, &["1 kernel "]);
+}
+
+/// Check that filters choose by architecture and distribution.
+#[test]
+fn filters() {
+    let dir = tempdir().unwrap();
+    let out = dir.path().join("a.tar.gz");
+    let filters = ["--arch", "arm64", "--distro", "debian/12", "-q"];
+    let output = run(pack(&hub(), &out).args(filters), 0, &[]);
+    assert_eq!(output.stderr, b"");
+    let list = stdout(btfgen().args(["list", "--archive"]).arg(&out));
+    assert_eq!(list, "debian/12/aarch64/6.1.0-47-cloud-arm64\n");
+}
+
+/// Check that equal BTFs are linked, and stored for each kernel with `--no-hard-links`.
+#[test]
+fn hard_links() {
+    let (dir, own) = (tempdir().unwrap(), tempdir().unwrap());
+    for name in ["a/1/x86_64/1.0", "a/1/x86_64/1.1"] {
+        place_kernel(own.path(), name);
+    }
+    let out = dir.path().join("a.tar.gz");
+    run(&mut pack(own.path(), &out), 0, &["1 distinct BTF "]);
+    let links = |list: String| list.lines().filter(|l| l.starts_with('h')).count();
+    assert_eq!(links(tar_list("-tvzf", &out)), 1);
+    let list = stdout(btfgen().args(["list", "-l", "--archive"]).arg(&out));
+    assert!(list.contains("-> a/1/x86_64/1."), "{list}");
+    run(pack(own.path(), &out).arg("--no-hard-links"), 0, &[]);
+    assert_eq!(links(tar_list("-tvzf", &out)), 0);
+}
+
+/// Check that a prefix goes in front of the kernels, and not of package.json.
+#[test]
+fn prefix_and_package_json() {
+    let dir = tempdir().unwrap();
+    let out = dir.path().join("a.tar.gz");
+    let json = place(dir.path(), "p.json", br#"{"name": "x"}"#);
+    let mut command = pack(&hub(), &out);
+    command.args(["--only", NEW, "--prefix", "btfs"]);
+    run(command.arg("--json").arg(&json), 0, &[]);
+    let list = tar_list("-tzf", &out);
+    assert!(list.contains(&format!("./btfs/{NEW}.btf\n")), "{list}");
+    assert!(list.contains("package.json\n"), "{list}");
+    fs::write(&json, "{").unwrap();
+    run(&mut command, 2, &["p.json: is no JSON"]);
+}
+
+/// Check that the summary for programs has everything, and nothing else is on stdout.
+#[test]
+fn json_summary() {
+    let (dir, own) = (tempdir().unwrap(), tempdir().unwrap());
+    place_kernel(own.path(), "a/1/x86_64/1.0");
+    let broken = place(own.path(), "a/1/x86_64/1.1.btf", b"broken");
+    let out = dir.path().join("a.tar.gz");
+    let mut command = pack(own.path(), &out);
+    let output = run(command.args(["--json-summary", "-"]), 1, &["1.1.btf"]);
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for (key, expected) in [
+        ("kernels", 1),
+        ("distinct_btfs", 1),
+        ("outcome_sets", 1),
+        ("archive_bytes", fs::metadata(&out).unwrap().len()),
+    ] {
+        assert_eq!(summary[key], expected, "{key}");
+    }
+    let left_out = &summary["left_out"][0];
+    assert!(left_out["subject"].as_str().unwrap().ends_with("1.1.btf"));
+    assert_eq!(
+        left_out["subject"],
+        *broken.canonicalize().unwrap().to_str().unwrap()
+    );
+    assert!(!left_out["error"].as_str().unwrap().is_empty());
+    let packed = &summary["packed"][0];
+    assert_eq!(packed["kernel"], "a/1/x86_64/1.0");
+    assert_eq!(packed["full_bytes"], summary["full_bytes"]);
+    assert_eq!(packed["full_bytes"], summary["largest_btf_bytes"]);
+    assert_eq!(packed["minimal_bytes"], summary["minimal_bytes"]);
+    assert!(summary["unresolved"].is_array() && packed["missing"].is_u64());
+
+    let file = dir.path().join("summary.json");
+    run(
+        pack(own.path(), &out).arg("--json-summary").arg(&file),
+        1,
+        &[],
+    );
+    assert_eq!(fs::read(file).unwrap(), output.stdout);
+}
+
+/// Check that a kernel that cannot be packed is left out and named, and with `--strict` fails the whole.
+#[test]
+fn strict_or_keep_going() {
+    let (dir, own) = (tempdir().unwrap(), tempdir().unwrap());
+    place_kernel(own.path(), "a/1/x86_64/1.0");
+    place(own.path(), "a/1/x86_64/1.1.btf", b"broken");
+    let out = dir.path().join("a.tar.gz");
+    fs::write(&out, "older").unwrap();
+    run(pack(own.path(), &out).arg("--strict"), 2, &["1.1.btf: "]);
+    assert_eq!(fs::read(&out).unwrap(), b"older");
+    assert_eq!(names(dir.path()), ["a.tar.gz"]);
+    for quiet in [None, Some("-q")] {
+        let pieces = ["warning: 1 kernel left out:\n", "1.1.btf: "];
+        run(
+            pack(own.path(), &out).arg("--keep-going").args(quiet),
+            1,
+            &pieces,
+        );
+    }
+    let list = stdout(btfgen().args(["list", "--archive"]).arg(&out));
+    assert_eq!(list, "a/1/x86_64/1.0\n");
+}
+
+/// Check that relocations that no kernel answers are named with their source line.
+#[test]
+fn unresolved() {
+    let dir = tempdir().unwrap();
+    let mut command = btfgen();
+    command.arg("pack").arg(btfgen_testkit::object("missing"));
+    command.arg("--hub").arg(hub()).args(["--only", NEW, "-o"]);
+    command.arg(dir.path().join("a.tar.gz"));
+    run(
+        &mut command,
+        0,
+        &["found nothing in any kernel:\n", "missing.bpf.c:"],
+    );
+}
+
+/// Check that of many kernels left out the first ones are shown, and all with `--verbose`.
+#[test]
+fn many_left_out() {
+    let (dir, own) = (tempdir().unwrap(), tempdir().unwrap());
+    place_kernel(own.path(), "a/1/x86_64/1.0");
+    for i in 10..30 {
+        place(own.path(), &format!("b/1/x86_64/{i}.btf"), b"broken");
+    }
+    let out = dir.path().join("a.tar.gz");
+    let output = run(
+        &mut pack(own.path(), &out),
+        1,
+        &["20 kernels left out:", "19.btf", "and 10 more"],
+    );
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("20.btf"));
+    run(pack(own.path(), &out).arg("-v"), 1, &["10.btf", "29.btf"]);
+}
+
+/// Check that an object without relocations is packed, and that it is said.
+#[test]
+fn no_relocations() {
+    let dir = tempdir().unwrap();
+    let mut command = btfgen();
+    command
+        .arg("pack")
+        .arg(btfgen_testkit::object("no-relocations"));
+    command.arg("--hub").arg(hub()).args(["--only", NEW, "-o"]);
+    command.arg(dir.path().join("a.tar.gz"));
+    run(&mut command, 0, &["no CO-RE relocations"]);
+}
