@@ -19,16 +19,17 @@ pub(crate) enum Form {
     Literal,
 }
 
-/// From this size on a BTF has the names that its kernel lacks, too. They are a few percent of it then; and bpftool's,
+/// From this size on a BTF carries names for the sake of its neighbours. They are a few percent of it then, and bpftool's,
 /// which has none, is always larger.
-const ALL_NAMES_FROM: usize = 1 << 10;
+const SHARED_NAMES_FROM: usize = 1 << 10;
 
-/// Writes the candidates of all roots, in the roots' order.
+/// Writes the candidates of all roots, in the roots' order. `shared` are names that the BTFs around it in an archive have.
 pub(crate) fn compose(
     needs: &Needs,
     btf: &Btf,
     answers: &[RootAnswers<'_>],
     form: Form,
+    shared: &BTreeSet<Vec<u8>>,
 ) -> Result<Vec<u8>, String> {
     let no_path = || "a relocation's path leads nowhere".to_owned();
     let (forms, literal) = forms(needs, btf, answers, form).ok_or_else(no_path)?;
@@ -50,25 +51,36 @@ pub(crate) fn compose(
     // Without a known size libbpf takes the host's, for the full BTF and for this one alike.
     let pointer_size = btf.pointer_size();
     let seen = pointer_size.is_some() && (sketcher.pointer_size || literal.pointer_size());
-    let write = |names: &[Vec<u8>]| {
-        let mut writer = Writer::new(btf.byte_order());
-        for name in names {
-            writer.string(name);
-        }
+    let write = |names: &BTreeSet<Vec<u8>>| {
+        let mut writer = Writer::new(btf.byte_order(), names);
         let mut sketch_writer = SketchWriter {
             writer: &mut writer,
             pointer_size: pointer_size.unwrap_or(8),
             pointer_size_seen: seen,
         };
         write_all(&mut sketch_writer, answers, &sketches, literal.clone())?;
-        Ok::<_, String>(writer.finish())
+        Ok::<_, String>(writer)
     };
-    let own_names = write(&[])?;
-    if own_names.len() < ALL_NAMES_FROM {
-        return Ok(own_names);
+    // Once to know the names, once to have them in order.
+    let mut names = write(&BTreeSet::new())?.into_names();
+    let own = write(&names)?.finish();
+    if own.len() < SHARED_NAMES_FROM || shared.is_empty() {
+        return Ok(own);
     }
-    // The same name has the same offset in every kernel's BTF, so a neighbour in the archive costs nearly nothing.
-    write(needs.names())
+    names.extend(shared.iter().cloned());
+    Ok(write(&names)?.finish())
+}
+
+/// All names in a BTF.
+pub(crate) fn names(btf: &Btf) -> BTreeSet<Vec<u8>> {
+    let mut names = BTreeSet::new();
+    for ty in btf.ids().filter_map(|id| btf.type_by_id(id)) {
+        names.insert(ty.name().to_vec());
+        names.extend(ty.members().map(|m| m.name.to_vec()));
+        names.extend(ty.enumerators().iter().map(|e| e.name.to_vec()));
+    }
+    names.remove(&[][..]);
+    names
 }
 
 fn write_all(

@@ -1,5 +1,7 @@
 //! One kernel: its outcomes, its minimal BTF, and the proof that both agree.
 
+use std::collections::BTreeSet;
+
 use btfgen_libbpf::{Btf, Resolver};
 
 use crate::candidates::RootNames;
@@ -11,7 +13,9 @@ use crate::outcome::{Outcome, RootAnswers, answers};
 #[derive(Debug)]
 pub struct Minimizer<'n> {
     needs: &'n Needs,
-    names: RootNames<'n>,
+    roots: RootNames<'n>,
+    /// Names that larger BTFs have although their kernel lacks them.
+    shared: BTreeSet<Vec<u8>>,
 }
 
 /// A kernel's BTF, stripped down to what the needs ask for.
@@ -53,8 +57,15 @@ impl<'n> Minimizer<'n> {
     pub fn new(needs: &'n Needs) -> Self {
         Self {
             needs,
-            names: RootNames::new(needs),
+            roots: RootNames::new(needs),
+            shared: BTreeSet::new(),
         }
+    }
+
+    /// Writes all BTFs with these names at the same offsets, those that a kernel lacks, too; unless a BTF is so small
+    /// that they would weigh. In an archive a name costs nearly nothing where the BTF before has it at the same place.
+    pub(crate) fn sharing(self, shared: BTreeSet<Vec<u8>>) -> Self {
+        Self { shared, ..self }
     }
 
     /// The outcome of every need against a kernel's BTF, in the order of [`Needs::iter`].
@@ -72,14 +83,13 @@ impl<'n> Minimizer<'n> {
     /// [`MinimizeError`].
     pub fn minimize(&self, btf: &Btf) -> Result<Minimized, MinimizeError> {
         let answers = self.answers(btf)?;
-        let canonical = compose(self.needs, btf, &answers, Form::Sketch)
-            .map_err(MinimizeError::Inexpressible)
+        let canonical = self
+            .compose(btf, &answers, Form::Sketch)
             .and_then(|bytes| self.prove(bytes, &answers));
         let btf = match canonical {
             Ok(bytes) => bytes,
             Err(_) => {
-                let bytes = compose(self.needs, btf, &answers, Form::Literal)
-                    .map_err(MinimizeError::Inexpressible)?;
+                let bytes = self.compose(btf, &answers, Form::Literal)?;
                 self.prove(bytes, &answers)?
             }
         };
@@ -89,8 +99,17 @@ impl<'n> Minimizer<'n> {
         })
     }
 
+    fn compose(
+        &self,
+        btf: &Btf,
+        answers: &[RootAnswers<'_>],
+        form: Form,
+    ) -> Result<Vec<u8>, MinimizeError> {
+        compose(self.needs, btf, answers, form, &self.shared).map_err(MinimizeError::Inexpressible)
+    }
+
     fn answers<'b>(&self, btf: &'b Btf) -> Result<Vec<RootAnswers<'b>>, MinimizeError> {
-        let candidates = self.names.find(btf).map_err(MinimizeError::Damaged)?;
+        let candidates = self.roots.find(btf).map_err(MinimizeError::Damaged)?;
         let mut resolver = Resolver::new();
         Ok(self
             .needs

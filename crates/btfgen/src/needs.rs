@@ -3,14 +3,14 @@
 //! Two relocations are the same if no kernel can answer them differently, whichever objects they come from and
 //! however often they are used: 52 tools ask for `task_struct.tgid`, and it is resolved once. See [`signature`](crate::signature).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use btfgen_libbpf::{Kind, ReloKind, Relocation, essential_name};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::object::{Object, SourceLine};
-use crate::signature::{accessor_names, accessor_path, signature};
+use crate::signature::{accessor_path, signature};
 
 /// The distinct relocations of some objects.
 #[derive(Debug)]
@@ -18,7 +18,6 @@ pub struct Needs {
     objects: Vec<Object>,
     needs: Vec<Need>,
     roots: Vec<Root>,
-    names: Vec<Vec<u8>>,
 }
 
 /// One distinct relocation.
@@ -88,12 +87,10 @@ impl Needs {
             }
         }
         let roots = roots(&needs);
-        let names = names(&needs, &roots);
         Self {
             objects,
             needs,
             roots,
-            names,
         }
     }
 
@@ -125,12 +122,6 @@ impl Needs {
     /// Root types in canonical order: by name, then kind. It does not depend on the order of the objects.
     pub(crate) fn roots(&self) -> &[Root] {
         &self.roots
-    }
-
-    /// Every name that a kernel may be asked for, in canonical order: each root's, then those of its members or
-    /// enumerators.
-    pub(crate) fn names(&self) -> &[Vec<u8>] {
-        &self.names
     }
 
     /// Every place where a need is used, in the order of objects and instructions.
@@ -275,18 +266,4 @@ fn roots(needs: &[Need]) -> Vec<Root> {
         .into_iter()
         .map(|((name, kind), needs)| Root { kind, name, needs })
         .collect()
-}
-
-fn names(needs: &[Need], roots: &[Root]) -> Vec<Vec<u8>> {
-    let mut names = Vec::new();
-    for root in roots {
-        let below: BTreeSet<Vec<u8>> = root
-            .needs
-            .iter()
-            .flat_map(|&n| accessor_names(&needs[n].relocation))
-            .collect();
-        names.push(root.name.clone());
-        names.extend(below);
-    }
-    names
 }

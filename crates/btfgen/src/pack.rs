@@ -235,7 +235,11 @@ impl<'a> Pack<'a> {
             Ok(())
         };
         pool.install(|| kernels.par_iter().try_for_each(each))?;
-        let harvest = harvest.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut harvest = harvest.into_inner().unwrap_or_else(PoisonError::into_inner);
+        pool.install(|| harvest.share_names(minimizer))
+            .map_err(|e| {
+                Error::new(ErrorKind::Unproven, "pack", "cannot share names").with_source(e)
+            })?;
         if self.is_cancelled() {
             return Err(self.cancelled());
         }

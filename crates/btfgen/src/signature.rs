@@ -284,17 +284,3 @@ pub(crate) fn accessor_path(relocation: &Relocation) -> String {
     }
     out
 }
-
-/// The names along the path, as a target spells them: members, or the enumerator without its flavour.
-pub(crate) fn accessor_names(relocation: &Relocation) -> Vec<Vec<u8>> {
-    if relocation.kind().is_type() {
-        return Vec::new();
-    }
-    let steps = steps(relocation).unwrap_or_default();
-    let names = steps.iter().filter_map(|step| match *step {
-        Step::Index(..) => None,
-        Step::Member(name, ..) => Some(name.to_vec()),
-        Step::Enumerator(name) => Some(essential_name(name).to_vec()),
-    });
-    names.collect()
-}

@@ -1,6 +1,6 @@
 //! Writes BTF: the kernel's Documentation/bpf/btf.rst, in either byte order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use btfgen_libbpf::{ByteOrder, Kind, TypeId};
 
@@ -49,15 +49,26 @@ const KIND_FLAG: u32 = 1 << 31;
 const HEADER_LEN: u32 = 24;
 
 impl Writer {
-    pub(crate) fn new(order: ByteOrder) -> Self {
-        Self {
+    /// Begins with these names, whether or not they will be used.
+    // An offset into the middle of a longer name would do for libbpf, but not for all readers of BTF.
+    pub(crate) fn new(order: ByteOrder, names: &BTreeSet<Vec<u8>>) -> Self {
+        let mut writer = Self {
             order,
             types: Vec::new(),
             interned: HashMap::new(),
             // Offset 0 is the empty string in every BTF.
             strings: vec![0],
             offsets: HashMap::new(),
+        };
+        for name in names {
+            writer.string(name);
         }
+        writer
+    }
+
+    /// The names that were written so far.
+    pub(crate) fn into_names(self) -> BTreeSet<Vec<u8>> {
+        self.offsets.into_keys().collect()
     }
 
     /// The id of a type with this content, which is added unless it is there.
@@ -114,8 +125,7 @@ impl Writer {
         });
     }
 
-    /// The offset of a string, which is added unless it is there.
-    pub(crate) fn string(&mut self, s: &[u8]) -> u32 {
+    fn string(&mut self, s: &[u8]) -> u32 {
         if s.is_empty() {
             return 0;
         }
