@@ -118,7 +118,7 @@ impl Kind {
 
 /// One parsed BTF.
 ///
-/// It is never modified after [`Btf::parse`] and [`Btf::set_pointer_size`], hence shared freely.
+/// It is never modified after [`Btf::parse`] and [`Btf::set_pointer_size_of_bpf`], hence shared freely.
 pub struct Btf {
     raw: NonNull<libbpf_sys::btf>,
     type_count: u32,
@@ -197,7 +197,7 @@ impl Btf {
         }
     }
 
-    /// Overrides the pointer size: BPF objects have 8-byte pointers, whatever their types say.
+    /// Sets the pointer size to 8: BPF objects have such pointers, whatever their types say.
     pub fn set_pointer_size_of_bpf(&mut self) {
         // SAFETY: `raw` is a valid BTF that nobody else sees while we hold `&mut`. 8 is a size it accepts.
         unsafe { libbpf_sys::btf__set_pointer_size(self.raw.as_ptr(), 8) };

@@ -42,3 +42,8 @@ pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::Outcome;
 pub use crate::output::Output;
 pub use crate::pack::{Pack, Progress};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -1,8 +1,9 @@
 //! The literal form of a candidate: its own types, less the members that no relocation names.
 //!
-//! `type_matches` compares whole types, with names, sizes and nesting, so a candidate it is asked of is copied instead of
-//! sketched (modifiers and typedefs apart, which libbpf looks through even here). It is also the way out should a
-//! [sketch](crate::sketch) ever fail to prove itself.
+//! `type_matches` compares whole types, with names, nesting and the sizes of integers, so a candidate it is asked of is
+//! copied instead of sketched (modifiers and typedefs apart, which libbpf looks through even here). What it does not see
+//! is left out where nothing else asks for it: offsets, the sizes of structs, the values of enumerators. It is also the
+//! way out should a [sketch](crate::sketch) ever fail to prove itself.
 //!
 //! Types are marked first, then written, each once: a type that is reached by its name in one place and is a root in
 //! another must not become two candidates.
@@ -19,6 +20,8 @@ use crate::writer::{MemberRecord, Record, Writer};
 pub(crate) struct Literal<'b> {
     btf: &'b Btf,
     kept: BTreeMap<TypeId, BTreeSet<u32>>,
+    /// Structs whose offsets and size can be seen, and enums whose values can.
+    laid_out: BTreeSet<TypeId>,
     /// Pointers whose target is kept; the others point to void.
     targets: BTreeSet<TypeId>,
     written: BTreeMap<TypeId, TypeId>,
@@ -30,6 +33,7 @@ impl<'b> Literal<'b> {
         Self {
             btf,
             kept: BTreeMap::new(),
+            laid_out: BTreeSet::new(),
             targets: BTreeSet::new(),
             written: BTreeMap::new(),
             pointer_size: false,
@@ -54,8 +58,14 @@ impl<'b> Literal<'b> {
             return Some(());
         }
         match cell.path.split_first() {
-            None => self.mark_whole(ty),
+            None => {
+                if kind == ReloKind::TypeSize {
+                    self.mark_path(ty, &[])?;
+                }
+                self.mark_whole(ty)
+            }
             Some((&first, _)) if kind.is_enumval() => {
+                self.laid_out.insert(ty.id());
                 self.kept.entry(ty.id()).or_default().insert(first);
                 Some(())
             }
@@ -100,8 +110,19 @@ impl<'b> Literal<'b> {
         self.kept.entry(ty.id()).or_default();
     }
 
+    /// A field's type, without what is in it.
+    fn keep_field(&mut self, ty: Type<'b>) -> Option<()> {
+        self.keep(ty);
+        match ty.array() {
+            Some(array) => self.keep_field(self.skip(array.element)?),
+            None => Some(()),
+        }
+    }
+
+    /// What a relocation of a field sees, its offset and size among them.
     fn mark_path(&mut self, ty: Type<'b>, path: &[u32]) -> Option<()> {
         self.keep(ty);
+        self.laid_out.insert(ty.id());
         if let Some(array) = ty.array() {
             let rest = path.get(1..).unwrap_or_default();
             return self.mark_path(self.skip(array.element)?, rest);
@@ -198,8 +219,7 @@ impl<'b> Literal<'b> {
         fill_up(&mut keep, local.len(), ty.len());
         for &i in &keep {
             let member = ty.members().nth(i as usize)?;
-            let member = self.skip(member.ty)?;
-            self.mark_path(member, &[])?;
+            self.keep_field(self.skip(member.ty)?)?;
         }
         self.kept.entry(ty.id()).or_default().append(&mut keep);
         Some(())
@@ -223,6 +243,7 @@ impl<'b> Literal<'b> {
         let id = writer.reserve();
         self.written.insert(ty.id(), id);
         let name = ty.name();
+        let laid_out = self.laid_out.contains(&ty.id());
         match ty.kind() {
             Kind::Int => {
                 let int = Record::Int(name, ty.size(), ty.int_encoding(), ty.int_offset());
@@ -257,7 +278,7 @@ impl<'b> Literal<'b> {
                 let enumerators: Vec<_> = kept
                     .iter()
                     .filter_map(|&i| all.get(i as usize))
-                    .map(|e| (e.name, e.value))
+                    .map(|e| (e.name, if laid_out { e.value } else { 0 }))
                     .collect();
                 let record = Record::Enum(name, ty.size(), ty.kind_flag(), &enumerators);
                 writer.fill(id, &record)?;
@@ -272,12 +293,13 @@ impl<'b> Literal<'b> {
                     members.push(MemberRecord {
                         name: m.name,
                         ty: self.reference(m.ty, writer)?,
-                        bit_offset: m.bit_offset,
-                        bitfield_size: m.bitfield_size,
+                        bit_offset: if laid_out { m.bit_offset } else { 0 },
+                        bitfield_size: if laid_out { m.bitfield_size } else { 0 },
                     });
                 }
                 let union = ty.kind() == Kind::Union;
-                let record = Record::Composite(name, union, ty.size(), &members);
+                let size = if laid_out { ty.size() } else { 0 };
+                let record = Record::Composite(name, union, size, &members);
                 writer.fill(id, &record)?;
             }
             // Skipped before, or never matched by libbpf.

@@ -166,12 +166,9 @@ impl<'a> Pack<'a> {
             .map(Object::open)
             .collect::<Result<_>>()?;
         let needs = Needs::new(objects);
-        let (kernels, left_out) = self.open_hub()?.into_parts();
-        if let (true, Some(_)) = (self.strict, left_out.first()) {
-            return Err(left_out
-                .into_iter()
-                .next()
-                .unwrap_or_else(|| self.cancelled()));
+        let (kernels, mut left_out) = self.open_hub()?.into_parts();
+        if self.strict && !left_out.is_empty() {
+            return Err(left_out.swap_remove(0));
         }
         let harvest = self.minimize_all(&needs, &kernels)?;
         self.finish(&output, needs, left_out, harvest)
@@ -272,17 +269,15 @@ impl<'a> Pack<'a> {
         harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
         left_out.extend(harvest.left_out.into_iter().map(|(_, e)| e));
         if harvest.kernels.is_empty() {
-            return Err(Error::new(
+            let none = Error::new(
                 ErrorKind::EmptyHub,
                 output.path().display(),
                 "not written: none of the kernels could be packed",
-            )
-            .with_source(
-                left_out
-                    .into_iter()
-                    .next()
-                    .unwrap_or_else(|| self.cancelled()),
-            ));
+            );
+            return Err(match left_out.into_iter().next() {
+                Some(first) => none.with_source(first),
+                None => none,
+            });
         }
         let bad = |e: btfgen_archive::Error| {
             Error::new(

@@ -4,8 +4,10 @@
 //! kernels of `btfhub-sample`. Each source begins with a line on what it is there for. This is test support: what
 //! does not exist is a mistake in the test, so the functions panic and name what there is.
 
-use std::fs;
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::{fs, thread};
 
 const OBJECTS: &str = concat!(env!("OUT_DIR"), "/objects");
 const KERNELS: &str = concat!(env!("OUT_DIR"), "/kernels");
@@ -119,6 +121,14 @@ pub fn sample_btf(kernel: &str) -> PathBuf {
     );
     // Not with_extension(): releases have dots of their own.
     Path::new(KERNELS).join(format!("{kernel}.btf"))
+}
+
+/// Says that a test, or a part of it, cannot run here, and why. The test harness would hide what a passing test prints.
+pub fn skipped(reason: impl Display) {
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Nobody reads stderr, then nobody is told.
+    let _ = writeln!(io::stderr(), "skipped: {test}: {reason}");
 }
 
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {

@@ -129,7 +129,7 @@ fn python() {
         let mut python = Command::new("python3");
         python.args(["-c", script]).arg(&path).arg(hub.path());
         if python.arg(format).status().is_err() {
-            eprintln!("skipped: python3 is not installed");
+            btfgen_testkit::skipped("python3 is not installed");
             return;
         }
         check(&path, &kernels);

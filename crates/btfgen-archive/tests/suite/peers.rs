@@ -28,7 +28,7 @@ fn archives(kernels: &Kernels, hard_links: bool) -> Vec<Vec<u8>> {
 fn installed(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
-        eprintln!("skipped: {program} is not installed");
+        btfgen_testkit::skipped(format_args!("{program} is not installed"));
     }
     found
 }

@@ -43,9 +43,9 @@ fn instructions_equal_those_with_the_full_btf() {
     match relocated(&object("bootstrap"), host) {
         Ok(_) => {}
         Err(e) => {
-            println!(
-                "skipped: libbpf may not use BPF here (error {e}); run as root on a kernel with BPF"
-            );
+            btfgen_testkit::skipped(format_args!(
+                "libbpf may not use BPF here (error {e}); run as root"
+            ));
             return;
         }
     }

@@ -1,11 +1,43 @@
-//! A second, independent reader of BTF agrees with libbpf about what we write.
+//! Other readers of BTF agree with libbpf about what we write: btf-rs, which is independent of it, and bpftool.
 
 use btf_rs::{BtfType as _, Type};
 use btfgen::Btf;
 
-use super::util::{btf, kernels, minimal, name, needs, objects};
+use super::util::{btf, kernels, minimal, name, needs, objects, run};
 
-/// Check that btf-rs sees the same types, names, sizes and members in our BTFs as libbpf, and bpftool dumps them.
+/// Check that bpftool dumps all types of our BTFs.
+#[test]
+fn bpftool_dumps_them() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("minimal.btf");
+    for (kernel, path) in kernels() {
+        let full = btf(&path);
+        for object in btfgen_testkit::objects() {
+            let bytes = minimal(&needs(&object), &full);
+            let case = format!("{kernel} for {}", name(&object));
+            std::fs::write(&file, &bytes).expect("the temporary folder can be written");
+            let args = ["btf", "dump", "file"].map(std::ffi::OsStr::new);
+            let out = run("bpftool", &[args.as_slice(), &[file.as_os_str()]].concat());
+            assert!(
+                out.status.success(),
+                "{case}: {}",
+                String::from_utf8_lossy(&out.stderr)
+            );
+            let dumped = out
+                .stdout
+                .split(|b| *b == b'\n')
+                .filter(|l| l.starts_with(b"["))
+                .count();
+            let types = Btf::parse(&bytes)
+                .expect("what we write is BTF")
+                .type_count()
+                - 1;
+            assert_eq!(dumped, types as usize, "{case}");
+        }
+    }
+}
+
+/// Check that btf-rs sees the same types, names, sizes and members in our BTFs as libbpf.
 #[test]
 fn btf_rs_agrees_with_libbpf() {
     let objects: Vec<_> = objects().into_iter().map(|o| (needs(&o), o)).collect();
