@@ -6,6 +6,9 @@ DESTDIR ?=
 BPF_OBJECTS := target/bpf
 LIBBPF_TOOLS := target/libbpf-tools
 
+# Debian has bpftool in /usr/sbin, which an ordinary user's PATH lacks.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 .PHONY: help setup build demo test lint conformance bench install clean
 
 help: ## List the targets.
