@@ -284,3 +284,46 @@ impl HubKernel {
         kernel_file::read(&self.path, self.packing, max_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(filter: &KernelFilter, kernel: &str) -> bool {
+        filter.matches(&kernel.parse().expect("a kernel's id"))
+    }
+
+    const FOCAL: &str = "ubuntu/20.04/x86_64/5.4.0-26-generic";
+    const BOOKWORM: &str = "debian/12/aarch64/6.1.0-47-cloud-arm64";
+
+    /// Check that values of one filter are alternatives, and different filters must all agree.
+    #[test]
+    fn filters_combine() {
+        let all = KernelFilter::new();
+        assert!(passes(&all, FOCAL) && passes(&all, BOOKWORM));
+        let distros = KernelFilter::new().distro("ubuntu/20.04").distro("debian");
+        assert!(passes(&distros, FOCAL) && passes(&distros, BOOKWORM));
+        let both = distros.arch("x86_64");
+        assert!(passes(&both, FOCAL) && !passes(&both, BOOKWORM));
+        assert!(!passes(&KernelFilter::new().distro("ubuntu/18.04"), FOCAL));
+    }
+
+    /// Check that an architecture is the same under both of its names.
+    #[test]
+    fn architectures_have_two_names() {
+        for name in ["arm64", "aarch64"] {
+            assert!(passes(&KernelFilter::new().arch(name), BOOKWORM), "{name}");
+        }
+        assert!(passes(&KernelFilter::new().arch("amd64"), FOCAL));
+    }
+
+    /// Check that a glob matches the whole id, and that a star crosses slashes.
+    #[test]
+    fn globs_match_whole_ids() {
+        let only = |glob| KernelFilter::new().only(glob).expect("a glob");
+        assert!(passes(&only("ubuntu/*5.4.0-2?-generic"), FOCAL));
+        assert!(!passes(&only("5.4.0-26-generic"), FOCAL));
+        let error = KernelFilter::new().only("[").expect_err("not a glob");
+        assert_eq!(error.kind(), ErrorKind::InvalidName);
+    }
+}

@@ -206,3 +206,63 @@ impl Writer {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use btfgen_libbpf::Btf;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Writer)) -> Btf {
+        let mut writer = Writer::new(ByteOrder::Big, &BTreeSet::new());
+        write(&mut writer);
+        Btf::parse(&writer.finish()).expect("what is written is BTF")
+    }
+
+    /// Check that an enum is wide only if a value asks for it, and that values survive, signs and all.
+    #[test]
+    fn enums_are_as_wide_as_their_values() {
+        let minus_one = u64::MAX;
+        for (value, kind) in [
+            (7, Kind::Enum),
+            (minus_one, Kind::Enum),
+            (0x7fff_ffff, Kind::Enum),
+            (0x8000_0000, Kind::Enum64),
+            (1 << 40, Kind::Enum64),
+        ] {
+            let btf = written(|w| {
+                let e = Record::Enum(b"e", 8, false, &[(b"A", value)]);
+                w.intern(&e).expect("it can be written");
+            });
+            let e = btf.type_by_id(TypeId(1)).expect("the only type");
+            assert_eq!((e.kind(), e.enumerators()[0].value), (kind, value));
+        }
+    }
+
+    /// Check that equal types are written once.
+    #[test]
+    fn equal_types_are_one() {
+        let btf = written(|w| {
+            let int = |w: &mut Writer, size| w.intern(&Record::Int(b"", size, 0, 0));
+            assert_eq!(int(w, 4), int(w, 4));
+            assert_ne!(int(w, 4), int(w, 8));
+        });
+        assert_eq!(btf.type_count(), 3);
+    }
+
+    /// Check that a bitfield too far behind the start is refused, as its offset has 24 bits, and other members are not.
+    #[test]
+    fn far_bitfields_are_refused() {
+        let member = |bit_offset, bitfield_size| MemberRecord {
+            name: b"m",
+            ty: TypeId(1),
+            bit_offset,
+            bitfield_size,
+        };
+        let mut writer = Writer::new(ByteOrder::Little, &BTreeSet::new());
+        let mut write = |m| writer.intern(&Record::Composite(b"s", false, 4, &[m]));
+        assert!(write(member(1 << 24, 3)).is_err());
+        assert!(write(member(1 << 24, 0)).is_ok());
+        assert!(write(member((1 << 24) - 1, 3)).is_ok());
+    }
+}
