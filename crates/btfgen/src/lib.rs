@@ -10,6 +10,8 @@
 //!    canonical form; the proof that it gives the same outcomes.
 //! 5. [`Pack`]: all kernels, in parallel, into one archive.
 
+#![forbid(unsafe_code)]
+
 mod btf_ext;
 mod candidates;
 mod compose;
