@@ -13,13 +13,16 @@ fn main() {
     let root = manifest::dir().join("../..");
     let script = root.join("scripts/bpf-objects");
     let hub = root.join("btfhub-sample");
-    for source in [
-        &script,
-        &hub,
-        &root.join("example/c"),
-        &manifest::dir().join("objects"),
-    ] {
+    for source in [&script, &hub, &manifest::dir().join("objects")] {
         rerun_if_changed(source);
+    }
+    // Not the folder, which building the example changes.
+    let example = fs::read_dir(root.join("example/c")).expect("example/c cannot be read");
+    for source in example.map(|entry| entry.expect("as above").path()) {
+        let name = source.to_string_lossy();
+        if name.ends_with(".bpf.c") || name.ends_with(".h") {
+            rerun_if_changed(&source);
+        }
     }
     for variable in ["CLANG", "BPFTOOL"] {
         println!("cargo:rerun-if-env-changed={variable}");

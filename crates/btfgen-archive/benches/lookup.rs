@@ -1,34 +1,19 @@
 //! One kernel out of 5,000: by the index, by reading the tar, and as simple readers do, by inflating everything first.
 //! And how long it takes to write them.
 
+mod many;
+
 use std::hint::black_box;
 use std::io::Read;
 
-use btfgen_archive::{Archive, Builder, KernelId};
+use btfgen_archive::{Archive, Builder};
 use criterion::{Criterion, criterion_group, criterion_main};
 use flate2::read::GzDecoder;
 
 const KERNELS: u32 = 5000;
 
-/// 16 KiB of words, where each content differs from the one before in some.
-fn content(seed: u32) -> Vec<u8> {
-    let word = |n: u32| {
-        let version = (seed + n % 64) / 64;
-        (n * 64 + version).wrapping_mul(0x9e37_79b9) >> 12
-    };
-    (0..4096).flat_map(|n| word(n).to_le_bytes()).collect()
-}
-
-fn id(n: u32) -> KernelId {
-    let release = format!("5.{}.0-{n}-generic", n / 100);
-    KernelId::new("ubuntu", "20.04", "x86_64", &release).expect("a valid name")
-}
-
 fn builder(distinct: u32) -> Builder {
-    (0..KERNELS).fold(Builder::new(), |builder, n| {
-        let btf = content(n * distinct / KERNELS);
-        builder.add(id(n), btf).expect("each has its own name")
-    })
+    many::builder(KERNELS, distinct)
 }
 
 /// Inflate everything, then go from header to header and compare names.
@@ -66,7 +51,7 @@ fn lookup(criterion: &mut Criterion) {
         let mut n = 0;
         let mut next = || {
             n = (n + 1237) % KERNELS;
-            id(n)
+            many::id(n)
         };
         group.bench_function("index", |bencher| {
             bencher.iter(|| {

@@ -1,5 +1,6 @@
 //! The crate's one error type.
 
+#[cfg(feature = "write")]
 use std::io;
 
 /// What went wrong, for a program to act on.
@@ -26,6 +27,10 @@ pub enum ErrorKind {
     BrokenLink,
     /// The manifest cannot be parsed.
     InvalidManifest,
+    /// The archive has no manifest, and one was asked for.
+    NoManifest,
+    /// The bytes are not a usable BPF object.
+    InvalidObject,
     /// The writer's sink failed.
     Io,
 }
@@ -47,7 +52,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     #[source]
-    source: Option<io::Error>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -64,7 +69,15 @@ impl Error {
         Self {
             kind: ErrorKind::Io,
             message: message.into(),
-            source: Some(source),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    pub(crate) fn object(source: btfgen_object::Error) -> Self {
+        Self {
+            kind: ErrorKind::InvalidObject,
+            message: "not a usable BPF object".to_owned(),
+            source: Some(Box::new(source)),
         }
     }
 

@@ -28,6 +28,10 @@ const MAX_ROOT_LEN: usize = 16 << 20;
 /// The most that a page may inflate to.
 const MAX_PAGE_LEN: usize = 1 << 20;
 
+/// The longest key: a name in ustar has no more than a prefix of 155 bytes, a slash and 100 bytes. Since a key is told by
+/// what differs from the one before, a few bytes of a page could else make many that are long.
+const MAX_KEY_LEN: usize = 256;
+
 /// The index, or what it led to, is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Distrust;
@@ -127,12 +131,12 @@ impl Index {
     fn parse(bytes: &[u8], body: Range<usize>) -> Result<Self, Distrust> {
         let mut reader = Reader { bytes };
         let prefix = std::str::from_utf8(reader.counted()?).map_err(|_| Distrust)?;
-        let group_lens = (1..reader.count()?)
+        let group_lens = (1..reader.count(body.len())?)
             .map(|_| Ok((reader.usize()?, reader.varint()?)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut page_lens = Vec::new();
         let mut pages = Vec::new();
-        for _ in 0..reader.count()? {
+        for _ in 0..reader.count(body.len())? {
             page_lens.push(reader.usize()?);
             pages.push(Page {
                 place: 0..0,
@@ -169,6 +173,9 @@ impl Index {
             at += len;
         }
 
+        if !pages.is_sorted_by(|a, b| a.first_key < b.first_key) {
+            return Err(Distrust);
+        }
         let entries = match (pages.is_empty(), reader.bytes) {
             (true, inline) => Entries::Inline(inline.to_vec()),
             (false, []) => Entries::Pages(pages),
@@ -210,12 +217,17 @@ impl Index {
         Ok(found)
     }
 
-    /// All kernels whose keys begin with `start`, in the order of the keys.
-    pub(crate) fn kernels(&self, archive: &[u8], start: &str) -> Result<Vec<KernelId>, Distrust> {
+    /// All kernels whose keys begin with `start`, in the order of the keys. More of them than `max` are not believed.
+    pub(crate) fn kernels(
+        &self,
+        archive: &[u8],
+        start: &str,
+        max: u64,
+    ) -> Result<Vec<KernelId>, Distrust> {
         let mut kernels = Vec::new();
         self.visit_range(archive, start, |key, _| {
             kernels.extend(key_kernel(key)?);
-            Ok(())
+            (kernels.len() as u64 <= max).then_some(()).ok_or(Distrust)
         })?;
         Ok(kernels)
     }
@@ -228,24 +240,30 @@ impl Index {
         mut each: impl FnMut(&[u8], Location) -> Result<(), Distrust>,
     ) -> Result<(), Distrust> {
         let start = start.as_bytes();
-        let mut visit = |page: &[u8]| {
-            visit_page(page, |key, location| match key.starts_with(start) {
+        let mut visit = |page: &[u8], bounds: Bounds<'_>| {
+            visit_page(page, bounds, |key, location| match key.starts_with(start) {
                 true => each(key, location),
                 false => Ok(()),
             })
         };
         let pages = match &self.entries {
-            Entries::Inline(entries) => return visit(entries),
+            Entries::Inline(entries) => return visit(entries, Bounds::default()),
             Entries::Pages(pages) => pages,
         };
         // The page before the first that begins after `start` may end with it.
         let first = pages.partition_point(|page| page.first_key.as_slice() < start);
-        for page in pages.iter().skip(first.saturating_sub(1)) {
+        for at in first.saturating_sub(1)..pages.len() {
+            let page = &pages[at];
             if page.first_key.as_slice() > start && !page.first_key.starts_with(start) {
                 break;
             }
+            let bounds = Bounds {
+                first: Some(&page.first_key),
+                before: pages.get(at + 1).map(|next| next.first_key.as_slice()),
+            };
             let blocks = archive.get(page.place.clone()).ok_or(Distrust)?;
-            visit(&inflate_checked(blocks, page.len, MAX_PAGE_LEN, page.crc)?)?;
+            let page = inflate_checked(blocks, page.len, MAX_PAGE_LEN, page.crc)?;
+            visit(&page, bounds)?;
         }
         Ok(())
     }
@@ -268,22 +286,42 @@ pub(crate) fn crc_of(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
+/// Which keys a page may have, as the root tells.
+#[derive(Clone, Copy, Default)]
+struct Bounds<'a> {
+    /// The first one's key.
+    first: Option<&'a [u8]>,
+    /// All come before this one.
+    before: Option<&'a [u8]>,
+}
+
 /// Call `each` for every entry of a page.
+///
+/// Keys that are out of order are not believed: a lookup would miss what a list of all kernels has.
 fn visit_page(
     page: &[u8],
+    bounds: Bounds<'_>,
     mut each: impl FnMut(&[u8], Location) -> Result<(), Distrust>,
 ) -> Result<(), Distrust> {
     let mut reader = Reader { bytes: page };
     let mut key = Vec::new();
+    let mut expected = bounds.first;
     // Of the last link and of the last file.
     let mut blocks = [0; 2];
     while !reader.bytes.is_empty() {
         let shared = reader.usize()?;
-        if shared > key.len() {
+        let rest = reader.counted()?;
+        // An empty key stands in front of all, and is none itself.
+        if key.get(shared..).is_none_or(|replaced| rest <= replaced)
+            || shared + rest.len() > MAX_KEY_LEN
+        {
             return Err(Distrust);
         }
         key.truncate(shared);
-        key.extend_from_slice(reader.counted()?);
+        key.extend_from_slice(rest);
+        if expected.take().is_some_and(|first| key != first) {
+            return Err(Distrust);
+        }
         let delta = reader.varint()?;
         let is_file = delta & 1 == 1;
         let crc = is_file.then(|| reader.u32()).transpose()?;
@@ -294,7 +332,10 @@ fn visit_page(
         blocks[usize::from(is_file)] = block;
         each(&key, Location { block, crc })?;
     }
-    Ok(())
+    let is_before = bounds.before.is_none_or(|next| key.as_slice() < next);
+    (is_before && expected.is_none())
+        .then_some(())
+        .ok_or(Distrust)
 }
 
 /// A number with a sign from one without: 0, -1, 1, -2, ...
@@ -331,12 +372,10 @@ impl<'a> Reader<'a> {
         usize::try_from(self.varint()?).map_err(|_| Distrust)
     }
 
-    /// A number of things that each take a byte at least: more than there are bytes is a lie.
-    fn count(&mut self) -> Result<usize, Distrust> {
+    /// A number of things of which each takes a byte in the archive at least: more than `max` bytes is a lie.
+    fn count(&mut self, max: usize) -> Result<usize, Distrust> {
         let count = self.usize()?;
-        (count <= self.bytes.len() + 1)
-            .then_some(count)
-            .ok_or(Distrust)
+        (count <= max).then_some(count).ok_or(Distrust)
     }
 
     fn u32(&mut self) -> Result<u32, Distrust> {
@@ -424,10 +463,14 @@ mod tests {
             for key in ["", "/x", "4/arm64/d/0", "5.0.0-0/arm64/d/", "z/z/z/z"] {
                 assert_eq!(index.get(&bytes, key), Ok(None), "{key}");
             }
-            assert_eq!(index.kernels(&bytes, "").unwrap().len(), count);
+            let max = count as u64;
+            assert_eq!(index.kernels(&bytes, "", max).unwrap().len(), count);
+            if count > 0 {
+                assert_eq!(index.kernels(&bytes, "", max - 1), Err(Distrust));
+            }
             for n in 0..count / 14 {
                 let release = format!("5.3.0-{n}");
-                let kernels = index.kernels(&bytes, &range_key(&release, "arm64"));
+                let kernels = index.kernels(&bytes, &range_key(&release, "arm64"), 2);
                 let kernels = kernels.unwrap();
                 assert_eq!(kernels.len(), 2);
                 assert!(kernels.iter().all(|id| id.release() == release));
@@ -493,6 +536,7 @@ mod tests {
             &b"\x01"[..],                                      // a prefix that is not there
             b"\x01\xff\x01\0",                                 // a prefix that is no text
             b"\0\x7f",                                         // more groups than bytes
+            b"\0\x01\x02\x01\x01....\x01b\x01\x01....\x01a",   // pages out of order
             b"\0\x02\x64\0\0", // a group that takes up the whole body
             b"\0\x02\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\0", // one longer than any memory
             b"\0\x01\x01\x65\x01....\0", // a page longer than the body
@@ -511,27 +555,64 @@ mod tests {
     #[test]
     fn bad_pages() {
         for page in [
-            &b"\x01\x01a\0"[..], // shares with nothing
-            b"\0\x05a\0",        // a key that is not there
-            b"\0\x01a",          // no block
-            b"\0\x01a\x01...",   // half a checksum
-            b"\0\x01a\x02",      // a block before the first
+            &b"\x01\x01a\0"[..],   // shares with nothing
+            b"\0\x05a\0",          // a key that is not there
+            b"\0\x01a",            // no block
+            b"\0\x01a\x01...",     // half a checksum
+            b"\0\x01a\x02",        // a block before the first
+            b"\0\0\0",             // an empty key
+            b"\0\x01b\0\0\x01a\0", // keys out of order
+            b"\0\x01a\0\x01\0\0",  // a key twice
         ] {
-            assert_eq!(visit_page(page, |_, _| Ok(())), Err(Distrust), "{page:x?}");
+            assert_eq!(
+                visit_page(page, Bounds::default(), |_, _| Ok(())),
+                Err(Distrust),
+                "{page:x?}"
+            );
         }
         assert_eq!(key_kernel(b"release/arch/distro"), Err(Distrust));
         assert_eq!(key_kernel(b"\xff/a/b/c"), Err(Distrust));
         assert_eq!(key_kernel(b"/package.json"), Ok(None));
     }
 
+    /// Check that a page has the keys that the root tells of it, and that none is longer than a name can be.
+    #[test]
+    fn keys_of_a_page() {
+        let page = b"\0\x01b\0\0\x01c\0";
+        let visit = |page: &[u8], first, before| {
+            let bounds = Bounds { first, before };
+            visit_page(page, bounds, |_, _| Ok(()))
+        };
+        let (a, b, c, d) = (
+            Some(&b"a"[..]),
+            Some(&b"b"[..]),
+            Some(&b"c"[..]),
+            Some(&b"d"[..]),
+        );
+        assert_eq!(visit(page, b, d), Ok(()));
+        assert_eq!(visit(page, b, None), Ok(()));
+        assert_eq!(visit(page, a, d), Err(Distrust));
+        assert_eq!(visit(page, b, c), Err(Distrust));
+        assert_eq!(visit(b"", b, c), Err(Distrust));
+
+        for (len, expected) in [(MAX_KEY_LEN, Ok(())), (MAX_KEY_LEN + 1, Err(Distrust))] {
+            let mut page = vec![0];
+            put_varint(&mut page, len as u64);
+            page.resize(page.len() + len, b'x');
+            page.push(0);
+            assert_eq!(visit(&page, None, None), expected);
+        }
+    }
+
     proptest! {
         /// Check that no bytes make a root or a page panic, and that what a root tells lies within the body.
         #[test]
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = visit_page(&bytes, |key, _| key_kernel(key).map(|_| ()));
+            let each = |key: &[u8], _| key_kernel(key).map(|_| ());
+            let _ = visit_page(&bytes, Bounds::default(), each);
             if let Ok(index) = Index::parse(&bytes, 10..200) {
                 assert!(index.groups.iter().all(|g| g.place.start >= 10 && g.place.end <= 200));
-                let _ = index.kernels(&[0; 200], "");
+                let _ = index.kernels(&[0; 200], "", 100);
                 let _ = index.get(&[0; 200], "a/b/c/d");
             }
         }

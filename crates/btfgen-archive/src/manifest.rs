@@ -8,8 +8,8 @@ use crate::{Error, ErrorKind, Result};
 /// The first line; the number is the version of the format.
 const FIRST_LINE: &str = "btfgen-manifest 1";
 
-/// What an archive was made by and for: a program compares it with its own objects to know that its
-/// embedded archive is stale.
+/// What an archive was made by and for: see [`Archive::matches_object`](crate::Archive::matches_object), by which a program
+/// knows that its embedded archive is stale.
 ///
 /// In the archive it is the text file `./.btfgen/manifest`, one fact a line; lines that start with another
 /// word are for later versions and skipped:
@@ -36,7 +36,8 @@ pub struct Manifest {
     pub tool: String,
     /// The options that had a say in the contents.
     pub options: Vec<String>,
-    /// For each object whose relocations the BTFs answer, a digest of these, computed by whoever makes the archive.
+    /// For each object whose relocations the BTFs answer, the digest of these ([`btfgen_object::digest`]); none for
+    /// objects without relocations.
     // Names and longer digests would be the largest part of a small archive; a stale one goes unnoticed once in four
     // billion changes.
     pub objects: Vec<u32>,

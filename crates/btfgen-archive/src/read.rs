@@ -12,6 +12,9 @@ use crate::{Error, ErrorKind, KernelId, Manifest, Result};
 /// The manifest's entry.
 pub(crate) const MANIFEST_NAME: &str = ".btfgen/manifest";
 
+/// That of an object without relocations.
+const DIGEST_OF_NOTHING: u32 = 0;
+
 /// The limits of a reader.
 ///
 /// ```
@@ -172,10 +175,11 @@ impl<'a> Archive<'a> {
             return Ok(content);
         }
         let path = kernel.btf_path();
-        self.scanned(|name| {
+        let content = self.scanned(|name| {
             let prefix = name.strip_suffix(&path);
             prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('/'))
-        })
+        })?;
+        self.require_unlisted(content, &index::kernel_key(kernel))
     }
 
     /// A file that is no kernel's, as `package.json`, or `None` where the archive has none of this name.
@@ -191,7 +195,8 @@ impl<'a> Archive<'a> {
         {
             return Ok(content);
         }
-        self.scanned(|entry| entry == name)
+        let content = self.scanned(|entry| entry == name)?;
+        self.require_unlisted(content, &index::file_key(&name))
     }
 
     /// The manifest, if the archive has one.
@@ -207,6 +212,43 @@ impl<'a> Archive<'a> {
             Error::new(ErrorKind::InvalidManifest, message)
         })?;
         text.parse().map(Some)
+    }
+
+    /// Whether the archive was packed for what this object, given as the bytes of its ELF file, asks of a kernel. If not,
+    /// the archive is stale, or another program's: libbpf may find less in its BTFs than the kernel has.
+    ///
+    /// It may be the object of another build, against another `vmlinux.h`, and one of several that the archive was packed
+    /// for. An object without relocations goes with any archive that has a manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoManifest`], [`ErrorKind::InvalidObject`], and those of [`Archive::manifest`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "write")] {
+    /// use btfgen_archive::{Archive, Builder, KernelId, Manifest};
+    /// # let object = std::fs::read(btfgen_testkit::object("execsnoop")).unwrap();
+    /// # let another = std::fs::read(btfgen_testkit::object("bootstrap")).unwrap();
+    ///
+    /// let manifest = Manifest {
+    ///     objects: vec![btfgen_object::digest(&object).unwrap()],
+    ///     ..Manifest::default()
+    /// };
+    /// let mut bytes = Vec::new();
+    /// Builder::new().manifest(manifest).write(&mut bytes)?;
+    ///
+    /// let archive = Archive::from_bytes(&bytes)?;
+    /// assert!(archive.matches_object(&object)?);
+    /// assert!(!archive.matches_object(&another)?);
+    /// # }
+    /// # Ok::<(), btfgen_archive::Error>(())
+    /// ```
+    pub fn matches_object(&self, object: &[u8]) -> Result<bool> {
+        let manifest = self.manifest()?.ok_or_else(|| {
+            let message = "the archive has no manifest: it was not made by `btfgen pack`";
+            Error::new(ErrorKind::NoManifest, message)
+        })?;
+        let digest = btfgen_object::digest(object).map_err(Error::object)?;
+        Ok(digest == DIGEST_OF_NOTHING || manifest.objects.contains(&digest))
     }
 
     /// All kernels with sizes and links, in their order. This always reads the archive whole, and so checks it.
@@ -266,7 +308,9 @@ impl<'a> Archive<'a> {
         wanted: impl Fn(&KernelId) -> bool,
     ) -> Result<Vec<KernelId>> {
         let indexed = self.index.as_ref().ok_or(Distrust);
-        let mut kernels = match indexed.and_then(|index| index.kernels(&self.bytes, start)) {
+        // Each has a header in the tar: an index that lists more than could be read there would only cost memory.
+        let max = self.options.max_total_size / BLOCK as u64;
+        let mut kernels = match indexed.and_then(|index| index.kernels(&self.bytes, start, max)) {
             Ok(kernels) => kernels,
             Err(Distrust) => self.scanned_kernels()?,
         };
@@ -303,6 +347,18 @@ impl<'a> Archive<'a> {
             Some((_, Found::File(content))) => Ok(Some(content)),
             _ => Err(broken_link(&name)),
         }
+    }
+
+    /// What a scan found for the key. It is not that there is nothing where the index lists it, as [`Archive::kernels`] says.
+    fn require_unlisted(&self, content: Option<Vec<u8>>, key: &str) -> Result<Option<Vec<u8>>> {
+        if content.is_none()
+            && let Some(index) = &self.index
+            && let Ok(Some(_)) = index.get(&self.bytes, key)
+        {
+            let message = format!("the index has an entry {key}, and the tar has not");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(content)
     }
 
     fn scanned_first(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<(String, Found)>> {
@@ -369,7 +425,9 @@ impl<'a> Archive<'a> {
         };
         read_header().map_err(|_: Error| Distrust)?;
         let header = Header::parse(&block).ok_or(Distrust)?;
-        if ustar::normalize(&header.name) != ustar::normalize(name.as_bytes()) {
+        // Two names that cannot be are not the same one.
+        let found = ustar::normalize(&header.name).ok_or(Distrust)?;
+        if ustar::normalize(name.as_bytes()) != Some(found) {
             return Err(Distrust);
         }
         match (header.kind, location.crc) {

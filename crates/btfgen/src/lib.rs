@@ -12,13 +12,13 @@
 
 #![forbid(unsafe_code)]
 
-mod btf_ext;
 mod candidates;
 mod compose;
 mod error;
 mod harvest;
 mod hub;
 mod kernel_file;
+mod linkable;
 mod literal;
 mod minimize;
 mod needs;
@@ -26,7 +26,6 @@ mod object;
 mod outcome;
 mod output;
 mod pack;
-mod signature;
 mod sketch;
 mod writer;
 
@@ -38,6 +37,7 @@ pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::harvest::{Packed, PackedKernel, Totals};
 pub use crate::hub::{Hub, HubKernel, KernelFilter, default_hub};
 pub use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, read_kernel_file};
+pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::minimize::{MinimizeError, Minimized, Minimizer};
 pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};

@@ -1,16 +1,15 @@
 //! What a set of objects asks of a kernel: the distinct relocations.
 //!
 //! Two relocations are the same if no kernel can answer them differently, whichever objects they come from and
-//! however often they are used: 52 tools ask for `task_struct.tgid`, and it is resolved once. See [`signature`](crate::signature).
+//! however often they are used: 52 tools ask for `task_struct.tgid`, and it is resolved once. See [`btfgen_object::signature`].
 
 use std::collections::{BTreeMap, HashMap};
 
 use btfgen_libbpf::{Kind, ReloKind, Relocation, essential_name};
+use btfgen_object::{Signature, digest_of};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::object::{Object, SourceLine};
-use crate::signature::{accessor_path, signature};
 
 /// The distinct relocations of some objects.
 #[derive(Debug)]
@@ -24,6 +23,7 @@ pub struct Needs {
 #[derive(Debug)]
 pub struct Need {
     relocation: Relocation,
+    path: String,
     uses: Vec<NeedUse>,
 }
 
@@ -67,16 +67,17 @@ pub struct Place {
 impl Needs {
     /// Collects the distinct relocations of some objects.
     pub fn new(objects: Vec<Object>) -> Self {
-        let mut by_signature: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut by_signature: HashMap<&Signature, usize> = HashMap::new();
         let mut needs: Vec<Need> = Vec::new();
         for (o, object) in objects.iter().enumerate() {
-            for (r, relocation) in object.relocations().iter().enumerate() {
-                let key = signature(relocation);
+            let asked = object.relocations().iter().zip(object.questions());
+            for (r, (relocation, question)) in asked.enumerate() {
                 let next = needs.len();
-                let need = *by_signature.entry(key).or_insert(next);
+                let need = *by_signature.entry(&question.signature).or_insert(next);
                 if need == next {
                     needs.push(Need {
                         relocation: relocation.clone(),
+                        path: question.path.clone(),
                         uses: Vec::new(),
                     });
                 }
@@ -153,20 +154,10 @@ impl Needs {
         places
     }
 
-    /// Identifies what one object asks for: the first 4 bytes, as a big-endian number, of the SHA-256 of its distinct relocations' signatures,
-    /// sorted, each terminated by a zero byte. It stays the same when an object is rebuilt, or built against another
-    /// `vmlinux.h`, as long as it asks the same.
+    /// Identifies what one object asks for; the same as [`btfgen_object::digest`] of its file. It stays the same when an
+    /// object is rebuilt, or built against another `vmlinux.h`, as long as it asks the same.
     pub fn digest(object: &Object) -> u32 {
-        let mut all: Vec<Vec<u8>> = object.relocations().iter().map(signature).collect();
-        all.sort_unstable();
-        all.dedup();
-        let mut sha = Sha256::new();
-        for s in all {
-            sha.update(&s);
-            sha.update([0]);
-        }
-        let full: [u8; 32] = sha.finalize().into();
-        u32::from_be_bytes([full[0], full[1], full[2], full[3]])
+        digest_of(object.questions().iter().map(|q| &q.signature))
     }
 }
 
@@ -202,7 +193,7 @@ impl Need {
 
     /// The field path behind the root (`real_parent`, `a.b[3]`) or the enumerator; empty for a type as a whole.
     pub fn path(&self) -> String {
-        accessor_path(&self.relocation)
+        self.path.clone()
     }
 
     /// Number of objects that ask it.

@@ -5,10 +5,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use btfgen_libbpf::{Btf, ByteOrder, Checker, ReloKind, Relocation, TypeId};
-use object::{Architecture, Object as _, ObjectSection as _};
+use btfgen_libbpf::{Btf, Checker, ReloKind, Relocation, TypeId};
+use btfgen_object::{
+    BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section, Sections, Signature, Walk,
+    accessor_path, signature,
+};
 
-use crate::btf_ext::{BtfExt, Bytes};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A BPF object file with its types and its CO-RE relocations.
@@ -20,8 +22,17 @@ pub struct Object {
     name: String,
     btf: Arc<Btf>,
     relocations: Vec<Relocation>,
+    questions: Vec<Question>,
     uses: Vec<RelocationUse>,
-    ext: BtfExt,
+    functions: Vec<Section<FunctionRecord>>,
+    lines: Vec<Section<LineRecord>>,
+}
+
+/// What one relocation record asks, apart from how the object spells it.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) signature: Signature,
+    pub(crate) path: String,
 }
 
 /// One place in an object that a relocation patches.
@@ -79,51 +90,41 @@ impl Object {
     }
 
     fn parse_as(subject: &str, name: String, bytes: &[u8]) -> Result<Self> {
-        let invalid = |message: String| Error::new(ErrorKind::InvalidObject, subject, message);
-        if bytes.is_empty() {
-            return Err(invalid("the file is empty".into()).with_help(COMPILE_HELP));
-        }
-        if !bytes.starts_with(b"\x7fELF") {
-            return Err(invalid("not an ELF file".into()).with_help(COMPILE_HELP));
-        }
-        let elf = object::File::parse(bytes)
-            .map_err(|e| invalid("damaged ELF file".into()).with_source(e))?;
-        if elf.architecture() != Architecture::Bpf {
-            return Err(invalid(format!(
-                "an ELF file for {:?}, not for BPF",
-                elf.architecture()
-            ))
-            .with_help("give the .bpf.o file, not the program that loads it"));
-        }
-        let section = |name: &str| -> Result<Option<&[u8]>> {
-            elf.section_by_name(name)
-                .map(|s| s.data())
-                .transpose()
-                .map_err(|e| invalid(format!("damaged section {name}")).with_source(e))
+        let invalid = |message: &str| Error::new(ErrorKind::InvalidObject, subject, message);
+        let refused = |e: btfgen_object::Error| {
+            let error = invalid(&e.to_string());
+            match help(e.kind()) {
+                Some(help) => error.with_help(help),
+                None => error,
+            }
         };
-        let types = section(".BTF")?
-            .filter(|b| !b.is_empty())
-            .ok_or_else(|| invalid("it has no .BTF section".into()).with_help(COMPILE_HELP))?;
-        let mut btf = Btf::parse(types)
-            .map_err(|e| invalid("unusable .BTF section".into()).with_source(e))?;
+        let sections = Sections::of(bytes).map_err(refused)?;
+        let mut btf = Btf::parse(sections.btf)
+            .map_err(|e| invalid("unusable .BTF section").with_source(e))?;
         btf.set_pointer_size_of_bpf();
         let btf = Arc::new(btf);
-        let big_endian = btf.byte_order() == ByteOrder::Big;
-        let ext = section(".BTF.ext")?
-            .filter(|b| !b.is_empty())
-            .map_or_else(
-                || Ok(BtfExt::default()),
-                |data| BtfExt::parse(Bytes { data, big_endian }),
-            )
-            .map_err(|e| invalid(format!(".BTF.ext: {e}")))?;
-        let (relocations, uses) = relocations(&btf, &ext)
-            .map_err(|e| invalid("bad CO-RE relocation".into()).with_source(e))?;
+        let types = btfgen_object::Btf::parse(sections.btf).map_err(refused)?;
+        let ext = BtfExt::parse(sections.btf_ext, &types).map_err(refused)?;
+        let mut records = Records::new(&btf, &types);
+        for section in ext.relocations().map_err(refused)? {
+            records
+                .add(&section)
+                .map_err(|e| invalid("bad CO-RE relocation").with_source(e))?;
+        }
+        let Records {
+            relocations,
+            questions,
+            uses,
+            ..
+        } = records;
         Ok(Self {
             name,
-            btf,
             relocations,
+            questions,
             uses,
-            ext,
+            functions: ext.functions().map_err(refused)?,
+            lines: ext.lines().map_err(refused)?,
+            btf,
         })
     }
 
@@ -142,6 +143,11 @@ impl Object {
         &self.relocations
     }
 
+    /// What each of [`Object::relocations`] asks.
+    pub(crate) fn questions(&self) -> &[Question] {
+        &self.questions
+    }
+
     /// Every place that is relocated.
     pub fn uses(&self) -> &[RelocationUse] {
         &self.uses
@@ -155,7 +161,6 @@ impl Object {
     /// The function that a use lies in.
     pub fn function(&self, place: &RelocationUse) -> Option<String> {
         let record = self
-            .ext
             .functions
             .iter()
             .filter(|s| s.name_off == place.section_name_off)
@@ -167,7 +172,6 @@ impl Object {
     /// The source line that a use came from, if the object says so.
     pub fn source_line(&self, place: &RelocationUse) -> Option<SourceLine> {
         let record = self
-            .ext
             .lines
             .iter()
             .filter(|s| s.name_off == place.section_name_off)
@@ -184,44 +188,83 @@ impl Object {
     }
 }
 
-/// An object of Tracee's has 34,753 relocations, but only some hundred different records.
-fn relocations(
-    btf: &Arc<Btf>,
-    ext: &BtfExt,
-) -> Result<(Vec<Relocation>, Vec<RelocationUse>), Box<dyn std::error::Error + Send + Sync>> {
-    let mut checker = Checker::new(btf);
-    let mut distinct = Vec::new();
-    let mut known = HashMap::new();
-    let mut uses = Vec::with_capacity(ext.relocations.iter().map(|s| s.records.len()).sum());
-    for section in &ext.relocations {
-        if btf.string(section.name_off).is_none() {
-            return Err("the name of a section is beyond the strings".into());
+/// The way out for whoever gives something else than a BPF object with BTF.
+fn help(kind: btfgen_object::ErrorKind) -> Option<&'static str> {
+    match kind {
+        btfgen_object::ErrorKind::NotElf | btfgen_object::ErrorKind::NoBtf => Some(COMPILE_HELP),
+        btfgen_object::ErrorKind::NotBpf => {
+            Some("give the .bpf.o file, not the program that loads it")
         }
-        for r in &section.records {
-            let relocation = match known.entry((r.kind, r.type_id, r.access_str_off)) {
-                std::collections::hash_map::Entry::Occupied(e) => *e.get(),
-                std::collections::hash_map::Entry::Vacant(e) => {
-                    let kind = ReloKind::from_raw(r.kind)
-                        .ok_or_else(|| format!("kind {} is not known to this libbpf", r.kind))?;
-                    distinct.push(
-                        Relocation::new(
-                            btf,
-                            &mut checker,
-                            kind,
-                            TypeId(r.type_id),
-                            r.access_str_off,
-                        )
-                        .map_err(|e| format!("at instruction {}: {e}", r.insn_off / 8))?,
-                    );
-                    *e.insert(distinct.len() - 1)
-                }
-            };
-            uses.push(RelocationUse {
-                relocation,
-                section_name_off: section.name_off,
-                insn_off: r.insn_off,
-            });
+        _ => None,
+    }
+}
+
+/// Tells the distinct relocation records apart: an object of Tracee's has 34,753, but only some hundred different ones.
+struct Records<'b> {
+    btf: &'b Arc<Btf>,
+    checker: Checker<'b>,
+    walk: Walk<'b, 'b>,
+    known: HashMap<(u32, u32, u32), usize>,
+    relocations: Vec<Relocation>,
+    questions: Vec<Question>,
+    uses: Vec<RelocationUse>,
+}
+
+impl<'b> Records<'b> {
+    fn new(btf: &'b Arc<Btf>, types: &'b btfgen_object::Btf<'b>) -> Self {
+        Self {
+            btf,
+            checker: Checker::new(btf),
+            walk: Walk::new(types),
+            known: HashMap::new(),
+            relocations: Vec::new(),
+            questions: Vec::new(),
+            uses: Vec::new(),
         }
     }
-    Ok((distinct, uses))
+
+    fn add(&mut self, section: &Section<RelocationRecord>) -> Result<(), BoxError> {
+        if self.btf.string(section.name_off).is_none() {
+            return Err("the name of a section is beyond the strings".into());
+        }
+        for record in &section.records {
+            let relocation = match self.known.get(&record.question()) {
+                Some(known) => *known,
+                None => {
+                    self.add_distinct(record)?;
+                    let last = self.relocations.len() - 1;
+                    self.known.insert(record.question(), last);
+                    last
+                }
+            };
+            self.uses.push(RelocationUse {
+                relocation,
+                section_name_off: section.name_off,
+                insn_off: record.insn_off,
+            });
+        }
+        Ok(())
+    }
+
+    fn add_distinct(&mut self, record: &RelocationRecord) -> Result<(), BoxError> {
+        let kind = ReloKind::from_raw(record.kind)
+            .ok_or_else(|| format!("kind {} is not known to this libbpf", record.kind))?;
+        let relocation = Relocation::new(
+            self.btf,
+            &mut self.checker,
+            kind,
+            TypeId(record.type_id),
+            record.access_str_off,
+        )
+        .map_err(|e| format!("at instruction {}: {e}", record.insn_off / 8))?;
+        let asked = btfgen_object::Relocation::read(&mut self.walk, record)?;
+        self.questions.push(Question {
+            signature: signature(&mut self.walk, &asked)?,
+            path: accessor_path(&mut self.walk, &asked)?,
+        });
+        self.relocations.push(relocation);
+        Ok(())
+    }
 }
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

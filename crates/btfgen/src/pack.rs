@@ -1,5 +1,6 @@
 //! All kernels of a hub, minimized and packed: what `btfgen pack` and a `build.rs` call.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::harvest::{Harvest, Packed, Totals};
 use crate::hub::{Hub, HubKernel, KernelFilter, default_hub};
 use crate::kernel_file::DEFAULT_MAX_BTF_BYTES;
+use crate::linkable::{TargetArch, linkable_object};
 use crate::minimize::{MinimizeError, Minimized, Minimizer};
 use crate::needs::Needs;
 use crate::object::Object;
@@ -44,6 +46,7 @@ pub struct Pack<'a> {
     prefix: Option<String>,
     copies: bool,
     files: Vec<(String, Vec<u8>)>,
+    linkable: Option<(PathBuf, TargetArch)>,
     threads: usize,
     strict: bool,
     max_btf_bytes: Option<u64>,
@@ -58,6 +61,12 @@ impl std::fmt::Debug for Pack<'_> {
             .field("hubs", &self.hubs)
             .finish_non_exhaustive()
     }
+}
+
+/// Where it goes.
+struct Outputs {
+    archive: Output,
+    linkable: Option<(Output, TargetArch)>,
 }
 
 /// Is told how far the work is, from several threads.
@@ -117,6 +126,15 @@ impl<'a> Pack<'a> {
         self
     }
 
+    /// Writes the archive also as an object to link with a C program; see [`linkable_object`].
+    ///
+    /// All that [`Pack::write`] promises for the archive holds for it. It takes its name just before the archive does.
+    #[must_use]
+    pub fn linkable(mut self, path: impl Into<PathBuf>, arch: TargetArch) -> Self {
+        self.linkable = Some((path.into(), arch));
+        self
+    }
+
     /// Number of threads; 0, the default, is one for each processor. The archive's bytes do not depend on it.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
@@ -155,11 +173,11 @@ impl<'a> Pack<'a> {
     /// Does the work, and writes the archive in one step at its end.
     ///
     /// # Errors
-    /// [`ErrorKind::Output`] before the work starts if the file cannot be written, the errors of [`Object::open`] and
-    /// [`Hub::open`], [`ErrorKind::EmptyHub`] if there is no kernel to pack, or none that could be,
-    /// [`ErrorKind::Cancelled`]. With [`Pack::strict`] that of the first kernel.
+    /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or [`Pack::linkable`]'s is the archive or
+    /// one of the objects; the errors of [`Object::open`] and [`Hub::open`], [`ErrorKind::EmptyHub`] if there is no kernel
+    /// to pack, or none that could be, [`ErrorKind::Cancelled`]. With [`Pack::strict`] that of the first kernel.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<Packed> {
-        let output = Output::probe(path.as_ref())?;
+        let outputs = self.probe(path.as_ref())?;
         let objects = self
             .objects
             .iter()
@@ -171,7 +189,34 @@ impl<'a> Pack<'a> {
             return Err(left_out.swap_remove(0));
         }
         let harvest = self.minimize_all(&needs, &kernels)?;
-        self.finish(&output, needs, left_out, harvest)
+        self.finish(&outputs, needs, left_out, harvest)
+    }
+
+    fn probe(&self, path: &Path) -> Result<Outputs> {
+        let archive = Output::probe(path)?;
+        let Some((path, arch)) = &self.linkable else {
+            return Ok(Outputs {
+                archive,
+                linkable: None,
+            });
+        };
+        let linkable = Output::probe(path)?;
+        let refused = |message: &str| {
+            Error::new(ErrorKind::Output, path.display(), message)
+                .with_help("give the object to link a file of its own")
+        };
+        let target = real(linkable.path());
+        if target == real(archive.path()) {
+            return Err(refused("is where the archive is to be written"));
+        }
+        let is_target = |o: &PathBuf| o.canonicalize().is_ok_and(|o| o == target);
+        if self.objects.iter().any(is_target) {
+            return Err(refused("is one of the BPF objects to pack for"));
+        }
+        Ok(Outputs {
+            archive,
+            linkable: Some((linkable, *arch)),
+        })
     }
 
     fn open_hub(&self) -> Result<Hub> {
@@ -261,7 +306,7 @@ impl<'a> Pack<'a> {
 
     fn finish(
         &self,
-        output: &Output,
+        outputs: &Outputs,
         needs: Needs,
         mut left_out: Vec<Error>,
         mut harvest: Harvest,
@@ -271,7 +316,7 @@ impl<'a> Pack<'a> {
         if harvest.kernels.is_empty() {
             let none = Error::new(
                 ErrorKind::EmptyHub,
-                output.path().display(),
+                outputs.archive.path().display(),
                 "not written: none of the kernels could be packed",
             );
             return Err(match left_out.into_iter().next() {
@@ -279,14 +324,7 @@ impl<'a> Pack<'a> {
                 None => none,
             });
         }
-        let bad = |e: btfgen_archive::Error| {
-            Error::new(
-                ErrorKind::Archive,
-                output.path().display(),
-                "cannot be packed",
-            )
-            .with_source(e)
-        };
+        let bad = |e| outputs.bad_archive(e);
         let mut builder = Builder::new()
             .hard_links(!self.copies)
             .manifest(self.manifest(&needs));
@@ -311,14 +349,7 @@ impl<'a> Pack<'a> {
             builder = builder.add(kernel.kernel.clone(), btf).map_err(bad)?;
             kernels.push(kernel);
         }
-        output.write(|file| {
-            let summary = builder.write(file).map_err(bad)?;
-            totals.archive_bytes = summary.archive_bytes;
-            if self.is_cancelled() {
-                return Err(self.cancelled());
-            }
-            Ok(())
-        })?;
+        totals.archive_bytes = self.store(builder, outputs)?;
         let found = harvest.found;
         let unresolved = (0..needs.len())
             .filter(|i| !found.get(*i).copied().unwrap_or(false))
@@ -330,6 +361,29 @@ impl<'a> Pack<'a> {
             unresolved,
             totals,
         })
+    }
+
+    /// Writes the archive, and returns its size.
+    fn store(&self, builder: Builder, outputs: &Outputs) -> Result<u64> {
+        let mut archive = Vec::new();
+        let summary = builder
+            .write(&mut archive)
+            .map_err(|e| outputs.bad_archive(e))?;
+        outputs.archive.write(|file| {
+            file.write_all(&archive).map_err(|e| {
+                let subject = outputs.archive.path().display();
+                Error::new(ErrorKind::Output, subject, "cannot be written").with_source(e)
+            })?;
+            if self.is_cancelled() {
+                return Err(self.cancelled());
+            }
+            // Within: if it cannot be written, then the archive is not either.
+            match &outputs.linkable {
+                Some((output, arch)) => output.write_all(&linkable_object(&archive, *arch)?),
+                None => Ok(()),
+            }
+        })?;
+        Ok(summary.archive_bytes)
     }
 
     fn manifest(&self, needs: &Needs) -> Manifest {
@@ -357,6 +411,23 @@ impl<'a> Pack<'a> {
 
     fn cancelled(&self) -> Error {
         Error::new(ErrorKind::Cancelled, "pack", "stopped; nothing was written")
+    }
+}
+
+impl Outputs {
+    fn bad_archive(&self, e: btfgen_archive::Error) -> Error {
+        let subject = self.archive.path().display();
+        Error::new(ErrorKind::Archive, subject, "cannot be packed").with_source(e)
+    }
+}
+
+/// A path with its folder's links resolved; the file may be missing.
+fn real(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+    match (folder, path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
     }
 }
 

@@ -1,15 +1,13 @@
 //! We read what other programs write.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use btfgen_archive::{Archive, ErrorKind, KernelId};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
+use super::forge::{self, entry, file};
 use super::{Kernels, kernels};
 
 /// A hub of BTFs on disk, with a hard link, a symbolic link and a file that is none.
@@ -136,29 +134,8 @@ fn python() {
     }
 }
 
-/// An entry as any tar may have it.
-fn entry(name: &str, typeflag: u8, link: &str, size: &str, data: &[u8]) -> Vec<u8> {
-    let mut header = vec![0; 512];
-    header[..name.len()].copy_from_slice(name.as_bytes());
-    header[124..124 + size.len()].copy_from_slice(size.as_bytes());
-    header[148..156].fill(b' ');
-    header[156] = typeflag;
-    header[157..157 + link.len()].copy_from_slice(link.as_bytes());
-    let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
-    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-    header.extend(data);
-    header.resize(header.len().next_multiple_of(512), 0);
-    header
-}
-
-fn file(name: &str, data: &[u8]) -> Vec<u8> {
-    entry(name, b'0', "", &format!("{:011o}", data.len()), data)
-}
-
 fn gzip(entries: &[Vec<u8>]) -> Archive<'static> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(&entries.concat()).unwrap();
-    Archive::from_vec(encoder.finish().unwrap()).unwrap()
+    Archive::from_vec(forge::gzip(&entries.concat(), true)).unwrap()
 }
 
 fn id() -> KernelId {

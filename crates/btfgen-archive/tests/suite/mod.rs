@@ -1,5 +1,8 @@
 mod corruption;
 mod foreign;
+mod forge;
+mod lying;
+mod objects;
 mod peers;
 mod round_trip;
 

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use btfgen::{ErrorKind, Needs, Object, ReloKind};
 use btfgen_testkit::object;
 use object::{Object as _, ObjectSection as _};
+use proptest::prelude::{ProptestConfig, any, prop, proptest};
+use proptest::sample::Index;
 
-use super::util::needs;
+use super::util::{needs, objects};
 
 fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(object(name)).expect("the object is there")
@@ -100,6 +102,42 @@ fn needs_are_distinct() {
     assert_eq!(Needs::digest(&objects[0]), Needs::digest(&objects[1]));
     let all = Needs::new(objects.into());
     assert_eq!(all.len(), needs(&object("few")).len());
+}
+
+/// Check that a program on the target, which has no libbpf for it, finds the digest that the engine finds.
+#[test]
+fn digests_are_those_of_the_target() {
+    for path in objects() {
+        let bytes = std::fs::read(&path).expect("the object is there");
+        let object = Object::open(&path).expect("the object is good");
+        let digest = btfgen_object::digest(&bytes);
+        assert_eq!(digest, Ok(Needs::digest(&object)), "{}", path.display());
+        assert_ne!(digest, Ok(0), "{}", path.display());
+    }
+    for name in ["no-btf-ext", "no-relocations", "maps"] {
+        let object = Object::open(object(name)).expect("the object is good");
+        assert_eq!(Needs::digest(&object), 0, "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Check that a damaged object that the engine takes has the same digest on the target.
+    #[test]
+    fn damaged_digests_are_those_of_the_target(
+        name in prop::sample::select(vec!["edge", "edge-matches.eb", "types.eb", "enums", "bitfields"]),
+        damage in prop::collection::vec((any::<Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = bytes(name);
+        let btf = section(&bytes, ".BTF");
+        for (at, byte) in damage {
+            bytes[btf.start + at.index(btf.len())] = byte;
+        }
+        if let Ok(object) = Object::parse(name, &bytes) {
+            assert_eq!(btfgen_object::digest(&bytes), Ok(Needs::digest(&object)));
+        }
+    }
 }
 
 /// Check that a relocation is found at its line of the source.

@@ -60,6 +60,13 @@ fn archive_holds_every_kernel() {
     for digest in digests {
         assert!(manifest.objects.contains(&digest));
     }
+    let matches = |name: &str| {
+        let object = std::fs::read(object(name)).expect("the object is there");
+        archive.matches_object(&object).expect("both are good")
+    };
+    assert!(names.into_iter().all(matches));
+    assert!(matches("execsnoop.eb") && matches("no-relocations"));
+    assert!(!matches("fields"));
 }
 
 /// Check that a kernel that cannot be packed is left out and named, that strict refuses it, and that an older output

@@ -1,0 +1,252 @@
+//! `.BTF.ext`: where an object keeps its relocations and its source lines.
+//!
+//! The format is the kernel's Documentation/bpf/btf.rst, section "`.BTF.ext` section". libbpf parses it too, into a struct that is
+//! private; hence this reader. All offsets are checked here, all strings and types later, against the BTF.
+
+use crate::btf::Btf;
+use crate::bytes::Bytes;
+use crate::error::{Error, Result};
+
+/// The content of a `.BTF.ext` section: three tables.
+#[derive(Debug, Clone, Copy)]
+pub struct BtfExt<'d> {
+    functions: Bytes<'d>,
+    lines: Bytes<'d>,
+    relocations: Bytes<'d>,
+}
+
+/// Records of one ELF section.
+#[derive(Debug)]
+pub struct Section<R> {
+    /// Offset of the ELF section's name in the BTF's strings.
+    pub name_off: u32,
+    /// The records, in the table's order.
+    pub records: Vec<R>,
+}
+
+/// A record begins with the byte offset of its instruction within the ELF section.
+trait Record: Sized {
+    /// What the table is called in messages.
+    const TABLE: &'static str;
+    /// Bytes of a record that this reader knows; longer records are of a newer format and read as far as known.
+    const LEN: usize;
+    fn read(words: &[u32; 4]) -> Self;
+}
+
+/// Where a function begins.
+#[derive(Debug)]
+pub struct FunctionRecord {
+    /// Offset in bytes of its first instruction.
+    pub insn_off: u32,
+    /// Id of its type.
+    pub type_id: u32,
+}
+
+/// Where the instructions of a source line begin.
+#[derive(Debug)]
+pub struct LineRecord {
+    /// Offset in bytes of the first instruction.
+    pub insn_off: u32,
+    /// Offset of the source file's name in the BTF's strings.
+    pub file_name_off: u32,
+    /// Line in the upper 22 bits, column in the lower 10.
+    pub line_col: u32,
+}
+
+/// `struct bpf_core_relo`.
+#[derive(Debug)]
+pub struct RelocationRecord {
+    /// Offset in bytes of the instruction to patch.
+    pub insn_off: u32,
+    /// Id of the root type.
+    pub type_id: u32,
+    /// Offset of the access string in the BTF's strings.
+    pub access_str_off: u32,
+    /// `enum bpf_core_relo_kind`, as a number.
+    pub kind: u32,
+}
+
+impl RelocationRecord {
+    /// All but the place: records with the same question are the same relocation.
+    pub fn question(&self) -> (u32, u32, u32) {
+        (self.kind, self.type_id, self.access_str_off)
+    }
+}
+
+impl Record for FunctionRecord {
+    const TABLE: &'static str = "function";
+    const LEN: usize = 8;
+    fn read(w: &[u32; 4]) -> Self {
+        Self {
+            insn_off: w[0],
+            type_id: w[1],
+        }
+    }
+}
+
+impl Record for LineRecord {
+    const TABLE: &'static str = "line";
+    const LEN: usize = 16;
+    fn read(w: &[u32; 4]) -> Self {
+        Self {
+            insn_off: w[0],
+            file_name_off: w[1],
+            line_col: w[3],
+        }
+    }
+}
+
+impl Record for RelocationRecord {
+    const TABLE: &'static str = "relocation";
+    const LEN: usize = 16;
+    fn read(w: &[u32; 4]) -> Self {
+        Self {
+            insn_off: w[0],
+            type_id: w[1],
+            access_str_off: w[2],
+            kind: w[3],
+        }
+    }
+}
+
+const MAGIC: u16 = 0xeb9f;
+/// Header up to and including the line table; the relocation table came later (Linux 5.4).
+const HEADER_LEN: u32 = 24;
+const HEADER_LEN_WITH_RELOCATIONS: u32 = 32;
+
+impl<'d> BtfExt<'d> {
+    /// Finds the tables in a section's content, which is of the byte order of the object's BTF. Empty content has
+    /// empty tables.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged); the message names the section.
+    pub fn parse(section: &'d [u8], btf: &Btf<'_>) -> Result<Self> {
+        let bytes = Bytes {
+            data: section,
+            big_endian: btf.is_big_endian(),
+        };
+        if bytes.is_empty() {
+            return Ok(Self {
+                functions: bytes,
+                lines: bytes,
+                relocations: bytes,
+            });
+        }
+        let too_short = || damaged("too short for its header");
+        let magic = bytes.u16(0).ok_or_else(too_short)?;
+        if magic != MAGIC {
+            return Err(damaged(format!("wrong magic {magic:#06x}")));
+        }
+        let version = *section.get(2).ok_or_else(too_short)?;
+        if version != 1 {
+            return Err(damaged(format!(
+                "version {version} (only version 1 is known)"
+            )));
+        }
+        let word = |at| bytes.u32(at).ok_or_else(too_short);
+        let header_len = word(4)?;
+        if header_len < HEADER_LEN {
+            return Err(damaged(format!(
+                "a header of {header_len} bytes is too short"
+            )));
+        }
+        let table = |at: usize| -> Result<Bytes<'d>> {
+            let (off, len) = (word(at)?, word(at + 4)?);
+            let start = u64::from(header_len) + u64::from(off);
+            bytes.part(start, u64::from(len)).ok_or_else(|| {
+                damaged(format!(
+                    "a table at {start} of {len} bytes lies beyond the end"
+                ))
+            })
+        };
+        Ok(Self {
+            functions: table(8)?,
+            lines: table(16)?,
+            relocations: if header_len >= HEADER_LEN_WITH_RELOCATIONS {
+                table(24)?
+            } else {
+                Bytes::default()
+            },
+        })
+    }
+
+    /// Where the functions begin.
+    ///
+    /// # Errors
+    /// Those of [`BtfExt::parse`].
+    pub fn functions(&self) -> Result<Vec<Section<FunctionRecord>>> {
+        sections(self.functions)
+    }
+
+    /// Where the source lines begin.
+    ///
+    /// # Errors
+    /// Those of [`BtfExt::parse`].
+    pub fn lines(&self) -> Result<Vec<Section<LineRecord>>> {
+        sections(self.lines)
+    }
+
+    /// What is relocated, every place of it.
+    ///
+    /// # Errors
+    /// Those of [`BtfExt::parse`].
+    pub fn relocations(&self) -> Result<Vec<Section<RelocationRecord>>> {
+        sections(self.relocations)
+    }
+}
+
+fn damaged(message: impl std::fmt::Display) -> Error {
+    Error::damaged(format!(".BTF.ext: {message}"))
+}
+
+/// A table is a record size, then for each ELF section its name, a count, and the records.
+fn sections<R: Record>(bytes: Bytes<'_>) -> Result<Vec<Section<R>>> {
+    let mut out = Vec::new();
+    if bytes.is_empty() {
+        return Ok(out);
+    }
+    let truncated = || damaged(format!("the {} table is truncated", R::TABLE));
+    let record_len = bytes.u32(0).ok_or_else(truncated)? as usize;
+    // The upper bound only keeps `count * record_len` in range; records have 8 to 16 bytes.
+    if record_len < R::LEN || !record_len.is_multiple_of(4) || record_len > 4096 {
+        return Err(damaged(format!(
+            "bad size {record_len} of a {} record (at least {} and a multiple of 4 is right)",
+            R::TABLE,
+            R::LEN
+        )));
+    }
+    let mut at = 4;
+    while at < bytes.len() {
+        let name_off = bytes.u32(at).ok_or_else(truncated)?;
+        let count = bytes.u32(at + 4).ok_or_else(truncated)? as usize;
+        if count == 0 {
+            return Err(damaged(format!(
+                "a section of the {} table is empty",
+                R::TABLE
+            )));
+        }
+        at += 8;
+        if count > bytes.len() / record_len {
+            return Err(truncated());
+        }
+        let mut records = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut words = [0; 4];
+            for (i, w) in words.iter_mut().take(R::LEN / 4).enumerate() {
+                *w = bytes.u32(at + 4 * i).ok_or_else(truncated)?;
+            }
+            records.push(R::read(&words));
+            at += record_len;
+        }
+        out.push(Section { name_off, records });
+    }
+    Ok(out)
+}
+
+impl<R> Section<R> {
+    /// The last record at or before an instruction, which `of` gives; for tables that are sorted by it.
+    pub fn covering(&self, insn_off: u32, of: impl Fn(&R) -> u32) -> Option<&R> {
+        let after = self.records.partition_point(|r| of(r) <= insn_off);
+        self.records[..after].last()
+    }
+}

@@ -1,0 +1,84 @@
+//! The two ELF sections that tell what an object asks for.
+
+use object::Endianness;
+use object::elf::{ELFCLASS32, EM_AARCH64, EM_BPF, EM_X86_64, FileHeader64};
+use object::read::elf::{FileHeader as _, SectionHeader as _};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where an object keeps its types and its relocations.
+#[derive(Debug, Clone, Copy)]
+pub struct Sections<'d> {
+    /// Content of `.BTF`, which is not empty.
+    pub btf: &'d [u8],
+    /// Content of `.BTF.ext`; empty where there is none.
+    pub btf_ext: &'d [u8],
+}
+
+const MAGIC: &[u8] = b"\x7fELF";
+/// Where the file's class, 32 or 64 bits, is told.
+const CLASS_AT: usize = 4;
+
+impl<'d> Sections<'d> {
+    /// Finds them in an ELF file of either byte order. The bytes may lie at any address.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`] but [`ErrorKind::TooLarge`].
+    pub fn of(file: &'d [u8]) -> Result<Self> {
+        if file.is_empty() {
+            return Err(Error::new(ErrorKind::NotElf, "the file is empty"));
+        }
+        if !file.starts_with(MAGIC) {
+            return Err(Error::new(ErrorKind::NotElf, "not an ELF file"));
+        }
+        let not_bpf = |what: &str| {
+            let message = format!("an ELF file for {what}, not for BPF");
+            Err(Error::new(ErrorKind::NotBpf, message))
+        };
+        if file.get(CLASS_AT) == Some(&ELFCLASS32.0) {
+            return not_bpf("32 bits");
+        }
+        let damaged = |e| Error::damaged(format!("damaged ELF file: {e}"));
+        let header = FileHeader64::<Endianness>::parse(file).map_err(damaged)?;
+        let endian = header.endian().map_err(damaged)?;
+        match header.e_machine(endian) {
+            EM_BPF => {}
+            EM_X86_64 => return not_bpf("x86_64"),
+            EM_AARCH64 => return not_bpf("arm64"),
+            other => return not_bpf(&format!("machine {}", other.0)),
+        }
+        let headers = header.section_headers(endian, file).map_err(damaged)?;
+        let names = if headers.is_empty() {
+            &[]
+        } else {
+            let index = header.shstrndx(endian, file).map_err(damaged)?;
+            headers
+                .get(index as usize)
+                .ok_or_else(|| Error::damaged("damaged ELF file: no names of sections"))?
+                .data(endian, file)
+                .map_err(damaged)?
+        };
+        // By prefix: to look for the end of each name takes quadratic time where the names are one long string.
+        let content = |name: &str| -> Result<&'d [u8]> {
+            let terminated = [name.as_bytes(), b"\0"].concat();
+            let found = headers.iter().find(|header| {
+                let rest = names.get(header.sh_name(endian) as usize..);
+                rest.is_some_and(|rest| rest.starts_with(&terminated))
+            });
+            match found {
+                None => Ok(&[]),
+                Some(header) => header
+                    .data(endian, file)
+                    .map_err(|e| Error::damaged(format!("damaged section {name}: {e}"))),
+            }
+        };
+        let sections = Self {
+            btf: content(".BTF")?,
+            btf_ext: content(".BTF.ext")?,
+        };
+        if sections.btf.is_empty() {
+            return Err(Error::new(ErrorKind::NoBtf, "it has no .BTF section"));
+        }
+        Ok(sections)
+    }
+}

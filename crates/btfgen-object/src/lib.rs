@@ -1,0 +1,52 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod btf;
+mod btf_ext;
+mod bytes;
+mod elf;
+mod error;
+mod path;
+mod relocation;
+mod signature;
+mod walk;
+
+pub use crate::btf::Btf;
+pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section};
+pub use crate::elf::Sections;
+pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::path::accessor_path;
+pub use crate::relocation::Relocation;
+pub use crate::signature::{Signature, digest_of, signature};
+pub use crate::walk::Walk;
+
+/// Identifies what an object, given as the bytes of its ELF file, asks for. It stays the same when the object is
+/// rebuilt, or built against another `vmlinux.h`, as long as it asks the same (a type id of its own, if it asks for one,
+/// is part of that). 0 for one that asks for nothing: it has no `.BTF.ext`, or no relocations.
+///
+/// # Errors
+/// Any [`ErrorKind`]: not an object for BPF with BTF, or a damaged one.
+pub fn digest(object: &[u8]) -> Result<u32> {
+    let sections = Sections::of(object)?;
+    let btf = Btf::parse(sections.btf)?;
+    let ext = BtfExt::parse(sections.btf_ext, &btf)?;
+    let mut records: Vec<RelocationRecord> = ext
+        .relocations()?
+        .into_iter()
+        .flat_map(|section| section.records)
+        .collect();
+    records.sort_unstable_by_key(RelocationRecord::question);
+    records.dedup_by_key(|record| record.question());
+    let mut walk = Walk::new(&btf);
+    let signatures = records
+        .iter()
+        .map(|record| {
+            let relocation = Relocation::read(&mut walk, record)?;
+            signature(&mut walk, &relocation)
+        })
+        .collect::<Result<Vec<Signature>>>()?;
+    Ok(digest_of(&signatures))
+}
+
+#[cfg(test)]
+mod testing;

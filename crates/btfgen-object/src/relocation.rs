@@ -1,0 +1,143 @@
+//! One CO-RE relocation of an object.
+
+use crate::btf::Kind;
+use crate::btf_ext::RelocationRecord;
+use crate::error::{Error, Result};
+use crate::walk::Walk;
+
+/// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h), as far as its numbers matter one by one.
+pub(crate) const FIELD_BYTE_OFFSET: u32 = 0;
+pub(crate) const TYPE_ID_LOCAL: u32 = 6;
+pub(crate) const TYPE_SIZE: u32 = 9;
+const ENUMVAL_EXISTS: u32 = 10;
+const ENUMVAL_VALUE: u32 = 11;
+pub(crate) const TYPE_MATCHES: u32 = 12;
+
+/// libbpf's `BPF_CORE_SPEC_MAX_LEN`.
+const MAX_ACCESSORS: usize = 64;
+/// No type of a kernel has more members or elements; libbpf, with a larger one, computes with sums that overflow.
+const MAX_ACCESSOR: u32 = 1 << 24;
+
+/// A relocation record with a root type and an access string that can be some.
+#[derive(Debug, Clone)]
+pub struct Relocation {
+    pub(crate) kind: u32,
+    pub(crate) root: u32,
+    pub(crate) accessors: Vec<u32>,
+}
+
+impl Relocation {
+    /// Looks a record's type and access string up in the object's BTF.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if there is no such type, string or kind of relocation.
+    pub fn read(walk: &mut Walk<'_, '_>, record: &RelocationRecord) -> Result<Self> {
+        let bad = |what: &dyn std::fmt::Display| {
+            let instruction = record.insn_off / 8;
+            Error::damaged(format!(
+                "bad CO-RE relocation at instruction {instruction}: {what}"
+            ))
+        };
+        if record.kind > TYPE_MATCHES {
+            return Err(bad(&format_args!("kind {} is not known", record.kind)));
+        }
+        let root = walk.type_by_id(record.type_id).map_err(|e| bad(&e))?;
+        if root.kind() == Kind::Void {
+            return Err(bad(&"its type is void"));
+        }
+        let access = walk.string(record.access_str_off).map_err(|e| bad(&e))?;
+        let accessors = parse_access_string(access)
+            .ok_or_else(|| bad(&"its access string is not a list of small numbers"))?;
+        Ok(Self {
+            kind: record.kind,
+            root: record.type_id,
+            accessors,
+        })
+    }
+
+    pub(crate) fn is_enumval(&self) -> bool {
+        matches!(self.kind, ENUMVAL_EXISTS | ENUMVAL_VALUE)
+    }
+
+    /// Whether it asks about a type as a whole.
+    pub(crate) fn is_type(&self) -> bool {
+        self.kind >= TYPE_ID_LOCAL && !self.is_enumval()
+    }
+}
+
+/// `0:1:2` is `[0, 1, 2]`.
+fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
+    let s = std::str::from_utf8(s).ok()?;
+    let mut out = Vec::new();
+    for part in s.split(':') {
+        // `parse` would take a plus sign.
+        if !part.bytes().all(|b| b.is_ascii_digit()) || out.len() == MAX_ACCESSORS {
+            return None;
+        }
+        out.push(part.parse().ok().filter(|&n| n <= MAX_ACCESSOR)?);
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btf::Btf;
+    use crate::testing::section;
+
+    /// Check that access strings are lists of numbers, as long and as large as libbpf can take.
+    #[test]
+    fn access_strings() {
+        assert_eq!(parse_access_string(b"0:12:3"), Some(vec![0, 12, 3]));
+        let longest = vec!["1"; MAX_ACCESSORS].join(":");
+        assert_eq!(
+            parse_access_string(longest.as_bytes()),
+            Some(vec![1; MAX_ACCESSORS])
+        );
+        let too_long = format!("{longest}:1");
+        for bad in [
+            "",
+            ":",
+            "0:",
+            ":0",
+            "-1",
+            "0:-1",
+            "+1",
+            " 1",
+            "1x",
+            "16777217",
+            "99999999999",
+            &too_long,
+        ] {
+            assert_eq!(parse_access_string(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    /// Check that a record that cannot be a relocation is refused with its instruction and what is wrong.
+    #[test]
+    fn records() {
+        let bytes = section(&[&[0, 1 << 24, 4, 32]], b"\x000\0-1\0");
+        let btf = Btf::parse(&bytes).expect("good");
+        let read = |type_id, access_str_off, kind| {
+            let record = RelocationRecord {
+                insn_off: 24,
+                type_id,
+                access_str_off,
+                kind,
+            };
+            Relocation::read(&mut Walk::new(&btf), &record).map_err(|e| e.to_string())
+        };
+        assert_eq!(read(1, 1, 8).map(|r| r.accessors), Ok(vec![0]));
+        for (record, message) in [
+            ((1, 1, 13), "kind 13 is not known"),
+            ((0, 1, 8), "its type is void"),
+            ((2, 1, 8), "there is no type [2]"),
+            ((1, 99, 8), "offset 99 is beyond"),
+            ((1, 3, 8), "not a list of small numbers"),
+        ] {
+            let error = read(record.0, record.1, record.2).expect_err(message);
+            assert!(error.starts_with("bad CO-RE relocation at instruction 3: "));
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What a relocation asks, apart from how its object happens to spell it.
+//!
+//! A signature holds everything of the local type that libbpf compares with the target, and nothing else: names
+//! along the path, whether each field is a struct, pointer, integer or array (`bpf_core_fields_are_compat`), the local
+//! size where a load may be resized, the whole shape for relocations of types (`__bpf_core_types_are_compat`,
+//! `__bpf_core_types_match`). Local offsets and type ids are not part of it. Its form is specified in the crate's README.
+
+use std::fmt;
+
+use crate::btf::{Kind, Type};
+use crate::error::Result;
+use crate::path::{Step, steps};
+use crate::relocation::{FIELD_BYTE_OFFSET, Relocation, TYPE_ID_LOCAL, TYPE_MATCHES, TYPE_SIZE};
+use crate::walk::{MAX_DEPTH, Walk, too_deep};
+
+/// A byte string that is equal for two relocations if libbpf gives both the same outcome against any kernel.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Signature(Vec<u8>);
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+/// The digest of an object whose relocations have these signatures, in any order: see [`digest`](crate::digest()).
+pub fn digest_of<'s>(signatures: impl IntoIterator<Item = &'s Signature>) -> u32 {
+    let mut all: Vec<&Signature> = signatures.into_iter().collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut crc = crc32fast::Hasher::new();
+    for Signature(bytes) in all {
+        crc.update(bytes);
+        crc.update(b"\0");
+    }
+    crc.finalize()
+}
+
+/// Length of a name without its flavour: `task_struct___old` counts as `task_struct`.
+///
+/// The rule is libbpf's (`bpf_core_essential_name_len`): the part before the last three underscores in a row that have
+/// something else on both sides.
+pub(crate) fn essential_name(name: &[u8]) -> &[u8] {
+    let separator = |w: &[u8]| w[0] != b'_' && &w[1..4] == b"___" && w[4] != b'_';
+    let flavour = name.windows(5).rposition(separator);
+    flavour.map_or(name, |before| &name[..=before])
+}
+
+/// The signature of one relocation.
+///
+/// # Errors
+/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if a type that it leads to refers to none,
+/// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the budget of the walk is used up, or types are nested more
+/// than 128 deep.
+pub fn signature(walk: &mut Walk<'_, '_>, relocation: &Relocation) -> Result<Signature> {
+    let root = walk.type_by_id(relocation.root)?;
+    let name = walk.string(root.name_off())?;
+    let mut writer = Writer {
+        walk,
+        out: Vec::with_capacity(64),
+    };
+    writer.number(relocation.kind);
+    writer.out.extend([b' ', class(root.kind()), b' ']);
+    if relocation.kind == TYPE_ID_LOCAL {
+        // Answered from the object itself.
+        writer.number(relocation.root);
+        writer.name(name, b' ');
+    } else {
+        writer.name(essential_name(name), b' ');
+        if relocation.is_type() {
+            writer.whole(relocation)?;
+        } else {
+            writer.path(relocation)?;
+        }
+    }
+    Ok(Signature(writer.out))
+}
+
+/// Writes one signature.
+struct Writer<'w, 'b, 'd> {
+    walk: &'w mut Walk<'b, 'd>,
+    out: Vec<u8>,
+}
+
+impl<'d> Writer<'_, '_, 'd> {
+    fn number(&mut self, n: u32) {
+        self.out.extend_from_slice(n.to_string().as_bytes());
+    }
+
+    fn name(&mut self, name: &[u8], end: u8) {
+        self.out.extend_from_slice(name);
+        self.out.push(end);
+    }
+
+    /// The name at an offset, without its flavour.
+    fn essential_name_at(&mut self, offset: u32) -> Result<()> {
+        let name = self.walk.string(offset)?;
+        self.name(essential_name(name), b';');
+        Ok(())
+    }
+
+    fn whole(&mut self, relocation: &Relocation) -> Result<()> {
+        if relocation.accessors != [0] {
+            self.out.push(b'!');
+        }
+        if relocation.kind == TYPE_SIZE && self.walk.resolve_size(relocation.root)?.is_none() {
+            self.out.push(b'?');
+        }
+        self.shape(
+            relocation.root,
+            Shape {
+                deep: relocation.kind == TYPE_MATCHES,
+                behind_pointer: false,
+                depth: 0,
+            },
+        )
+    }
+
+    fn path(&mut self, relocation: &Relocation) -> Result<()> {
+        let Some(steps) = steps(self.walk, relocation)? else {
+            // libbpf refuses such a relocation whatever the kernel; keep different ones apart.
+            self.out.push(b'!');
+            for &accessor in &relocation.accessors {
+                self.out.push(b':');
+                self.number(accessor);
+            }
+            return Ok(());
+        };
+        for step in &steps {
+            match *step {
+                Step::Index { index, .. } => {
+                    self.out.push(b'[');
+                    self.number(index);
+                    self.out.push(b']');
+                }
+                Step::Member { name, ty, .. } => {
+                    self.out.push(b'.');
+                    self.name(name, b':');
+                    self.field(ty)?;
+                }
+                Step::Enumerator { name } => {
+                    self.out.extend_from_slice(b"::");
+                    self.out.extend_from_slice(essential_name(name));
+                }
+            }
+        }
+        // The local field itself counts where libbpf computes its value too, and where a load may be resized.
+        match steps.last() {
+            Some(&Step::Index { ty, .. }) => self.end(relocation, ty, false),
+            Some(&Step::Member {
+                ty, is_bitfield, ..
+            }) => self.end(relocation, ty, is_bitfield),
+            Some(Step::Enumerator { .. }) | None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, relocation: &Relocation, ty: u32, is_bitfield: bool) -> Result<()> {
+        self.out.push(if is_bitfield { b'#' } else { b'=' });
+        if relocation.kind == FIELD_BYTE_OFFSET && !is_bitfield {
+            let (_, element) = self.innermost(ty)?;
+            self.out.push(class(element.kind()));
+            match self.walk.resolve_size(element.id())? {
+                Some(size) => self.number(size),
+                None => self.out.push(b'?'),
+            }
+            self.out.push(b',');
+            self.number(element.int_encoding());
+        } else if self.walk.resolve_size(ty)?.is_none() {
+            self.out.push(b'?');
+        }
+        Ok(())
+    }
+
+    /// What `bpf_core_fields_are_compat` compares of a field's type.
+    fn field(&mut self, id: u32) -> Result<()> {
+        let (dimensions, ty) = self.innermost(id)?;
+        self.out
+            .extend(std::iter::repeat_n(b'a', dimensions as usize));
+        match ty.kind() {
+            Kind::Struct | Kind::Union => self.out.push(b's'),
+            Kind::Int if ty.int_offset() != 0 => self.out.push(b'o'),
+            kind @ (Kind::Enum | Kind::Enum64 | Kind::Fwd) => {
+                let name = self.walk.string(ty.name_off())?;
+                self.out.push(class(kind));
+                self.out.extend_from_slice(essential_name(name));
+            }
+            kind => self.out.push(class(kind)),
+        }
+        Ok(())
+    }
+
+    /// The element of an array of any dimension, or the type itself; and how many dimensions there are.
+    fn innermost(&mut self, id: u32) -> Result<(u32, Type<'d>)> {
+        let mut ty = self.walk.skip_modifiers_and_typedefs(id)?;
+        let mut dimensions = 0;
+        while let Some(array) = ty.array() {
+            dimensions += 1;
+            if dimensions == MAX_DEPTH {
+                return Err(too_deep(id));
+            }
+            ty = self.walk.skip_modifiers_and_typedefs(array.element)?;
+        }
+        Ok((dimensions, ty))
+    }
+
+    /// What the comparison of whole types sees of one.
+    fn shape(&mut self, id: u32, how: Shape) -> Result<()> {
+        if how.depth == MAX_DEPTH {
+            return Err(too_deep(id));
+        }
+        let ty = self.walk.skip_modifiers_and_typedefs(id)?;
+        let inside = Shape {
+            depth: how.depth + 1,
+            ..how
+        };
+        self.out.push(class(ty.kind()));
+        if how.deep {
+            self.essential_name_at(ty.name_off())?;
+        }
+        match ty.kind() {
+            Kind::Ptr => self.shape(
+                ty.referenced(),
+                Shape {
+                    behind_pointer: true,
+                    ..inside
+                },
+            )?,
+            Kind::Array => {
+                if let Some(array) = ty.array() {
+                    if how.deep {
+                        self.number(array.len);
+                        self.out.push(b';');
+                    }
+                    self.shape(array.element, inside)?;
+                }
+            }
+            Kind::FuncProto => {
+                self.out.push(b'(');
+                for param in (0..).map_while(|i| ty.param(i)) {
+                    self.shape(param, inside)?;
+                }
+                self.out.push(b')');
+                self.shape(ty.referenced(), inside)?;
+            }
+            Kind::Int => {
+                self.out
+                    .push(if ty.int_offset() == 0 { b'0' } else { b'o' });
+                if how.deep {
+                    self.number(ty.size());
+                    self.out.push(b';');
+                    self.number(ty.int_encoding() & 1);
+                }
+            }
+            Kind::Fwd => self.out.push(if ty.kind_flag() { b'u' } else { b's' }),
+            Kind::Enum | Kind::Enum64 if how.deep => {
+                self.number(ty.size());
+                self.out.push(b'{');
+                for name_off in (0..).map_while(|i| ty.enumerator(i)) {
+                    self.essential_name_at(name_off)?;
+                }
+                self.out.push(b'}');
+            }
+            Kind::Struct | Kind::Union if how.deep && !how.behind_pointer => {
+                self.out.push(b'{');
+                for member in (0..).map_while(|i| ty.member(i)) {
+                    self.essential_name_at(member.name_off)?;
+                    self.shape(member.ty, inside)?;
+                }
+                self.out.push(b'}');
+            }
+            // By kind alone. libbpf gives up on function, variable and section types.
+            Kind::Void
+            | Kind::Struct
+            | Kind::Union
+            | Kind::Enum
+            | Kind::Enum64
+            | Kind::Typedef
+            | Kind::Volatile
+            | Kind::Const
+            | Kind::Restrict
+            | Kind::Func
+            | Kind::Var
+            | Kind::Datasec
+            | Kind::Float
+            | Kind::DeclTag
+            | Kind::TypeTag => {}
+        }
+        Ok(())
+    }
+}
+
+/// How a shape is written.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// With the names, members and sizes of a match.
+    deep: bool,
+    /// A match compares no members there.
+    behind_pointer: bool,
+    depth: u32,
+}
+
+fn class(kind: Kind) -> u8 {
+    match kind {
+        Kind::Void => b'v',
+        Kind::Int => b'i',
+        Kind::Ptr => b'p',
+        Kind::Array => b'a',
+        Kind::Struct => b's',
+        Kind::Union => b'u',
+        Kind::Enum | Kind::Enum64 => b'e',
+        Kind::Fwd => b'w',
+        Kind::Typedef => b't',
+        Kind::Volatile => b'V',
+        Kind::Const => b'C',
+        Kind::Restrict => b'R',
+        Kind::Func => b'f',
+        Kind::FuncProto => b'P',
+        Kind::Var => b'r',
+        Kind::Datasec => b'd',
+        Kind::Float => b'l',
+        Kind::DeclTag => b'g',
+        Kind::TypeTag => b'T',
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! Signatures of made-up types.
+
+use super::*;
+use crate::ErrorKind;
+use crate::btf::Btf;
+use crate::error::Error;
+use crate::path::accessor_path;
+use crate::testing::{info, section};
+use proptest::prelude::{ProptestConfig, proptest};
+
+const INT: [u32; 4] = [1, 1 << 24, 4, 1 << 24 | 32];
+const FIELD_EXISTS: u32 = 2;
+const TYPE_EXISTS: u32 = 8;
+const ENUMVAL_VALUE: u32 = 11;
+
+fn ask(btf: &Btf<'_>, kind: u32, root: u32, accessors: &[u32]) -> Result<String, Error> {
+    let relocation = Relocation {
+        kind,
+        root,
+        accessors: accessors.to_vec(),
+    };
+    let signature = signature(&mut Walk::new(btf), &relocation)?;
+    accessor_path(&mut Walk::new(btf), &relocation)?;
+    Ok(String::from_utf8(signature.0).expect("the names are UTF-8"))
+}
+
+/// Strings, of which each is found by its text.
+struct Strings(Vec<u8>);
+
+impl Strings {
+    fn new(all: &[&str]) -> Self {
+        Self(format!("\0{}\0", all.join("\0")).into())
+    }
+
+    fn at(&self, name: &str) -> u32 {
+        let terminated = format!("{name}\0");
+        let found = self
+            .0
+            .windows(terminated.len())
+            .position(|w| w == terminated.as_bytes());
+        found.expect("it is one of them") as u32
+    }
+}
+
+/// Check that signatures have the form that the README specifies: archives hold digests of it.
+#[test]
+fn form() {
+    let s = Strings::new(&["int", "a", "b", "s___old", "e", "ONE", "cb", "w", "bits"]);
+    let at = |name| s.at(name);
+    let bytes = section(
+        &[
+            // [1] int, [2] int[3][2], [3] enum e { ONE }, [4] union w; [5] int (*)(struct s *), [6], [7]
+            &[at("int"), 1 << 24, 4, 1 << 24 | 32],
+            &[0, info(Kind::Array, 0), 0, 8, 1, 2],
+            &[at("e"), info(Kind::Enum, 1), 4, at("ONE"), 1],
+            &[at("w"), 1 << 31 | info(Kind::Fwd, 0), 0],
+            &[0, info(Kind::Ptr, 0), 6],
+            &[0, info(Kind::FuncProto, 1), 1, 0, 7],
+            &[0, info(Kind::Ptr, 0), 9],
+            &[0, info(Kind::Array, 0), 0, 1, 1, 3],
+            // [9] struct s___old { int a[3][2]; union { cb b; }; enum e e; union w *w; int bits : 3; }
+            &[
+                at("s___old"),
+                1 << 31 | info(Kind::Struct, 5),
+                64,
+                at("a"),
+                2,
+                0,
+                0,
+                10,
+                192,
+                at("e"),
+                3,
+                256,
+                at("w"),
+                12,
+                320,
+                at("bits"),
+                1,
+                3 << 24 | 384,
+            ],
+            &[0, info(Kind::Union, 1), 8, at("b"), 11, 0],
+            &[at("cb"), info(Kind::Typedef, 0), 5],
+            &[0, info(Kind::Ptr, 0), 4],
+        ],
+        &s.0,
+    );
+    let btf = Btf::parse(&bytes).expect("good");
+    for (kind, root, accessors, expected) in [
+        (
+            FIELD_BYTE_OFFSET,
+            9,
+            &[0, 0, 1][..],
+            "0 s s [0].a:aai[1]=i4,1",
+        ),
+        (FIELD_BYTE_OFFSET, 9, &[0, 1, 0], "0 s s [0].b:p=p8,0"),
+        (FIELD_BYTE_OFFSET, 9, &[0, 4], "0 s s [0].bits:i#"),
+        (FIELD_EXISTS, 9, &[1, 2], "2 s s [1].e:ee="),
+        (FIELD_EXISTS, 9, &[0, 5], "2 s s !:0:5"),
+        (FIELD_EXISTS, 4, &[0], "2 w w [0]=?"),
+        (TYPE_ID_LOCAL, 9, &[0], "6 s 9s___old "),
+        (TYPE_EXISTS, 11, &[0], "8 t cb pP(ps)i0"),
+        (TYPE_SIZE, 4, &[0], "9 w w ?wu"),
+        (TYPE_SIZE, 9, &[0, 0], "9 s s !s"),
+        (ENUMVAL_VALUE, 3, &[0], "11 e e ::ONE"),
+        (ENUMVAL_VALUE, 3, &[1], "11 e e !:1"),
+        (
+            TYPE_MATCHES,
+            9,
+            &[0],
+            "12 s s ss;{a;a;2;a;3;iint;04;1;u;{b;p;P;(p;ss;)iint;04;1}e;ee;4{ONE;}w;p;ww;ubits;iint;04;1}",
+        ),
+    ] {
+        let signature = ask(&btf, kind, root, accessors);
+        assert_eq!(signature.as_deref(), Ok(expected));
+    }
+}
+
+/// Check that ids, offsets, sizes of what is not loaded, modifiers, typedefs and flavours make no difference.
+#[test]
+fn layout_does_not_count() {
+    let s = Strings::new(&["int", "f", "g", "s", "s___x", "u32"]);
+    let at = |name| s.at(name);
+    let one = section(
+        &[&INT, &[at("s"), info(Kind::Struct, 1), 4, at("f"), 1, 0]],
+        &s.0,
+    );
+    let two = section(
+        &[
+            &[
+                at("s___x"),
+                info(Kind::Struct, 2),
+                72,
+                at("g"),
+                4,
+                0,
+                at("f"),
+                2,
+                512,
+            ],
+            &[0, info(Kind::Const, 0), 3],
+            &[at("u32"), info(Kind::Typedef, 0), 4],
+            &INT,
+        ],
+        &s.0,
+    );
+    let (one, two) = (
+        Btf::parse(&one).expect("good"),
+        Btf::parse(&two).expect("good"),
+    );
+    for kind in 0..6 {
+        assert_eq!(ask(&one, kind, 2, &[0, 0]), ask(&two, kind, 1, &[0, 1]));
+        assert_ne!(ask(&one, kind, 2, &[0, 0]), ask(&two, kind, 1, &[0, 0]));
+    }
+    assert_eq!(
+        ask(&one, TYPE_EXISTS, 2, &[0]),
+        ask(&two, TYPE_EXISTS, 1, &[0])
+    );
+    assert_ne!(
+        ask(&one, TYPE_MATCHES, 2, &[0]),
+        ask(&two, TYPE_MATCHES, 1, &[0])
+    );
+}
+
+fn kinds_of_errors(types: &[Vec<u32>], strings: &[u8], root: u32) -> Vec<Option<ErrorKind>> {
+    let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
+    let bytes = section(&types, strings);
+    let btf = Btf::parse(&bytes).expect("good");
+    [FIELD_EXISTS, TYPE_EXISTS, TYPE_SIZE, TYPE_MATCHES]
+        .map(|kind| {
+            let asked = ask(&btf, kind, root, &[0, 0, 0, 0]);
+            asked.err().map(|e| e.kind())
+        })
+        .to_vec()
+}
+
+/// Check that types that contain themselves are refused where they would be walked without end, and only there.
+#[test]
+fn endless_types() {
+    let too_large = Some(ErrorKind::TooLarge);
+    let pointer = vec![0, info(Kind::Ptr, 0), 1];
+    assert_eq!(
+        kinds_of_errors(&[pointer], b"\0", 1),
+        [None, too_large, too_large, too_large]
+    );
+    let array = vec![0, info(Kind::Array, 0), 0, 1, 1, 1];
+    assert_eq!(
+        kinds_of_errors(&[array], b"\0", 1),
+        [None, too_large, too_large, too_large]
+    );
+    let prototype = vec![0, info(Kind::FuncProto, 1), 1, 0, 1];
+    assert_eq!(
+        kinds_of_errors(&[prototype], b"\0", 1),
+        [None, too_large, too_large, too_large]
+    );
+    let own = vec![1, info(Kind::Struct, 1), 8, 1, 1, 0];
+    assert_eq!(
+        kinds_of_errors(&[own], b"\0a\0", 1),
+        [None, None, None, too_large]
+    );
+    let nowhere = vec![1, info(Kind::Struct, 1), 8, 1, 7, 0];
+    let damaged = Some(ErrorKind::Damaged);
+    assert_eq!(
+        kinds_of_errors(&[nowhere], b"\0a\0", 1),
+        [damaged, None, None, damaged]
+    );
+}
+
+/// Check that members that double at every level are refused, and so are long names that are repeated.
+#[test]
+fn expansion() {
+    let mut doubling: Vec<Vec<u32>> = vec![INT.to_vec()];
+    for inner in 1..=40 {
+        doubling.push(vec![0, info(Kind::Struct, 2), 4, 0, inner, 0, 0, inner, 0]);
+    }
+    let expected = [None, None, None, Some(ErrorKind::TooLarge)];
+    assert_eq!(kinds_of_errors(&doubling, b"\0int\0", 41), expected);
+    assert_eq!(kinds_of_errors(&doubling, b"\0int\0", 9), [None; 4]);
+
+    let name = [b"\0", &vec![b'n'; 1 << 20][..], b"\0"].concat();
+    let mut repeating = vec![1, info(Kind::Struct, 1000), 4];
+    repeating.extend([1, 2, 0].repeat(1000));
+    let types = [repeating, vec![0, info(Kind::Struct, 0), 0]];
+    assert_eq!(kinds_of_errors(&types, &name, 1), expected);
+}
+
+/// Check that the budget is one for all signatures of an object.
+#[test]
+fn budget_is_shared() {
+    let name = [b"\0", &vec![b'n'; 1 << 20][..], b"\0"].concat();
+    let bytes = section(&[&INT], &name);
+    let btf = Btf::parse(&bytes).expect("good");
+    let mut walk = Walk::new(&btf);
+    let relocation = Relocation {
+        kind: TYPE_EXISTS,
+        root: 1,
+        accessors: vec![0],
+    };
+    let signatures = (0..100).map_while(|_| signature(&mut walk, &relocation).ok());
+    assert!((25..35).contains(&signatures.count()));
+}
+
+/// Check that nesting as deep as the engine takes it is taken here.
+#[test]
+fn depth() {
+    let mut types: Vec<Vec<u32>> = vec![INT.to_vec()];
+    for inner in 1..=200 {
+        types.push(vec![1, info(Kind::Struct, 1), 4, 1, inner, 0]);
+    }
+    assert_eq!(kinds_of_errors(&types, b"\0int\0", 128)[3], None);
+    let too_large = Some(ErrorKind::TooLarge);
+    assert_eq!(kinds_of_errors(&types, b"\0int\0", 200)[3], too_large);
+}
+
+/// Check the digest's definition: gzip's CRC-32, of each signature once, in their order.
+#[test]
+fn digests() {
+    let signature = |s: &str| Signature(s.into());
+    assert_eq!(digest_of([]), 0);
+    let (a, b) = (signature("1234"), signature("678"));
+    assert_eq!(digest_of([&b, &a, &b]), crc32fast::hash(b"1234\x00678\0"));
+    // The value that every specification of this CRC gives for its nine digits.
+    assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Check that a flavour is cut off where libbpf does.
+    #[test]
+    fn essential_names_are_those_of_libbpf(name in "[a_]{0,14}") {
+        let name = name.as_bytes();
+        assert_eq!(essential_name(name), btfgen_libbpf::essential_name(name));
+    }
+}

@@ -1,0 +1,284 @@
+//! The archive as an ELF object that a C program is linked with.
+//!
+//! `ld -r -b binary` makes one too, but names its symbols after the path that it was given, leaves the data writable, and
+//! only knows the machines that it was built for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use object::write::{Object, Symbol, SymbolFlags, SymbolSection};
+use object::{
+    AddressSize, Architecture, BinaryFormat, Endianness, FileFlags, SectionKind, SymbolKind,
+    SymbolScope, elf,
+};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What the symbols' names begin with: those that `ld -r -b binary min_core_btfs.tar.gz` gives.
+const SYMBOLS: &str = "_binary_min_core_btfs_tar_gz";
+
+/// As malloc aligns: enough for whatever a reader takes the data for.
+const ALIGNMENT: u64 = 16;
+
+/// The architecture that an object is for, see [`linkable_object`].
+///
+/// ```
+/// use btfgen::TargetArch;
+///
+/// let arch: TargetArch = "aarch64".parse()?;
+/// assert_eq!(arch.name(), "arm64");
+/// # Ok::<(), btfgen::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TargetArch {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    architecture: Architecture,
+    endianness: Endianness,
+    /// Those of Linux's ABI, which linkers compare: data fits no program of another.
+    e_flags: elf::FileFlags,
+}
+
+const NO_FLAGS: elf::FileFlags = elf::FileFlags(0);
+
+const fn little(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    architecture: Architecture,
+    e_flags: elf::FileFlags,
+) -> TargetArch {
+    TargetArch {
+        name,
+        aliases,
+        architecture,
+        endianness: Endianness::Little,
+        e_flags,
+    }
+}
+
+const KNOWN: [TargetArch; 9] = [
+    little("x86_64", &["amd64"], Architecture::X86_64, NO_FLAGS),
+    little("arm64", &["aarch64"], Architecture::Aarch64, NO_FLAGS),
+    little("i386", &["i686", "x86"], Architecture::I386, NO_FLAGS),
+    little(
+        "arm",
+        &["armv7l", "armhf"],
+        Architecture::Arm,
+        elf::EF_ARM_EABI_VER5,
+    ),
+    little(
+        "ppc64le",
+        &["ppc64el", "powerpc64le"],
+        Architecture::PowerPc64,
+        // The ABI's version, ELFv2.
+        elf::FileFlags(2),
+    ),
+    TargetArch {
+        name: "s390x",
+        aliases: &[],
+        architecture: Architecture::S390x,
+        endianness: Endianness::Big,
+        e_flags: NO_FLAGS,
+    },
+    little(
+        "riscv64",
+        &[],
+        Architecture::Riscv64,
+        // lp64d. Whether there are compressed instructions is for objects with code to say.
+        elf::EF_RISCV_FLOAT_ABI_DOUBLE,
+    ),
+    little(
+        "loongarch64",
+        &["loong64"],
+        Architecture::LoongArch64,
+        elf::FileFlags(elf::EF_LARCH_ABI_DOUBLE_FLOAT.0 | elf::EF_LARCH_OBJABI_V1.0),
+    ),
+    little(
+        "mips64el",
+        &[],
+        Architecture::Mips64,
+        elf::FileFlags(elf::EF_MIPS_ARCH_64R2.0 | elf::EF_MIPS_PIC.0 | elf::EF_MIPS_CPIC.0),
+    ),
+];
+
+impl TargetArch {
+    /// All that are known.
+    pub fn all() -> impl ExactSizeIterator<Item = Self> {
+        KNOWN.into_iter()
+    }
+
+    /// The one that this library was built for, if an object can be made for it. In a `build.rs` that is not the one that
+    /// the program is built for.
+    pub fn native() -> Option<Self> {
+        let little = cfg!(target_endian = "little");
+        let name = match std::env::consts::ARCH {
+            "powerpc64" if little => "ppc64le",
+            "mips64" if little => "mips64el",
+            other => other,
+        };
+        let is_like_us = |arch: &Self| {
+            let bytes = arch.architecture.address_size().map(AddressSize::bytes);
+            bytes.map(usize::from) == Some(size_of::<usize>())
+                && (arch.endianness == Endianness::Little) == little
+        };
+        name.parse().ok().filter(is_like_us)
+    }
+
+    /// Its name, as hubs have it.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Other names that are understood: those of `uname -m`, of Debian, and of Rust's targets.
+    pub fn aliases(self) -> &'static [&'static str] {
+        self.aliases
+    }
+}
+
+impl FromStr for TargetArch {
+    type Err = Error;
+
+    /// Knows an architecture by any of its names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`], with all that are known.
+    fn from_str(text: &str) -> Result<Self> {
+        Self::all()
+            .find(|arch| arch.name == text || arch.aliases.contains(&text))
+            .ok_or_else(|| {
+                let known: Vec<&str> = Self::all().map(Self::name).collect();
+                let known = known.join(", ");
+                let message =
+                    format!("not an architecture that an object can be made for: {known}");
+                Error::new(ErrorKind::InvalidName, text, message)
+            })
+    }
+}
+
+impl fmt::Display for TargetArch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The bytes of a relocatable ELF object that holds an archive in its `.rodata`, aligned to 16:
+///
+/// ```c
+/// extern const char _binary_min_core_btfs_tar_gz_start[], _binary_min_core_btfs_tar_gz_end[];
+/// ```
+///
+/// are where it begins, and where it has ended. `_binary_min_core_btfs_tar_gz_size` is there too, an absolute symbol as
+/// `ld -r -b binary` makes it; linkers refuse it in most position-independent programs, so better take the difference. On
+/// s390x, code that is not position-independent can only name even addresses, unless it is compiled with
+/// `-munaligned-symbols`, and an archive may end at an odd one.
+///
+/// The bytes depend on nothing but the arguments.
+///
+/// # Errors
+/// [`ErrorKind::Archive`] if the archive does not fit into an object.
+pub fn linkable_object(archive: &[u8], arch: TargetArch) -> Result<Vec<u8>> {
+    let mut object = Object::new(BinaryFormat::Elf, arch.architecture, arch.endianness);
+    object.flags = FileFlags::Elf {
+        os_abi: elf::ELFOSABI_NONE,
+        abi_version: 0,
+        e_flags: arch.e_flags,
+    };
+    let data = object.add_section(Vec::new(), b".rodata".to_vec(), SectionKind::ReadOnlyData);
+    object.set_section_data(data, archive, ALIGNMENT);
+    // Without it, linkers give the program an executable stack.
+    object.add_section(Vec::new(), b".note.GNU-stack".to_vec(), SectionKind::Other);
+
+    let size = archive.len() as u64;
+    let mut symbol = |name: &str, kind, section, value, size| {
+        object.add_symbol(Symbol {
+            name: format!("{SYMBOLS}_{name}").into_bytes(),
+            value,
+            size,
+            kind,
+            scope: SymbolScope::Dynamic,
+            weak: false,
+            section,
+            flags: SymbolFlags::None,
+        });
+    };
+    let section = SymbolSection::Section(data);
+    symbol("start", SymbolKind::Data, section, 0, size);
+    symbol("end", SymbolKind::Label, section, size, 0);
+    symbol("size", SymbolKind::Label, SymbolSection::Absolute, size, 0);
+    object.write().map_err(|e| {
+        let message = format!("cannot be put into an object for {arch}");
+        Error::new(ErrorKind::Archive, "the archive", message).with_source(e)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+    use super::*;
+
+    /// Check that every name is that of one architecture, and that it is found by it.
+    #[test]
+    fn names() {
+        let mut seen = HashSet::new();
+        for arch in TargetArch::all() {
+            for name in [&[arch.name()], arch.aliases()].concat() {
+                assert!(seen.insert(name), "{name} is the name of two");
+                assert_eq!(name.parse::<TargetArch>().unwrap(), arch);
+            }
+            assert_eq!(arch.to_string(), arch.name());
+        }
+    }
+
+    /// Check that an unknown name is refused with those that are known.
+    #[test]
+    fn unknown() {
+        for name in ["", "sparc", "X86_64", "x86_64 ", "mips64", "powerpc64"] {
+            let error = name.parse::<TargetArch>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidName);
+            assert!(TargetArch::all().all(|arch| error.to_string().contains(arch.name())));
+        }
+    }
+
+    /// Check that the test's own program is of the native architecture.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn native() {
+        let ours = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let ours = object::File::parse(&*ours).unwrap();
+        let native = TargetArch::native().unwrap();
+        assert_eq!(native.architecture, ours.architecture());
+        assert_eq!(native.endianness, ours.endianness());
+    }
+
+    /// Check that another reader of ELF finds the archive by the symbols, whatever its size.
+    #[test]
+    fn archive_between_symbols() {
+        for (arch, length) in
+            TargetArch::all().flat_map(|arch| [0, 1, 15, 16, 4097].map(|n| (arch, n)))
+        {
+            let archive: Vec<u8> = (0..length).map(|i| i as u8).collect();
+            let bytes = linkable_object(&archive, arch).unwrap();
+            assert_eq!(bytes, linkable_object(&archive, arch).unwrap());
+            let object = object::File::parse(&*bytes).unwrap();
+            assert_eq!(object.architecture(), arch.architecture);
+            assert_eq!(object.endianness(), arch.endianness);
+
+            let data = object.section_by_name(".rodata").unwrap();
+            assert_eq!(data.data().unwrap(), archive);
+            assert_eq!(data.align(), ALIGNMENT);
+            assert_eq!(data.kind(), SectionKind::ReadOnlyData);
+            let symbol = |name| {
+                let name = format!("{SYMBOLS}_{name}");
+                let symbol = object.symbol_by_name(&name).unwrap();
+                assert!(symbol.is_global() && !symbol.is_weak());
+                (symbol.section_index(), symbol.address(), symbol.size())
+            };
+            assert_eq!(symbol("start"), (Some(data.index()), 0, length));
+            assert_eq!(symbol("end"), (Some(data.index()), length, 0));
+            assert_eq!(symbol("size"), (None, length, 0));
+        }
+    }
+}
