@@ -1,0 +1,26 @@
+//! Loads a BPF object with aya, with the BTF that an archive has for this kernel.
+//!
+//! `cargo run --features aya --example aya -- btfs.tar.gz app.bpf.o`, as root. A program that ships embeds both files with
+//! `include_bytes!`.
+
+use aya::EbpfLoader;
+use btfgen_runtime::Lookup;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let (Some(archive), Some(object)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: aya ARCHIVE OBJECT".into());
+    };
+
+    let found = Lookup::new().archive_file(&archive).find()?;
+    for step in found.steps() {
+        eprintln!("{step}");
+    }
+    let btf = found.aya_btf()?;
+    let ebpf = EbpfLoader::new().btf(Some(&btf)).load_file(object)?;
+
+    for (name, _) in ebpf.programs() {
+        println!("{name}");
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Loads a BPF object with libbpf-rs, with the BTF that an archive has for this kernel.
+//!
+//! `cargo run --features libbpf-rs --example libbpf_rs -- btfs.tar.gz app.bpf.o`, as root. A program that ships embeds both
+//! files with `include_bytes!`.
+
+use btfgen_runtime::Lookup;
+use libbpf_rs::ObjectBuilder;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let (Some(archive), Some(object)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: libbpf_rs ARCHIVE OBJECT".into());
+    };
+
+    let btf = Lookup::new().archive_file(&archive).find()?;
+    for step in btf.steps() {
+        eprintln!("{step}");
+    }
+    let mut builder = ObjectBuilder::default();
+    btf.set_custom_path(&mut builder)?;
+    let object = builder.open_file(object)?.load()?;
+    // Relocated: from here on nobody reads the BTF any more.
+    drop(btf);
+
+    for program in object.progs() {
+        println!("{}", program.name().to_string_lossy());
+    }
+    Ok(())
+}

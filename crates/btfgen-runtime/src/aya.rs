@@ -1,0 +1,29 @@
+//! For programs that load with aya.
+
+use ::aya::{Btf, BtfError, Endianness};
+
+use crate::found::{Found, Origin};
+
+impl Found {
+    /// The BTF as `aya::EbpfLoader::btf` takes it, the kernel's own included.
+    ///
+    /// # Errors
+    /// Those of aya: a file that cannot be read, or is no BTF.
+    ///
+    /// ```no_run
+    /// use aya::EbpfLoader;
+    /// use btfgen_runtime::Lookup;
+    /// # let (ARCHIVE, OBJECT): (&[u8], &[u8]) = (&[], &[]);
+    ///
+    /// let btf = Lookup::new().archive_bytes(ARCHIVE).find()?.aya_btf()?;
+    /// let ebpf = EbpfLoader::new().btf(Some(&btf)).load(OBJECT)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn aya_btf(&self) -> Result<Btf, BtfError> {
+        match (self.origin(), self.bytes()) {
+            (Origin::File(path), _) => Btf::parse_file(path, Endianness::default()),
+            (_, Some(bytes)) => Btf::parse(bytes, Endianness::default()),
+            (_, None) => Btf::from_sys_fs(),
+        }
+    }
+}

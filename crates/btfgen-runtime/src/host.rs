@@ -1,0 +1,230 @@
+//! Who this host is: uname(2) and os-release(5).
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::os_release::OsRelease;
+use crate::step::{Rung, Steps};
+
+/// What the rungs of the archive ask for.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// As `uname -r` prints it.
+    pub(crate) release: String,
+    /// As `uname -m` prints it.
+    pub(crate) machine: String,
+    /// `None` where there is no such file: containers without one, hand-made root file systems.
+    pub(crate) os: Option<OsRelease>,
+}
+
+/// `uname -r` and `uname -m`.
+pub(crate) fn uname() -> (String, String) {
+    let uname = rustix::system::uname();
+    (
+        uname.release().to_string_lossy().into_owned(),
+        uname.machine().to_string_lossy().into_owned(),
+    )
+}
+
+/// A variable of the environment that has a say in the lookup.
+pub(crate) enum Variable {
+    /// Its value is not empty.
+    Set(OsString),
+    Unset,
+    /// Like `secure_getenv(3)`: a program with more privileges than its user must not let the user choose what it tells the
+    /// kernel to read.
+    Distrusted,
+}
+
+impl Variable {
+    pub(crate) fn of(name: &str) -> Self {
+        match std::env::var_os(name).filter(|value| !value.is_empty()) {
+            Some(_) if is_privileged() => Self::Distrusted,
+            Some(value) => Self::Set(value),
+            None => Self::Unset,
+        }
+    }
+
+    pub(crate) fn value(self) -> Option<OsString> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Unset | Self::Distrusted => None,
+        }
+    }
+}
+
+/// Whether this process has privileges that its caller lacks: set-user-ID, set-group-ID or file capabilities.
+fn is_privileged() -> bool {
+    // getauxval(3): AT_SECURE.
+    const AT_SECURE: usize = 23;
+    const WORD: usize = size_of::<usize>();
+    let word = |bytes: &[u8]| {
+        bytes
+            .try_into()
+            .map(usize::from_ne_bytes)
+            .unwrap_or_default()
+    };
+    match std::fs::read("/proc/self/auxv") {
+        Ok(auxv) => auxv
+            .chunks_exact(2 * WORD)
+            .any(|pair| word(&pair[..WORD]) == AT_SECURE && word(&pair[WORD..]) != 0),
+        Err(_) => {
+            rustix::process::getuid() != rustix::process::geteuid()
+                || rustix::process::getgid() != rustix::process::getegid()
+        }
+    }
+}
+
+/// A root file system, and the path of an os-release file in it.
+type Place = (&'static str, &'static str);
+
+/// Where an os-release file may be, the host's before that of a container which this program may run in.
+const PLACES: [Place; 4] = [
+    // What process 1 sees is the host's where a container shares the host's process ids.
+    ("/proc/1/root", "etc/os-release"),
+    // Where containers that watch their host have its root mounted by convention.
+    ("/host", "etc/os-release"),
+    ("/", "etc/os-release"),
+    ("/", "usr/lib/os-release"),
+];
+
+/// Reads the first os-release file there is; one that is broken is told, and the next one is tried.
+pub(crate) fn find_os_release(steps: &mut Steps) -> Option<OsRelease> {
+    PLACES.iter().find_map(|(root, inside)| {
+        let named = Path::new(root).join(inside);
+        let read = resolve_beneath(Path::new(root), Path::new(inside))
+            .and_then(|path| OsRelease::read(&path));
+        match read {
+            Ok(os) => {
+                steps.passed(Rung::Host, named.display(), describe(&os));
+                Some(os)
+            }
+            Err(e) => {
+                steps.passed(Rung::Host, named.display(), describe_error(&e));
+                None
+            }
+        }
+    })
+}
+
+/// What an os-release file says of its distribution.
+pub(crate) fn describe(os: &OsRelease) -> String {
+    match (os.id(), os.version_id()) {
+        (Some(id), Some(version)) => format!("{id} {version}"),
+        (Some(id), None) => format!("{id}, without VERSION_ID"),
+        (None, _) => "without ID".to_owned(),
+    }
+}
+
+/// An error in few words where it is a usual one.
+pub(crate) fn describe_error(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "not there".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// As many symbolic links as the kernel follows, `path_resolution(7)`.
+const MAX_LINKS: usize = 40;
+
+/// The path that `inside` leads to for a process whose root is `root`.
+///
+/// On NixOS `/etc/os-release` is a link to an absolute path; followed from outside, it would lead to a file of ours.
+/// openat2(2) with `RESOLVE_IN_ROOT` does this, but only since Linux 5.6, and older kernels are what all this is for.
+fn resolve_beneath(root: &Path, inside: &Path) -> io::Result<PathBuf> {
+    let mut links = 0;
+    let mut resolved = PathBuf::new();
+    let mut rest: Vec<OsString> = components(inside);
+    while let Some(name) = rest.pop() {
+        if name == ".." {
+            resolved.pop();
+            continue;
+        }
+        let next = resolved.join(&name);
+        match std::fs::read_link(root.join(&next)) {
+            Ok(target) => {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(io::Error::other("too many symbolic links"));
+                }
+                if target.is_absolute() {
+                    resolved = PathBuf::new();
+                }
+                rest.extend(components(&target));
+            }
+            // Not a link.
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => resolved = next,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(root.join(resolved))
+}
+
+/// The names and `..` of a path, the last one first.
+fn components(path: &Path) -> Vec<OsString> {
+    let names = path.components().rev().filter_map(|c| match c {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    /// Check that links stay in the root they are in, absolute ones and those that lead up.
+    #[test]
+    fn links_stay_in_their_root() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs::create_dir_all(at("etc/static")).unwrap();
+        fs::create_dir_all(at("store")).unwrap();
+        fs::write(at("store/os-release"), "ID=nixos").unwrap();
+        symlink("/etc/static/os-release", at("etc/os-release")).unwrap();
+        symlink("../../../../store/os-release", at("etc/static/os-release")).unwrap();
+        let path = resolve_beneath(root.path(), Path::new("etc/os-release")).unwrap();
+        assert_eq!(path, at("store/os-release"));
+    }
+
+    /// Check that links in a circle are an error, and that one which leads nowhere is not there.
+    #[test]
+    fn links_that_lead_nowhere() {
+        let root = tempfile::tempdir().unwrap();
+        symlink("circle", root.path().join("circle")).unwrap();
+        symlink("/missing", root.path().join("dangling")).unwrap();
+        let circle = resolve_beneath(root.path(), Path::new("circle")).unwrap_err();
+        assert_eq!(circle.to_string(), "too many symbolic links");
+        let dangling = resolve_beneath(root.path(), Path::new("dangling")).unwrap_err();
+        assert_eq!(dangling.kind(), io::ErrorKind::NotFound);
+    }
+
+    /// Check that what uname says is what the command says.
+    #[test]
+    fn uname_is_the_kernel() {
+        let command = |flag| {
+            let out = std::process::Command::new("uname")
+                .arg(flag)
+                .output()
+                .unwrap();
+            String::from_utf8(out.stdout).unwrap().trim_end().to_owned()
+        };
+        assert_eq!(uname(), (command("-r"), command("-m")));
+    }
+
+    /// Check that this process, which has no more privileges than its caller, trusts its environment.
+    #[test]
+    fn environment_is_trusted() {
+        assert!(!is_privileged());
+        assert!(matches!(Variable::of("PATH"), Variable::Set(_)));
+        assert!(matches!(
+            Variable::of("BTFGEN_SURELY_NOT_SET"),
+            Variable::Unset
+        ));
+    }
+}

@@ -1,0 +1,135 @@
+//! What a lookup is asked, and in which order it answers.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::found::Found;
+use crate::ladder;
+use crate::step::Steps;
+
+/// A lookup of the BTF for the running kernel.
+///
+/// [`find`](Self::find) takes the first of these that there is, and never one of several different ones:
+///
+/// 1. the file that [`btf_file`](Self::btf_file) names;
+/// 2. the file that the environment names with `BTFGEN_BTF`;
+/// 3. the kernel's own BTF, `/sys/kernel/btf/vmlinux`, unless [`require_custom`](Self::require_custom) was called or
+///    `BTFGEN_REQUIRE_CUSTOM` is set;
+/// 4. the archive's entry `ID/VERSION_ID/MACHINE/RELEASE`, from os-release(5) and uname(2);
+/// 5. its entry for the same release under another name of the distribution, its version or the architecture: `arm64` for
+///    `aarch64`, `rhel/8` for `rhel/8.4`, then the distributions of `ID_LIKE`;
+/// 6. any entry for this architecture and release, if all of them are equal.
+///
+/// The os-release file is that of [`os_release`](Self::os_release), else that of the variable `BTFGEN_OS_RELEASE`, else
+/// the first one of `/proc/1/root/etc/os-release`, `/host/etc/os-release`, `/etc/os-release` and
+/// `/usr/lib/os-release`: in a container, the host's counts.
+///
+/// The environment is not asked where the process has more privileges than its caller, as a set-user-ID program does.
+///
+/// ```
+/// use btfgen_runtime::{ErrorKind, Lookup};
+///
+/// // A kernel that nobody has: every step is in the error.
+/// let error = Lookup::new().release("0.0.1").arch("x86_64").find().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NoArchive);
+/// assert!(error.to_string().contains("/sys/kernel/btf/vmlinux: "));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Lookup<'a> {
+    pub(crate) archive: Option<ArchiveSource<'a>>,
+    pub(crate) btf_file: Option<PathBuf>,
+    pub(crate) os_release: Option<PathBuf>,
+    pub(crate) release: Option<String>,
+    pub(crate) arch: Option<String>,
+    pub(crate) require_custom: bool,
+}
+
+/// Where the archive is.
+#[derive(Clone, Debug)]
+pub(crate) enum ArchiveSource<'a> {
+    Bytes(&'a [u8]),
+    File(PathBuf),
+}
+
+impl<'a> Lookup<'a> {
+    /// A lookup for this host, without an archive.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks in an archive that is in memory, as `include_bytes!` gives it. The last archive counts.
+    #[must_use]
+    pub fn archive_bytes(mut self, archive: &'a [u8]) -> Self {
+        self.archive = Some(ArchiveSource::Bytes(archive));
+        self
+    }
+
+    /// Looks in the archive in a file, which is only read if the kernel has no BTF of its own. The last archive counts.
+    #[must_use]
+    pub fn archive_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.archive = Some(ArchiveSource::File(path.into()));
+        self
+    }
+
+    /// Takes this BTF, or ELF file with BTF, and nothing else.
+    #[must_use]
+    pub fn btf_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.btf_file = Some(path.into());
+        self
+    }
+
+    /// Whether to pass over the kernel's own BTF: for tests, and for vendors' kernels whose BTF is broken.
+    #[must_use]
+    pub fn require_custom(mut self, on: bool) -> Self {
+        self.require_custom = on;
+        self
+    }
+
+    /// Reads this os-release file rather than looking for the host's.
+    #[must_use]
+    pub fn os_release(mut self, path: impl AsRef<Path>) -> Self {
+        self.os_release = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Asks for another kernel than the running one, by what `uname -r` prints there. This kernel's own BTF and the
+    /// environment's are passed over then.
+    #[must_use]
+    pub fn release(mut self, release: impl Into<String>) -> Self {
+        self.release = Some(release.into());
+        self
+    }
+
+    /// Asks for another architecture than this machine's, by what `uname -m` prints there. This kernel's own BTF and
+    /// the environment's are passed over then.
+    #[must_use]
+    pub fn arch(mut self, arch: impl Into<String>) -> Self {
+        self.arch = Some(arch.into());
+        self
+    }
+
+    /// Whether this is about another host than the one it runs on.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.release.is_some() || self.arch.is_some()
+    }
+
+    /// Finds the BTF.
+    ///
+    /// # Errors
+    /// Each has the steps that were tried. [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) or
+    /// [`NoArchive`](crate::ErrorKind::NoArchive) where there is none for this kernel,
+    /// [`Io`](crate::ErrorKind::Io) or [`InvalidBtf`](crate::ErrorKind::InvalidBtf) where a file that was named cannot be
+    /// used, [`Archive`](crate::ErrorKind::Archive) where the archive is damaged, and
+    /// [`NoPlace`](crate::ErrorKind::NoPlace) where the BTF was found but no path can be made for it.
+    pub fn find(&self) -> Result<Found> {
+        let mut steps = Steps::default();
+        match ladder::climb(self, &mut steps) {
+            Ok((origin, entry)) => Ok(Found {
+                origin,
+                entry,
+                steps: steps.into_vec(),
+            }),
+            Err(e) => Err(e.with_steps(steps.into_vec())),
+        }
+    }
+}

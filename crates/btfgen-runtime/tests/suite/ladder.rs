@@ -1,0 +1,248 @@
+//! Which BTF is taken, and what is said where none is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use btfgen_archive::Builder;
+use btfgen_runtime::{Error, ErrorKind, Found, KernelId, Lookup, Origin, Result, Rung};
+
+const RELEASE: &str = "5.4.0-26-generic";
+
+/// What can pass for a BTF, with a text that tells it from others.
+fn btf(text: &str) -> Vec<u8> {
+    [b"\x9f\xeb\x01\x00", text.as_bytes()].concat()
+}
+
+/// An archive with these kernels of `RELEASE`, as `ID/VERSION/ARCH`, and the texts of their BTFs.
+fn archive(kernels: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = Builder::new();
+    for (directory, text) in kernels {
+        let kernel: KernelId = format!("{directory}/{RELEASE}").parse().unwrap();
+        builder = builder.add(kernel, btf(text)).unwrap();
+    }
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes).unwrap();
+    bytes
+}
+
+/// The lookup of a host whose os-release file has this text.
+fn find(archive: &[u8], os_release: &str, machine: &str) -> Result<Found> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, os_release).unwrap();
+    let lookup = Lookup::new().archive_bytes(archive).os_release(file.path());
+    lookup.release(RELEASE).arch(machine).find()
+}
+
+const FOCAL: &str = "ID=ubuntu\nVERSION_ID=\"20.04\"\n";
+
+fn rung(found: &Found) -> Rung {
+    let last = found.steps().last().unwrap();
+    assert!(last.taken, "{last}");
+    last.rung
+}
+
+fn outcome(error: &Error) -> &str {
+    &error.steps().last().unwrap().outcome
+}
+
+/// Check that an entry's bytes are where its path leads, for as long as it is kept.
+#[test]
+fn path_has_the_bytes() {
+    let archive = archive(&[
+        ("ubuntu/20.04/x86_64", "focal"),
+        ("debian/10/x86_64", "buster"),
+    ]);
+    let found = find(&archive, FOCAL, "x86_64").unwrap();
+    let kernel = format!("ubuntu/20.04/x86_64/{RELEASE}");
+    assert_eq!(found.kernel().unwrap().to_string(), kernel);
+    assert_eq!(found.bytes(), Some(&*btf("focal")));
+    let path = found.path().unwrap().to_owned();
+    assert!(path.starts_with("/proc/self/fd"), "{path:?}");
+    assert_eq!(fs::read(&path).unwrap(), btf("focal"));
+    assert_eq!(rung(&found), Rung::Exact);
+}
+
+/// Check that another spelling of the architecture is no exact match, but comes before another directory.
+#[test]
+fn architecture() {
+    let archive = archive(&[
+        ("ubuntu/20.04/arm64", "exact but for the spelling"),
+        ("ubuntu/20/aarch64", "another version"),
+    ]);
+    let found = find(&archive, FOCAL, "aarch64").unwrap();
+    assert_eq!(found.bytes(), Some(&*btf("exact but for the spelling")));
+    assert_eq!(rung(&found), Rung::Normalized);
+}
+
+/// Check that another distribution's entry is taken where all of the release and architecture are equal, and never one of
+/// several different ones.
+#[test]
+fn any_distribution() {
+    let equal = archive(&[
+        ("debian/10/x86_64", "same"),
+        ("rhel/8/x86_64", "same"),
+        ("ol/8/arm64", "other"),
+    ]);
+    let found = find(&equal, FOCAL, "x86_64").unwrap();
+    assert_eq!(found.bytes(), Some(&*btf("same")));
+    assert_eq!(rung(&found), Rung::AnyDistribution);
+
+    let different = archive(&[("debian/10/x86_64", "one"), ("rhel/8/x86_64", "another")]);
+    let error = find(&different, FOCAL, "x86_64").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let names = format!("2 that differ: debian/10/x86_64/{RELEASE}, rhel/8/x86_64/{RELEASE}");
+    assert_eq!(outcome(&error), names);
+}
+
+/// Check that a host without a name of its own, and one whose name cannot be a folder's, still have the last rung.
+#[test]
+fn hosts_without_a_name() {
+    let archive = archive(&[("debian/10/x86_64", "only one")]);
+    for os_release in [
+        "NAME=x\n",
+        "ID=\"../..\"\nVERSION_ID=\"a b\"\n",
+        "ID=nixos\n",
+    ] {
+        let found = find(&archive, os_release, "x86_64").unwrap();
+        assert_eq!(rung(&found), Rung::AnyDistribution, "{os_release}");
+    }
+}
+
+/// Check that a file that is named comes before everything, and that what is no BTF is refused rather than passed over.
+#[test]
+fn named_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| -> PathBuf {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let focal = archive(&[("ubuntu/20.04/x86_64", "focal")]);
+    let named = |path: &Path| Lookup::new().archive_bytes(&focal).btf_file(path).find();
+    for (name, bytes) in [("raw", &*btf("named")), ("elf", b"\x7fELF...")] {
+        let path = write(name, bytes);
+        let found = named(&path).unwrap();
+        assert_eq!(found.origin(), &Origin::File(path.clone()));
+        assert_eq!((found.path(), found.bytes()), (Some(&*path), None));
+        assert_eq!(rung(&found), Rung::Explicit);
+    }
+    for (path, kind) in [
+        (write("text", b"hello"), ErrorKind::InvalidBtf),
+        (write("empty", b""), ErrorKind::InvalidBtf),
+        (folder.path().join("missing"), ErrorKind::Io),
+        (folder.path().to_owned(), ErrorKind::Io),
+        ("/dev/zero".into(), ErrorKind::Io),
+    ] {
+        let error = named(&path).unwrap_err();
+        assert_eq!(error.kind(), kind, "{path:?}");
+        assert!(error.message().contains(path.to_str().unwrap()), "{error}");
+        assert_eq!(error.steps().len(), 1);
+    }
+}
+
+/// Check that the archive in a file is as good as one in memory, and that what cannot be read is named.
+#[test]
+fn archive_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("btfs.tar.gz");
+    fs::write(&path, archive(&[("debian/10/x86_64", "buster")])).unwrap();
+    let find = |path: &Path| {
+        Lookup::new()
+            .archive_file(path)
+            .release(RELEASE)
+            .arch("x86_64")
+            .find()
+    };
+    assert_eq!(find(&path).unwrap().bytes(), Some(&*btf("buster")));
+    for path in [
+        &folder.path().join("missing"),
+        folder.path(),
+        Path::new("/dev/zero"),
+    ] {
+        let error = find(path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Archive);
+        assert!(error.message().contains(path.to_str().unwrap()), "{error}");
+    }
+}
+
+/// Check that a damaged archive is an error wherever it is cut or changed, never another kernel's BTF.
+#[test]
+fn damaged_archive() {
+    let whole = archive(&[
+        ("ubuntu/20.04/x86_64", "focal"),
+        ("debian/10/x86_64", "buster"),
+    ]);
+    for len in 0..whole.len() {
+        let error = find(&whole[..len], FOCAL, "x86_64").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Archive, "{len} bytes: {error}");
+    }
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        // The header of gzip has bits that mean nothing here, as the time.
+        if let Ok(found) = find(&changed, FOCAL, "x86_64") {
+            assert_eq!(found.bytes(), Some(&*btf("focal")), "byte {at}");
+        }
+    }
+}
+
+/// Check that an entry that is no BTF does not reach libbpf.
+#[test]
+fn entry_is_no_btf() {
+    let kernel: KernelId = format!("ubuntu/20.04/x86_64/{RELEASE}").parse().unwrap();
+    for content in ["", "#!/bin/sh", "\u{1f}\u{8b}"] {
+        let mut bytes = Vec::new();
+        let builder = Builder::new()
+            .add(kernel.clone(), content.as_bytes())
+            .unwrap();
+        builder.write(&mut bytes).unwrap();
+        let error = find(&bytes, FOCAL, "x86_64").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidBtf);
+        assert!(error.message().contains("ubuntu/20.04/x86_64/"), "{error}");
+    }
+}
+
+/// Check that an os-release file that is named must be one.
+#[test]
+fn named_os_release() {
+    let archive = archive(&[("debian/10/x86_64", "buster")]);
+    for path in ["/nonexistent/os-release", "/proc/self/exe", "/dev/zero"] {
+        let lookup = Lookup::new().archive_bytes(&archive).os_release(path);
+        let error = lookup.release(RELEASE).arch("x86_64").find().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{path}: {error}");
+        assert!(error.message().contains(path), "{error}");
+    }
+}
+
+/// Check that without an archive it is told what else was tried, and that the error's text has every step on its own line.
+#[test]
+fn no_archive() {
+    let error = Lookup::new().release(RELEASE).find().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoArchive);
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 1 + error.steps().len());
+    for (line, step) in lines[1..].iter().zip(error.steps()) {
+        assert_eq!(*line, format!("  {step}"));
+    }
+}
+
+/// Check that many lookups leave no file descriptor behind.
+#[test]
+fn nothing_stays_open() {
+    let archive = archive(&[("ubuntu/20.04/x86_64", "focal")]);
+    // The tests beside this one open and close theirs.
+    let memory = || {
+        let links = fs::read_dir("/proc/self/fd").unwrap();
+        let links = links.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+        links
+            .filter(|l| l.to_string_lossy().contains("memfd:btfgen"))
+            .count()
+    };
+    let kept: Vec<Found> = (0..100)
+        .map(|_| find(&archive, FOCAL, "x86_64").unwrap())
+        .collect();
+    assert!(memory() >= kept.len());
+    drop(kept);
+    assert!(memory() < 50);
+}

@@ -1,0 +1,4 @@
+//! The lookup as a program uses it.
+
+mod distributions;
+mod ladder;
