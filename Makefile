@@ -2,14 +2,16 @@
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 BPF_OBJECTS := target/bpf
 LIBBPF_TOOLS := target/libbpf-tools
+FUZZ_SECONDS ?= 300
 
 # Debian has bpftool in /usr/sbin, which an ordinary user's PATH lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build demo test lint conformance bench install clean
+.PHONY: help setup build demo test lint conformance bench fuzz install clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,8 +19,10 @@ help: ## List the targets.
 setup: ## Install the system packages that are missing.
 	@scripts/setup
 
-build: setup ## Build the command, optimized.
+build: setup ## Build the command and the C library, optimized.
 	$(CARGO) build --release --locked -p btfgen-cli
+	# By itself, for together with the command it would get the writer of archives too.
+	$(CARGO) build --release --locked -p btfgen-c
 
 demo: build ## Pack a real program for the real kernels of btfhub-sample, and show the result.
 	@scripts/bpf-objects $(BPF_OBJECTS) example/c
@@ -38,8 +42,11 @@ bench: build ## Measure against today's way and against bare decompression; HUB=
 	@scripts/bench
 	$(CARGO) bench --locked -p btfgen-archive --bench lookup
 
-install: build ## Install the command, its man pages and completions under $(DESTDIR)$(PREFIX).
-	@scripts/install "$(DESTDIR)$(PREFIX)"
+fuzz: ## Run each fuzz target for FUZZ_SECONDS; needs cargo-fuzz and a nightly toolchain.
+	@scripts/fuzz all $(FUZZ_SECONDS)
+
+install: build ## Install the command and the C library under $(DESTDIR)$(PREFIX); LIBDIR=… for the libraries.
+	@scripts/install "$(PREFIX)" "$(LIBDIR)" "$(DESTDIR)"
 
 clean: ## Remove all that was built.
 	$(CARGO) clean

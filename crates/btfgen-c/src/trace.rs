@@ -1,0 +1,34 @@
+//! What the last lookup of each thread tried.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char};
+use std::fmt::Write as _;
+
+use btfgen_runtime::Step;
+
+const NONE: &CStr = c"";
+
+thread_local! {
+    static LAST: RefCell<CString> = RefCell::new(NONE.to_owned());
+}
+
+pub(crate) fn set(text: &str) {
+    // A file's name may hold anything else, but no path has a NUL in it.
+    let text = CString::new(text.replace('\0', "\\0")).unwrap_or_default();
+    // A destructor of another thread-local may call when this one is gone: then nobody will read it.
+    let _ = LAST.try_with(|last| last.replace(text));
+}
+
+pub(crate) fn set_steps(steps: &[Step]) {
+    let mut text = String::new();
+    for step in steps {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{step}");
+    }
+    set(text.trim_end());
+}
+
+pub(crate) fn last() -> *const c_char {
+    LAST.try_with(|last| last.borrow().as_ptr())
+        .unwrap_or(NONE.as_ptr())
+}

@@ -1,0 +1,5 @@
+//! The library as C and C++ programs see it.
+
+mod header;
+mod programs;
+mod util;

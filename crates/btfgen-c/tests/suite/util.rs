@@ -1,0 +1,154 @@
+//! Building the library and C programs on it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use btfgen_archive::{Builder, KernelId};
+
+/// This crate's folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// How a program takes the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// libbtfgen.a, in an otherwise ordinary program.
+    Archive,
+    /// libbtfgen.a, in a program without any shared library.
+    Static,
+    /// libbtfgen.so.
+    Shared,
+}
+
+/// The folder with the built libraries. Cargo builds no static library for a test, so it is asked for one.
+pub(crate) fn libraries() -> &'static Path {
+    static LIBRARIES: LazyLock<PathBuf> = LazyLock::new(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        run(Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--locked",
+                "--quiet",
+                "--package",
+                "btfgen-c",
+                "--target-dir",
+            ])
+            .arg(target)
+            .current_dir(root()));
+        target.join("debug")
+    });
+    &LIBRARIES
+}
+
+/// Compiles a program of tests/programs with these other inputs.
+pub(crate) fn program(folder: &Path, name: &str, link: Link, inputs: &[&Path]) -> PathBuf {
+    let program = folder.join(name);
+    let mut cc = Command::new("cc");
+    cc.args([
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        "-pthread",
+        "-I",
+    ])
+    .arg(root().join("include"))
+    .arg(root().join("tests/programs").join(name).with_extension("c"))
+    .args(inputs)
+    .arg("-o")
+    .arg(&program);
+    match link {
+        Link::Archive => cc
+            .arg(libraries().join("libbtfgen.a"))
+            .arg("-Wl,--fatal-warnings"),
+        Link::Static => cc.arg("-static").arg(libraries().join("libbtfgen.a")),
+        Link::Shared => {
+            let shared = libraries().join("libbtfgen.so");
+            std::os::unix::fs::symlink(&shared, folder.join("libbtfgen.so.0")).unwrap();
+            cc.arg(&shared)
+                .arg(format!("-Wl,-rpath,{}", folder.display()))
+        }
+    };
+    run(&mut cc);
+    program
+}
+
+/// Runs to a good end, and returns what was printed.
+pub(crate) fn run(command: &mut Command) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{command:?}: {status}\n{stderr}");
+    String::from_utf8(stdout).unwrap()
+}
+
+/// A program that shall look into the archive, on a host of this distribution.
+pub(crate) fn on(program: &Path, os_release: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env("BTFGEN_REQUIRE_CUSTOM", "1")
+        .env("BTFGEN_OS_RELEASE", os_release)
+        .env_remove("BTFGEN_BTF");
+    command
+}
+
+/// The smallest BTF there is: a header.
+pub(crate) const BTF: [u8; 24] = [
+    0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+/// An archive with one kernel: the release and architecture of this one, under `example/1`. Returns it with the os-release
+/// file that goes with it.
+pub(crate) fn archive_of_this_kernel(folder: &Path) -> (PathBuf, PathBuf) {
+    let uname = |flag| run(Command::new("uname").arg(flag)).trim_end().to_owned();
+    let kernel = KernelId::new("example", "1", &uname("-m"), &uname("-r")).unwrap();
+    (archive_of(folder, kernel), os_release(folder))
+}
+
+/// An archive with one kernel that is nobody's.
+pub(crate) fn archive_of_another_kernel(folder: &Path) -> (PathBuf, PathBuf) {
+    let kernel = KernelId::new("example", "1", "x86_64", "0.0.1").unwrap();
+    (archive_of(folder, kernel), os_release(folder))
+}
+
+fn archive_of(folder: &Path, kernel: KernelId) -> PathBuf {
+    let path = folder.join("min_core_btfs.tar.gz");
+    let mut bytes = Vec::new();
+    Builder::new()
+        .add(kernel, BTF)
+        .unwrap()
+        .write(&mut bytes)
+        .unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn os_release(folder: &Path) -> PathBuf {
+    let path = folder.join("os-release");
+    std::fs::write(&path, "ID=example\nVERSION_ID=1\n").unwrap();
+    path
+}
+
+/// The archive as `ld -r -b binary` makes it linkable.
+pub(crate) fn linkable(archive: &Path) -> PathBuf {
+    let folder = archive.parent().unwrap();
+    // The symbols' names come from the path as it is given.
+    run(Command::new("ld")
+        .args(["-r", "-b", "binary", "-z", "noexecstack", "-o", "btfs.o"])
+        .arg(archive.file_name().unwrap())
+        .current_dir(folder));
+    folder.join("btfs.o")
+}
+
+/// Whether there is such a command.
+pub(crate) fn is_there(command: impl AsRef<OsStr>) -> bool {
+    Command::new(command).arg("--version").output().is_ok()
+}
