@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, extract, list, man, minimize, needs, pack};
+use crate::commands::{completions, extract, list, lookup, man, minimize, needs, pack};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::style::{self, Color};
@@ -61,6 +61,7 @@ enum Command {
     List(list::Arguments),
     Minimize(minimize::Arguments),
     Extract(extract::Arguments),
+    Lookup(lookup::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -79,6 +80,7 @@ impl Cli {
             Command::List(arguments) => arguments.run(console),
             Command::Minimize(arguments) => arguments.run(console),
             Command::Extract(arguments) => arguments.run(console),
+            Command::Lookup(arguments) => arguments.run(console),
             Command::Completions(arguments) => arguments.run(),
             Command::Man(arguments) => arguments.run(),
         };

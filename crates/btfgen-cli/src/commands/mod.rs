@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod extract;
 pub(crate) mod list;
+pub(crate) mod lookup;
 pub(crate) mod man;
 pub(crate) mod minimize;
 pub(crate) mod needs;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Need, Pack, Packed, PackedKernel, Totals};
+use btfgen::{Need, Pack, Packed, PackedKernel, TargetArch, Totals};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
@@ -22,6 +23,7 @@ EXAMPLES
   btfgen pack app.bpf.o -o btfs.tar.gz
   btfgen pack *.bpf.o --hub ~/btfhub-archive --arch x86_64 --distro ubuntu -o btfs.tar.gz
   btfgen pack app.bpf.o --only 'rhel/8*/4.18.0-*' --strict -o btfs.tar.gz
+  btfgen pack app.bpf.o -o btfs.tar.gz --emit-obj btfs.o --target-arch arm64
   btfgen pack app.bpf.o -o btfs.tar.gz --json-summary - | jq '.left_out[].subject'";
 
 /// Minimize all kernels of a hub for some objects, and pack them into one archive
@@ -35,6 +37,15 @@ pub(crate) struct Arguments {
     /// The archive to write
     #[arg(short, long, value_name = "OUT.tar.gz")]
     output: PathBuf,
+
+    /// Write the archive also as an ELF object to link with a C program: from _binary_min_core_btfs_tar_gz_start up to
+    /// _binary_min_core_btfs_tar_gz_end
+    #[arg(long, value_name = "FILE.o")]
+    emit_obj: Option<PathBuf>,
+
+    /// The architecture of that object, also as `uname -m` and Debian call it [default: the one btfgen was built for]
+    #[arg(long, value_name = "ARCH", requires = "emit_obj", value_parser = target_arch())]
+    target_arch: Option<TargetArch>,
 
     /// Put all entries below this folder of the archive
     #[arg(long, value_name = "DIR", value_parser = prefix)]
@@ -79,6 +90,11 @@ fn prefix(text: &str) -> Result<String, btfgen::archive::Error> {
     Ok(text.to_owned())
 }
 
+fn target_arch() -> impl TypedValueParser<Value = TargetArch> {
+    let value = |arch: TargetArch| PossibleValue::new(arch.name()).aliases(arch.aliases());
+    PossibleValuesParser::new(TargetArch::all().map(value)).try_map(|name| name.parse())
+}
+
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let bar = Bar::new(&console);
@@ -88,11 +104,15 @@ impl Arguments {
             .as_deref()
             .map(Sink::for_text)
             .transpose()?;
-        let pack = self.pack()?.progress(&bar).cancel(&cancel);
+        let linkable = self.linkable()?;
+        let mut pack = self.pack()?.progress(&bar).cancel(&cancel);
+        if let Some((path, arch)) = linkable {
+            pack = pack.linkable(path, arch);
+        }
         let result = pack.write(&self.output);
         bar.clear();
         let packed = result?;
-        self.print(console, &packed);
+        self.print(console, &packed, linkable);
         if let Some(sink) = summary {
             sink.write(json_text(&Summary::new(&packed))?.as_bytes())?;
         }
@@ -128,7 +148,31 @@ impl Arguments {
         Ok(pack)
     }
 
-    fn print(&self, console: Console, packed: &Packed) {
+    /// The object to write, and what it is for.
+    fn linkable(&self) -> Result<Option<(&Path, TargetArch)>> {
+        let Some(path) = self.emit_obj.as_deref() else {
+            return Ok(None);
+        };
+        if path == Path::new("-") {
+            return Err(Advised::new(
+                "an object to link cannot be written to stdout",
+                "name a file with --emit-obj; ./- if it is to be called so",
+            )
+            .into());
+        }
+        let arch = self
+            .target_arch
+            .or_else(TargetArch::native)
+            .ok_or_else(|| {
+                Advised::new(
+                    "no object can be made for the architecture that btfgen was built for",
+                    "name another one with --target-arch",
+                )
+            })?;
+        Ok(Some((path, arch)))
+    }
+
+    fn print(&self, console: Console, packed: &Packed, linkable: Option<(&Path, TargetArch)>) {
         let Totals {
             kernels,
             distinct_btfs,
@@ -152,6 +196,12 @@ impl Arguments {
             count(distinct_btfs, "distinct BTF"),
             bytes(archive_bytes),
         ));
+        if let Some((path, arch)) = linkable {
+            console.say(format_args!(
+                "{}: the archive as an object for {arch}",
+                path.display()
+            ));
+        }
         if packed.needs.is_empty() {
             console.note("the objects have no CO-RE relocations, so they need no BTFs");
         }

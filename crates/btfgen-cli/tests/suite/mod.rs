@@ -1,9 +1,11 @@
 //! What the tests have in common: the command, and hubs made for them.
 
+mod emit_obj;
 mod extract;
 mod inputs;
 mod interrupt;
 mod list;
+mod lookup;
 mod needs;
 mod outputs;
 mod pack;

@@ -4,12 +4,13 @@ use tempfile::tempdir;
 
 use crate::suite::{btfgen, names, run, stdout};
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "pack",
     "needs",
     "list",
     "minimize",
     "extract",
+    "lookup",
     "completions",
     "man",
 ];

@@ -1,0 +1,176 @@
+//! `btfgen lookup`: what a program with this archive would do on a host.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use btfgen_runtime::{ErrorKind, Found, Lookup, Origin, Step};
+use serde::Serialize;
+
+use crate::amount::bytes;
+use crate::console::{Advised, Console, caused};
+use crate::exit::Exit;
+use crate::sink;
+use crate::style::STRONG;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen lookup btfs.tar.gz
+  btfgen lookup btfs.tar.gz --require-custom
+  btfgen lookup btfs.tar.gz --os-release focal/etc/os-release --release 5.4.0-26-generic --arch x86_64
+  btfgen lookup btfs.tar.gz --json | jq -r '.steps[] | .subject + \": \" + .outcome'";
+
+/// Show which BTF a program with this archive takes on this host, or on another one, step by step
+///
+/// It is the lookup of btfgen-runtime and libbtfgen itself, with the same order and the same environment: a BTF file
+/// named by BTFGEN_BTF; the kernel's own BTF, unless BTFGEN_REQUIRE_CUSTOM is set; the archive's entry
+/// ID/VERSION_ID/ARCH/RELEASE by os-release and uname; the same under other names of distribution, version and
+/// architecture; any entry for this architecture and release, if all of them are equal.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The archive
+    archive: PathBuf,
+
+    /// The host's os-release file [default: $BTFGEN_OS_RELEASE, else the host's]
+    #[arg(long, value_name = "FILE")]
+    os_release: Option<PathBuf>,
+
+    /// The host's kernel, as `uname -r` prints it there [default: this one]
+    #[arg(long)]
+    release: Option<String>,
+
+    /// The host's architecture, as `uname -m` prints it there [default: this one]
+    #[arg(long)]
+    arch: Option<String>,
+
+    /// Pass over the kernel's own BTF
+    #[arg(long)]
+    require_custom: bool,
+
+    /// Print JSON: an object with the result and the steps
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    /// The BTF: `kernel`, `file` or `archive`; null if there is none.
+    origin: Option<&'static str>,
+    /// The file, or the name of the archive's entry.
+    name: Option<String>,
+    /// Size of the archive's entry.
+    bytes: Option<usize>,
+    error: Option<String>,
+    steps: Vec<ReportedStep>,
+}
+
+#[derive(Serialize)]
+struct ReportedStep {
+    rung: &'static str,
+    subject: String,
+    outcome: String,
+    taken: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let found = self.lookup().find();
+        if self.json {
+            sink::json(&report(&found))?;
+        } else {
+            let steps = found.as_ref().map_or_else(|e| e.steps(), Found::steps);
+            sink::text(|out| steps.iter().try_for_each(|step| writeln!(out, "{step}")))?;
+        }
+        match found {
+            Ok(found) => {
+                if !self.json {
+                    console.say(format_args!("{STRONG}{}{STRONG:#}", describe(&found)));
+                }
+                Ok(Exit::Done)
+            }
+            Err(e) => Err(advised(&e, &self.archive)),
+        }
+    }
+
+    fn lookup(&self) -> Lookup<'static> {
+        let mut lookup = Lookup::new()
+            .archive_file(&self.archive)
+            .require_custom(self.require_custom);
+        if let Some(path) = &self.os_release {
+            lookup = lookup.os_release(path);
+        }
+        if let Some(release) = &self.release {
+            lookup = lookup.release(release);
+        }
+        if let Some(arch) = &self.arch {
+            lookup = lookup.arch(arch);
+        }
+        lookup
+    }
+}
+
+fn describe(found: &Found) -> String {
+    match (found.origin(), found.bytes()) {
+        (Origin::Archive(kernel), Some(btf)) => {
+            format!("the archive's {kernel}, {}", bytes(btf.len() as u64))
+        }
+        (Origin::File(path), _) => format!("the file {}", path.display()),
+        _ => "the kernel's own BTF".to_owned(),
+    }
+}
+
+/// The error without the steps, which are printed already.
+fn advised(error: &btfgen_runtime::Error, archive: &std::path::Path) -> anyhow::Error {
+    let message = caused(
+        &format!("{}: {}", archive.display(), error.message()),
+        error,
+    );
+    match error.kind() {
+        ErrorKind::NotFound => Advised::new(
+            message,
+            "see what it holds with `btfgen list --archive`, and pack it from a hub that has this kernel",
+        )
+        .into(),
+        _ => anyhow::Error::msg(message),
+    }
+}
+
+fn report(found: &btfgen_runtime::Result<Found>) -> Report {
+    let reported = |steps: &[Step]| steps.iter().map(ReportedStep::new).collect();
+    match found {
+        Ok(found) => {
+            let (origin, name) = match found.origin() {
+                Origin::Kernel => ("kernel", None),
+                Origin::File(path) => ("file", Some(path.display().to_string())),
+                Origin::Archive(kernel) => ("archive", Some(kernel.to_string())),
+                _ => ("other", None),
+            };
+            Report {
+                origin: Some(origin),
+                name,
+                bytes: found.bytes().map(<[u8]>::len),
+                error: None,
+                steps: reported(found.steps()),
+            }
+        }
+        Err(e) => Report {
+            origin: None,
+            name: None,
+            bytes: None,
+            error: Some(caused(e.message(), e)),
+            steps: reported(e.steps()),
+        },
+    }
+}
+
+impl ReportedStep {
+    fn new(step: &Step) -> Self {
+        Self {
+            rung: step.rung.name(),
+            subject: step.subject.clone(),
+            outcome: step.outcome.clone(),
+            taken: step.taken,
+        }
+    }
+}

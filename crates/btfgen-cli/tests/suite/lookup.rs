@@ -1,0 +1,201 @@
+//! `btfgen lookup`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::{TempDir, tempdir};
+
+use crate::suite::{NEW, OLD, btfgen, hub, pack, run, stdout};
+
+/// A folder with an archive of the sample hub, `a.tar.gz`, and Debian 12's os-release.
+fn folder() -> TempDir {
+    let dir = tempdir().unwrap();
+    run(&mut pack(&hub(), &dir.path().join("a.tar.gz")), 0, &[]);
+    let os_release = "ID=debian\nVERSION_ID=\"12\"\n";
+    fs::write(dir.path().join("os-release"), os_release).unwrap();
+    dir
+}
+
+/// `btfgen lookup` of the archive, with an environment that names nothing.
+fn lookup(dir: &TempDir) -> assert_cmd::Command {
+    let mut command = btfgen();
+    for variable in ["BTFGEN_BTF", "BTFGEN_OS_RELEASE", "BTFGEN_REQUIRE_CUSTOM"] {
+        command.env_remove(variable);
+    }
+    command.arg("lookup").arg(dir.path().join("a.tar.gz"));
+    command
+}
+
+/// For a host of Debian 12 with this kernel.
+fn on_debian(dir: &TempDir, release: &str, arch: &str) -> assert_cmd::Command {
+    let mut command = lookup(dir);
+    command
+        .arg("--os-release")
+        .arg(dir.path().join("os-release"));
+    command.args(["--release", release, "--arch", arch]);
+    command
+}
+
+fn json(command: &mut assert_cmd::Command, code: i32) -> serde_json::Value {
+    let output = run(command.arg("--json"), code, &[]);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn release(kernel: &str) -> &str {
+    kernel.rsplit('/').next().unwrap()
+}
+
+/// Check that each kernel of the archive is found by its host's own names, uname's of the architecture too, with the size
+/// that `extract` gives.
+#[test]
+fn described_host() {
+    let dir = folder();
+    let archive = dir.path().join("a.tar.gz");
+    for kernel in btfgen_testkit::sample_kernels() {
+        let parts: Vec<&str> = kernel.split('/').collect();
+        let os_release = dir.path().join("os-release");
+        fs::write(
+            &os_release,
+            format!("ID={}\nVERSION_ID={}\n", parts[0], parts[1]),
+        )
+        .unwrap();
+        let machine = if parts[2] == "arm64" {
+            "aarch64"
+        } else {
+            parts[2]
+        };
+        let found = json(&mut on_debian(&dir, parts[3], machine), 0);
+        assert_eq!(
+            (&found["origin"], &found["name"]),
+            (&"archive".into(), &kernel.clone().into())
+        );
+        let extract = ["extract", archive.to_str().unwrap(), &kernel, "-o", "-"];
+        let extracted = run(btfgen().args(extract), 0, &[]).stdout;
+        assert_eq!(found["bytes"], extracted.len());
+        let last = found["steps"].as_array().unwrap().last().unwrap();
+        let rung = if machine == parts[2] {
+            "exact"
+        } else {
+            "normalized"
+        };
+        assert_eq!(
+            (&last["rung"], &last["taken"]),
+            (&rung.into(), &true.into()),
+            "{found}"
+        );
+    }
+}
+
+/// Check that the steps are printed, one a line, the one that was taken last.
+#[test]
+fn steps() {
+    let dir = folder();
+    let printed = stdout(&mut on_debian(&dir, release(NEW), "x86_64"));
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].starts_with("BTFGEN_BTF: "), "{printed}");
+    assert!(
+        lines[1].starts_with("/sys/kernel/btf/vmlinux: "),
+        "{printed}"
+    );
+    let last = lines.last().unwrap();
+    assert!(
+        last.starts_with(&format!("{NEW}: taken (ID and VERSION_ID), ")),
+        "{printed}"
+    );
+}
+
+/// Check that a kernel which is not there fails with all steps on stdout, and one error that says what to do.
+#[test]
+fn not_there() {
+    let dir = folder();
+    let pieces = ["holds no BTF for the kernel x86_64 0.0.1", "help: "];
+    let output = run(&mut on_debian(&dir, "0.0.1", "x86_64"), 2, &pieces);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("debian/12/x86_64|amd64/0.0.1: not in the archive"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("none among the archive's 8 kernels"),
+        "{printed}"
+    );
+    let found = json(&mut on_debian(&dir, "0.0.1", "x86_64"), 2);
+    assert!(
+        found["origin"].is_null() && found["error"].is_string(),
+        "{found}"
+    );
+}
+
+/// Check that a distribution's kernel on another distribution is taken where there is only one, and told.
+#[test]
+fn any_distribution() {
+    let dir = folder();
+    fs::write(dir.path().join("os-release"), "ID=example\nVERSION_ID=1\n").unwrap();
+    let found = json(&mut on_debian(&dir, release(OLD), "x86_64"), 0);
+    let last = found["steps"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&found["name"], &last["rung"]),
+        (&OLD.into(), &"any-distribution".into())
+    );
+}
+
+/// Check that the environment counts for this host, and only for this one.
+#[test]
+fn environment() {
+    let dir = folder();
+    let btf = btfgen_testkit::sample_btf(NEW);
+    let mut here = lookup(&dir);
+    here.env("BTFGEN_BTF", &btf);
+    let found = json(&mut here, 0);
+    assert_eq!(
+        (&found["origin"], &found["name"]),
+        (&"file".into(), &btf.to_str().into())
+    );
+    let mut there = on_debian(&dir, release(NEW), "x86_64");
+    there.env("BTFGEN_BTF", &btf);
+    assert_eq!(json(&mut there, 0)["origin"], "archive");
+}
+
+/// Check that this host's own BTF is taken, unless that is not wanted.
+#[test]
+fn this_host() {
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        btfgen_testkit::skipped("this kernel has no BTF of its own");
+        return;
+    }
+    let dir = folder();
+    assert_eq!(json(&mut lookup(&dir), 0)["origin"], "kernel");
+    let passed_over = json(lookup(&dir).arg("--require-custom"), 2);
+    assert_eq!(
+        passed_over["steps"][1]["outcome"],
+        "passed over, for the program wants another one"
+    );
+    let mut command = lookup(&dir);
+    command.env("BTFGEN_REQUIRE_CUSTOM", "1");
+    assert!(json(&mut command, 2)["origin"].is_null());
+}
+
+/// Check that what cannot be read is named: the archive, the os-release file, a BTF that is none.
+#[test]
+fn unusable_files() {
+    let dir = folder();
+    let path = |name: &str| -> PathBuf { dir.path().join(name) };
+    let mut command = btfgen();
+    command
+        .args(["lookup", "--require-custom"])
+        .arg(path("os-release"));
+    run(&mut command, 2, &["os-release", "gzip"]);
+    let mut command = btfgen();
+    command
+        .args(["lookup", "--require-custom"])
+        .arg(path("missing"));
+    run(&mut command, 2, &["missing", "cannot be read"]);
+    let mut command = lookup(&dir);
+    command
+        .args(["--require-custom", "--os-release"])
+        .arg(path("a.tar.gz"));
+    run(&mut command, 2, &["a.tar.gz", "not an os-release file"]);
+    let mut command = lookup(&dir);
+    command.env("BTFGEN_BTF", path("os-release"));
+    run(&mut command, 2, &["neither a BTF nor an ELF file"]);
+}
