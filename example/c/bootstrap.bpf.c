@@ -14,6 +14,11 @@ struct task_struct___before_5_5 {
 	u64 real_start_time;
 } __attribute__((preserve_access_index));
 
+/* Since 6.16 the tracepoint has a record of its own. vmlinux.h of older kernels does not know it. */
+struct trace_event_raw_sched_process_exit___since_6_16 {
+	bool group_dead;
+} __attribute__((preserve_access_index));
+
 /* Set by user space before loading: leave out processes that lived shorter than this. */
 const volatile unsigned long long min_duration_ns = 0;
 
@@ -32,11 +37,12 @@ static u64 started_ns(struct task_struct *task)
 }
 
 /* Whether this is the exit of the last thread, and so of the process. */
-static bool is_last_thread(struct trace_event_raw_sched_process_exit *ctx, struct task_struct *task)
+static bool is_last_thread(void *ctx, struct task_struct *task)
 {
-	/* Since 6.16 the tracepoint itself says so. */
-	if (bpf_core_field_exists(ctx->group_dead))
-		return ctx->group_dead;
+	struct trace_event_raw_sched_process_exit___since_6_16 *record = ctx;
+
+	if (bpf_core_field_exists(record->group_dead))
+		return record->group_dead;
 	return BPF_CORE_READ(task, signal, live.counter) == 0;
 }
 
@@ -72,7 +78,7 @@ int process_exec(struct trace_event_raw_sched_process_exec *ctx)
 }
 
 SEC("tp/sched/sched_process_exit")
-int process_exit(struct trace_event_raw_sched_process_exit *ctx)
+int process_exit(void *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct bootstrap_event *event;

@@ -9,7 +9,11 @@
 #include <bpf/bpf_core_read.h>
 #include "execsnoop.h"
 
-/* Before 5.14 the field was called `state` and was signed. */
+/* Since 5.14 the field is called `__state`; before, it was called `state` and was signed. vmlinux.h has one of the two. */
+struct task_struct___since_5_14 {
+	unsigned int __state;
+} __attribute__((preserve_access_index));
+
 struct task_struct___before_5_14 {
 	volatile long state;
 } __attribute__((preserve_access_index));
@@ -35,10 +39,11 @@ static const struct execsnoop_event empty;
 
 static unsigned int state_of(struct task_struct *task)
 {
+	struct task_struct___since_5_14 *new = (void *)task;
 	struct task_struct___before_5_14 *old = (void *)task;
 
-	if (bpf_core_field_exists(task->__state))
-		return BPF_CORE_READ(task, __state);
+	if (bpf_core_field_exists(new->__state))
+		return BPF_CORE_READ(new, __state);
 	return BPF_CORE_READ(old, state);
 }
 
@@ -62,8 +67,7 @@ static void copy_args(struct execsnoop_event *event, const char *const *argv)
 	}
 	event->args_count = count;
 	event->args_len = used;
-	if (count == EXECSNOOP_MAX_ARGS)
-		event->args_cut = !bpf_probe_read_user(&arg, sizeof(arg), &argv[count]) && arg;
+	event->args_cut = argv && (bpf_probe_read_user(&arg, sizeof(arg), &argv[count]) || arg);
 }
 
 SEC("tp/syscalls/sys_enter_execve")

@@ -22,7 +22,7 @@ struct execsnoop_event {
 	unsigned int args_count;
 	/* How many bytes of `args` are in use. */
 	unsigned int args_len;
-	/* Not 0 if there were more arguments than fit. */
+	/* Not 0 if there were more arguments: more than fit, or not in memory, where a BPF program cannot wait for them. */
 	unsigned int args_cut;
 	char comm[EXECSNOOP_COMM_LEN];
 	char path[EXECSNOOP_PATH_LEN];

@@ -1,0 +1,97 @@
+//! Compiles the BPF program, makes its skeleton, and packs the BTFs of the kernels that it may meet.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use btfgen::{Hub, KernelFilter, Pack};
+use libbpf_cargo::SkeletonBuilder;
+
+const SOURCES: &str = "src/bpf";
+const SOURCE: &str = "src/bpf/execsnoop.bpf.c";
+
+/// btfgen's own sample of a hub, where there is one.
+const SAMPLE_HUB: &str = "../../btfhub-sample";
+
+fn main() -> Result<()> {
+    println!("cargo::rerun-if-changed={SOURCES}");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let object = out.join("execsnoop.bpf.o");
+    let hub = hub()?;
+    // Kernels of other architectures cannot run what is built here.
+    let kernels = KernelFilter::new().arch(&env::var("CARGO_CFG_TARGET_ARCH")?);
+
+    make_vmlinux_h(&hub, &kernels, &out)?;
+    SkeletonBuilder::new()
+        .source(SOURCE)
+        .obj(&object)
+        .clang_args([
+            "-I",
+            out.to_str().context("OUT_DIR is not UTF-8")?,
+            // Kernels since 6.18 are built with it, and so must their vmlinux.h be.
+            "-fms-extensions",
+            "-Wno-microsoft-anon-tag",
+        ])
+        .build_and_generate(out.join("execsnoop.skel.rs"))?;
+
+    let packed = Pack::new()
+        .object(&object)
+        .hub(&hub)
+        .filter(kernels)
+        .write(out.join("btfs.tar.gz"))?;
+    for left_out in packed.left_out {
+        println!("cargo::warning={left_out}");
+    }
+    Ok(())
+}
+
+/// The folder of kernel BTFs: what `BTFHUB_CACHE_DIR` names, else btfgen's sample, else btfgen's default.
+fn hub() -> Result<PathBuf> {
+    println!("cargo::rerun-if-env-changed=BTFHUB_CACHE_DIR");
+    println!("cargo::rerun-if-env-changed=BTFHUB_CACHE");
+    let named = ["BTFHUB_CACHE_DIR", "BTFHUB_CACHE"]
+        .iter()
+        .any(|variable| env::var_os(variable).is_some());
+    let hub = if !named && Path::new(SAMPLE_HUB).is_dir() {
+        PathBuf::from(SAMPLE_HUB)
+    } else {
+        btfgen::default_hub().context("BTFHUB_CACHE_DIR names no folder of kernel BTFs")?
+    };
+    println!("cargo::rerun-if-changed={}", hub.display());
+    Ok(hub)
+}
+
+/// Makes vmlinux.h of any kernel since Linux 5.5; CO-RE adapts the program to the others. It is the one that
+/// `VMLINUX_BTF` names, else the running one, else the last of the hub.
+fn make_vmlinux_h(hub: &Path, kernels: &KernelFilter, out: &Path) -> Result<()> {
+    println!("cargo::rerun-if-env-changed=VMLINUX_BTF");
+    println!("cargo::rerun-if-env-changed=BPFTOOL");
+    let running = PathBuf::from("/sys/kernel/btf/vmlinux");
+    let btf = match env::var_os("VMLINUX_BTF") {
+        Some(named) => PathBuf::from(named),
+        None if running.exists() => running,
+        None => {
+            let hub = Hub::open(&[hub])?.filtered(kernels);
+            let kernel = hub.kernels().last().context("the hub is empty")?;
+            let btf = out.join("vmlinux.btf");
+            fs::write(&btf, kernel.read(btfgen::DEFAULT_MAX_BTF_BYTES)?)?;
+            btf
+        }
+    };
+
+    // Debian has bpftool in /usr/sbin, which an ordinary user's PATH lacks.
+    let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let bpftool = env::var_os("BPFTOOL").unwrap_or_else(|| "bpftool".into());
+    let status = Command::new(&bpftool)
+        .env("PATH", path)
+        .args(["btf", "dump", "file"])
+        .arg(&btf)
+        .args(["format", "c"])
+        .stdout(File::create(out.join("vmlinux.h"))?)
+        .status()
+        .with_context(|| format!("{} does not start", bpftool.display()))?;
+    ensure!(status.success(), "bpftool cannot read {}", btf.display());
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Prints each program that is started: which, by whom, with which arguments.
+
+mod event;
+mod host;
+#[allow(clippy::all, reason = "it is generated")]
+mod skel {
+    include!(concat!(env!("OUT_DIR"), "/execsnoop.skel.rs"));
+}
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, Write as _};
+use std::mem::MaybeUninit;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use btfgen_runtime::Lookup;
+use clap::{ArgAction, Parser};
+use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
+use libbpf_rs::{ErrorKind, MapMut, OpenObject, PerfBufferBuilder, PrintLevel};
+
+use crate::event::{Event, HEADER};
+use crate::skel::{ExecsnoopSkel, ExecsnoopSkelBuilder};
+
+/// The kernels' BTFs, minimized for this program.
+const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/btfs.tar.gz"));
+
+/// How much the kernel may have waiting for us on each processor.
+const BUFFER_PAGES: usize = 16;
+const POLL: Duration = Duration::from_millis(200);
+
+/// Prints each program that is started: which, by whom, with which arguments.
+///
+/// Three dots stand for arguments that were too many, too long, or not in memory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "execsnoop",
+    after_help = "It must run as root, or with CAP_BPF, CAP_PERFMON and the right to read\n/sys/kernel/tracing."
+)]
+struct Options {
+    /// Print failed calls of execve too; RET is the error
+    #[arg(short, long)]
+    failed: bool,
+
+    /// Say on stderr which BTF was chosen and why, and when the program is attached; -vv: also what libbpf does
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("execsnoop: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&stopped);
+    ctrlc::set_handler(move || stop.store(true, Ordering::Relaxed))?;
+    let level = if options.verbose < 2 {
+        PrintLevel::Warn
+    } else {
+        PrintLevel::Debug
+    };
+    libbpf_rs::set_print(Some((level, |_, text| say(text.trim_end()))));
+
+    let mut object = MaybeUninit::uninit();
+    let mut skel = load(options, &mut object)?;
+    skel.attach()
+        .map_err(host::explain_attach_error)
+        .context("cannot attach the BPF program")?;
+    print_events(options, &skel.maps.events, &stopped)
+}
+
+/// Loads the BPF program.
+fn load<'o>(
+    options: &Options,
+    object: &'o mut MaybeUninit<OpenObject>,
+) -> Result<ExecsnoopSkel<'o>> {
+    // The error has all that was tried. What it finds is read while the program is loaded, and then no more.
+    let btf = Lookup::new().archive_bytes(ARCHIVE).find()?;
+    if options.verbose > 0 {
+        for step in btf.steps() {
+            say(step);
+        }
+    }
+
+    let mut builder = ExecsnoopSkelBuilder::default();
+    btf.set_custom_path(builder.object_builder_mut())?;
+    let mut skel = builder
+        .open(object)
+        .context("cannot open the BPF program")?;
+    if let Some(rodata) = &mut skel.maps.rodata_data {
+        rodata.include_failed = options.failed;
+    }
+    skel.load()
+        .map_err(host::explain_load_error)
+        .context("cannot load the BPF program")
+}
+
+/// Prints events until a signal comes or stdout is closed.
+fn print_events(options: &Options, events: &MapMut<'_>, stopped: &AtomicBool) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    // Why stdout takes no more lines.
+    let failure = RefCell::new(writeln!(stdout, "{HEADER}").err());
+    let buffer = PerfBufferBuilder::new(events)
+        .pages(BUFFER_PAGES)
+        .sample_cb(|_cpu, record| {
+            if failure.borrow().is_none()
+                && let Some(event) = Event::parse(record)
+            {
+                failure.replace(writeln!(stdout, "{event}").err());
+            }
+        })
+        .lost_cb(|cpu, count| {
+            say(format_args!(
+                "execsnoop: lost {count} events on processor {cpu}"
+            ))
+        })
+        .build()?;
+    if options.verbose > 0 {
+        say("attached");
+    }
+
+    while !stopped.load(Ordering::Relaxed) && failure.borrow().is_none() {
+        match buffer.poll(POLL) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            polled => polled.context("cannot read events")?,
+        }
+    }
+    // What happened before the signal is printed.
+    buffer.consume().context("cannot read events")?;
+    drop(buffer);
+
+    match failure.into_inner() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot print")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints to stderr, and does not mind if it is closed.
+fn say(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use btfgen_runtime::Archive;
+
+    use super::ARCHIVE;
+
+    /// Check that the archive was packed for the BPF program as it is now, and for some kernels.
+    #[test]
+    fn archive_is_not_stale() {
+        let object = include_bytes!(concat!(env!("OUT_DIR"), "/execsnoop.bpf.o"));
+        let archive = Archive::from_bytes(ARCHIVE).unwrap();
+        assert!(archive.matches_object(object).unwrap());
+        assert!(!archive.kernels().unwrap().is_empty());
+    }
+}
