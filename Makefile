@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 300
 # Debian has bpftool in /usr/sbin, which an ordinary user's PATH lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build demo test lint conformance bench fuzz install clean
+.PHONY: help setup build demo example test e2e lint conformance bench fuzz install clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,8 +28,15 @@ demo: build ## Pack a real program for the real kernels of btfhub-sample, and sh
 	@scripts/bpf-objects $(BPF_OBJECTS) example/c
 	@scripts/demo $(BPF_OBJECTS)/execsnoop.bpf.o
 
-test: setup ## Run all tests.
-	$(CARGO) test --locked --workspace
+example: build ## Build the example programs, with the kernels of btfhub-sample.
+	$(MAKE) -C example/c
+	$(CARGO) build --release --locked -p btfgen-example-execsnoop
+
+test: setup ## Run all tests but those of e2e.
+	$(CARGO) test --locked --workspace --all-features
+
+e2e: setup ## Run the examples on this kernel with its BTF hidden; as root.
+	@scripts/e2e
 
 lint: setup ## Check format, lints, documentation and dependencies.
 	@scripts/lint

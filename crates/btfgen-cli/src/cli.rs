@@ -16,8 +16,8 @@ relocations of your objects ask for, proves that they resolve as before, and pac
 
   1. Have a hub: a folder of kernels' BTFs as ID/VERSION/ARCH/RELEASE.btf.tar.xz, as btfhub-archive is.
   2. btfgen pack app.bpf.o -o btfs.tar.gz
-  3. Ship the archive with the program, or embed it; at start give libbpf the entry of the running kernel as \
-btf_custom_path.";
+  3. Embed the archive in the program; at its start btfgen-runtime (Rust) or libbtfgen (C) find the running kernel's \
+entry for libbpf. `btfgen lookup` shows what they would take.";
 
 const AFTER_HELP: &str = "\
 EXIT CODES

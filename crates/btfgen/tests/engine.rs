@@ -1,6 +1,7 @@
 //! The engine against what we did not write: bpftool, libbpf's own loader, btf-rs, the kernels of the sample hub.
 
 mod suite {
+    mod aya;
     mod conformance;
     mod loader;
     mod objects;

@@ -3,7 +3,7 @@
 
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// An entry of a tar as any writer may have it: the fields are cut to the size that they have in a header.
 pub(crate) fn entry(
@@ -20,14 +20,19 @@ pub(crate) fn entry(
     };
     put(0, 100, name.as_ref());
     put(124, 12, size.as_ref());
-    put(148, 8, b"        ");
     put(156, 1, &[typeflag]);
     put(157, 100, link.as_ref());
-    let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
-    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    put_checksum(&mut header);
     header.extend(data);
     header.resize(header.len().next_multiple_of(BLOCK), 0);
     header
+}
+
+/// Make the checksum of a header right.
+pub(crate) fn put_checksum(header: &mut [u8]) {
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
 }
 
 /// A regular file's entry.
