@@ -19,6 +19,9 @@ const OTHER_RULES: [&str; 4] = [
     "thousand.bpf.o",
 ];
 
+/// Objects that aya must be able to relocate. Others are big-endian, or have sections that it does not know.
+const EXAMPLES: [&str; 2] = ["bootstrap.bpf.o", "execsnoop.bpf.o"];
+
 /// Code, registers, offset and immediate of the instructions of all functions, after aya relocated them.
 fn relocated(object: &[u8], target: &Btf) -> Result<Vec<(u8, u8, i16, i32)>, Box<dyn Error>> {
     let mut object = Object::parse(object)?;
@@ -43,10 +46,13 @@ fn instructions_equal_those_with_the_full_btf() {
         let libbpf = btf(&path);
         for path in objects() {
             let object = std::fs::read(&path).unwrap();
-            // Big-endian objects, and those with sections that aya does not know.
-            let Ok(expected) = relocated(&object, &full) else {
-                refused += 1;
-                continue;
+            let expected = match relocated(&object, &full) {
+                Ok(expected) => expected,
+                Err(e) => {
+                    assert!(!EXAMPLES.contains(&&*name(&path)), "{}: {e}", name(&path));
+                    refused += 1;
+                    continue;
+                }
             };
             if OTHER_RULES.contains(&&*name(&path)) {
                 continue;
@@ -58,5 +64,5 @@ fn instructions_equal_those_with_the_full_btf() {
         }
     }
     println!("{same} objects relocated alike by aya, {refused} are not for it");
-    assert!(same > refused, "aya relocates most objects");
+    assert!(same > 0, "aya takes BTFs of this host's byte order");
 }
