@@ -8,6 +8,8 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Once;
 
+use btfgen_object::Kind;
+
 use crate::error::{Error, ErrorKind};
 
 /// The deepest nesting that is followed. Kernels stay below 20, and libbpf itself stops at 32 or 64 in most walks.
@@ -35,85 +37,6 @@ pub enum ByteOrder {
     Little,
     /// Most significant byte first (s390x).
     Big,
-}
-
-/// `BTF_KIND_*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(
-    missing_docs,
-    reason = "each is the kernel's BTF_KIND_ constant of that name"
-)]
-#[repr(u8)]
-pub enum Kind {
-    Void,
-    Int,
-    Ptr,
-    Array,
-    Struct,
-    Union,
-    Enum,
-    Fwd,
-    Typedef,
-    Volatile,
-    Const,
-    Restrict,
-    Func,
-    FuncProto,
-    Var,
-    Datasec,
-    Float,
-    DeclTag,
-    TypeTag,
-    Enum64,
-}
-
-impl Kind {
-    const ALL: [Self; 20] = [
-        Self::Void,
-        Self::Int,
-        Self::Ptr,
-        Self::Array,
-        Self::Struct,
-        Self::Union,
-        Self::Enum,
-        Self::Fwd,
-        Self::Typedef,
-        Self::Volatile,
-        Self::Const,
-        Self::Restrict,
-        Self::Func,
-        Self::FuncProto,
-        Self::Var,
-        Self::Datasec,
-        Self::Float,
-        Self::DeclTag,
-        Self::TypeTag,
-        Self::Enum64,
-    ];
-
-    /// Struct or union.
-    pub fn is_composite(self) -> bool {
-        matches!(self, Self::Struct | Self::Union)
-    }
-
-    /// Enum of either width.
-    pub fn is_enum(self) -> bool {
-        matches!(self, Self::Enum | Self::Enum64)
-    }
-
-    /// A kind that libbpf looks through: const, volatile, restrict, type tag, typedef.
-    pub fn is_modifier_or_typedef(self) -> bool {
-        matches!(
-            self,
-            Self::Typedef | Self::Volatile | Self::Const | Self::Restrict | Self::TypeTag
-        )
-    }
-
-    /// Whether libbpf takes a target type of kind `other` as a candidate for a local type of this kind
-    /// (`btf_kind_core_compat`): the same kind, or both enums.
-    pub fn is_core_compatible(self, other: Self) -> bool {
-        self == other || (self.is_enum() && other.is_enum())
-    }
 }
 
 /// One parsed BTF.
@@ -331,7 +254,7 @@ fn diagnose(bytes: &[u8]) -> Error {
     let mut id = 1_u32;
     while let Some(info) = header_word(types, big, at + 4) {
         let vlen = (info & 0xffff) as usize;
-        let rest = match Kind::ALL.get((info >> 24 & 0x1f) as usize) {
+        let rest = match Kind::of_info(info) {
             None => {
                 return Error::new(
                     ErrorKind::Unsupported,
@@ -426,10 +349,7 @@ impl<'b> Type<'b> {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         // libbpf refused a BTF with an unknown kind.
-        Kind::ALL
-            .get((self.raw.info >> 24 & 0x1f) as usize)
-            .copied()
-            .unwrap_or(Kind::Void)
+        Kind::of_info(self.raw.info).unwrap_or(Kind::Void)
     }
 
     /// Its name; empty for an anonymous one.

@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::btf::{Btf, Kind, MAX_DEPTH, Type, TypeId};
+use btfgen_object::Kind;
+
+use crate::btf::{Btf, MAX_DEPTH, Type, TypeId};
 use crate::error::Error;
 
 /// The most steps that one walk over a type may take in libbpf, if every shared part is walked anew each time.

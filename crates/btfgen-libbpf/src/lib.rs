@@ -20,10 +20,12 @@ mod error;
 mod relo;
 mod sys;
 
-pub use crate::btf::{ArrayDef, Btf, ByteOrder, Enumerator, Kind, Member, Param, Type, TypeId};
+pub use btfgen_object::{Kind, MAX_ACCESSORS};
+
+pub use crate::btf::{ArrayDef, Btf, ByteOrder, Enumerator, Member, Param, Type, TypeId};
 pub use crate::check::{Checked, Checker};
 pub use crate::error::{Error, ErrorKind};
-pub use crate::relo::{MAX_ACCESSORS, Match, ReloKind, Relocation, Resolution, Resolver};
+pub use crate::relo::{Match, ReloKind, Relocation, Resolution, Resolver};
 
 /// Length of a name without its flavour: `task_struct___old` counts as `task_struct`.
 ///

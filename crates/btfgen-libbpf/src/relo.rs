@@ -5,17 +5,12 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use btfgen_object::{MAX_ACCESSOR, MAX_ACCESSORS, parse_access_string};
+
 use crate::btf::{Btf, Type, TypeId};
 use crate::check::{Checked, Checker};
 use crate::error::{Error, ErrorKind};
 use crate::sys;
-
-/// The most accessors that an access string may have (libbpf's `BPF_CORE_SPEC_MAX_LEN`).
-pub const MAX_ACCESSORS: usize = sys::SPEC_MAX_LEN;
-
-/// The largest accessor. libbpf reads any 32-bit number and multiplies it by a size in signed 64 bits; this bound
-/// keeps that from overflowing, and no kernel type has so many elements.
-const MAX_ACCESSOR: u32 = 1 << 24;
 
 /// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,23 +175,6 @@ impl Relocation {
     }
 }
 
-/// libbpf's own parser takes negative numbers and walks out of the type with them.
-fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
-    let s = std::str::from_utf8(s).ok()?;
-    let mut out = Vec::new();
-    for part in s.split(':') {
-        // `parse` would take a plus sign.
-        if part.is_empty()
-            || !part.bytes().all(|b| b.is_ascii_digit())
-            || out.len() == MAX_ACCESSORS
-        {
-            return None;
-        }
-        out.push(part.parse().ok().filter(|&n| n <= MAX_ACCESSOR)?);
-    }
-    Some(out)
-}
-
 /// What libbpf computed for one relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Resolution {
@@ -320,38 +298,5 @@ impl Resolver {
             },
             matched,
         ))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Check that access strings are lists of numbers, as long and as large as libbpf can take.
-    #[test]
-    fn access_strings() {
-        assert_eq!(parse_access_string(b"0:12:3"), Some(vec![0, 12, 3]));
-        let longest = vec!["1"; MAX_ACCESSORS].join(":");
-        assert_eq!(
-            parse_access_string(longest.as_bytes()),
-            Some(vec![1; MAX_ACCESSORS])
-        );
-        let too_long = format!("{longest}:1");
-        for bad in [
-            "",
-            ":",
-            "0:",
-            ":0",
-            "-1",
-            "0:-1",
-            "+1",
-            " 1",
-            "1x",
-            "16777217",
-            "99999999999",
-            &too_long,
-        ] {
-            assert_eq!(parse_access_string(bad.as_bytes()), None, "{bad:?}");
-        }
     }
 }

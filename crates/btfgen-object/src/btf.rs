@@ -7,89 +7,7 @@ use std::ffi::CStr;
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
-
-/// `BTF_KIND_*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Void,
-    Int,
-    Ptr,
-    Array,
-    Struct,
-    Union,
-    Enum,
-    Fwd,
-    Typedef,
-    Volatile,
-    Const,
-    Restrict,
-    Func,
-    FuncProto,
-    Var,
-    Datasec,
-    Float,
-    DeclTag,
-    TypeTag,
-    Enum64,
-}
-
-impl Kind {
-    const ALL: [Self; 20] = [
-        Self::Void,
-        Self::Int,
-        Self::Ptr,
-        Self::Array,
-        Self::Struct,
-        Self::Union,
-        Self::Enum,
-        Self::Fwd,
-        Self::Typedef,
-        Self::Volatile,
-        Self::Const,
-        Self::Restrict,
-        Self::Func,
-        Self::FuncProto,
-        Self::Var,
-        Self::Datasec,
-        Self::Float,
-        Self::DeclTag,
-        Self::TypeTag,
-        Self::Enum64,
-    ];
-
-    fn of(info: u32) -> Option<Self> {
-        Self::ALL.get((info >> 24 & 0x1f) as usize).copied()
-    }
-
-    /// Const, volatile, restrict, type tag, typedef: what libbpf looks through.
-    pub(crate) fn is_modifier_or_typedef(self) -> bool {
-        matches!(
-            self,
-            Self::Typedef | Self::Volatile | Self::Const | Self::Restrict | Self::TypeTag
-        )
-    }
-
-    /// Size in bytes of what follows the common part: at first of the type itself, then of each member, enumerator,
-    /// parameter or variable.
-    fn trailing(self) -> (u32, u32) {
-        match self {
-            Self::Int | Self::Var | Self::DeclTag => (4, 0),
-            Self::Array => (12, 0),
-            Self::Struct | Self::Union | Self::Enum64 | Self::Datasec => (0, 12),
-            Self::Enum | Self::FuncProto => (0, 8),
-            Self::Void
-            | Self::Ptr
-            | Self::Fwd
-            | Self::Typedef
-            | Self::Volatile
-            | Self::Const
-            | Self::Restrict
-            | Self::Func
-            | Self::Float
-            | Self::TypeTag => (0, 0),
-        }
-    }
-}
+use crate::kind::Kind;
 
 /// The content of a `.BTF` section, of either byte order.
 #[derive(Debug)]
@@ -182,7 +100,7 @@ fn places(types: Bytes<'_>) -> Result<Vec<u32>, usize> {
     while (at as usize) < types.len() {
         let id = places.len() + 1;
         let info = types.u32(at as usize + 4).ok_or(id)?;
-        let kind = Kind::of(info)
+        let kind = Kind::of_info(info)
             .filter(|kind| *kind != Kind::Void)
             .ok_or(id)?;
         let (own, each) = kind.trailing();
@@ -225,7 +143,7 @@ impl Type<'_> {
 
     pub(crate) fn kind(&self) -> Kind {
         // `places` refused unknown ones.
-        Kind::of(self.word(1)).unwrap_or(Kind::Void)
+        Kind::of_info(self.word(1)).unwrap_or(Kind::Void)
     }
 
     pub(crate) fn name_off(&self) -> u32 {

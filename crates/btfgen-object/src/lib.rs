@@ -6,6 +6,7 @@ mod btf_ext;
 mod bytes;
 mod elf;
 mod error;
+mod kind;
 mod path;
 mod relocation;
 mod signature;
@@ -15,8 +16,9 @@ pub use crate::btf::Btf;
 pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section};
 pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::kind::Kind;
 pub use crate::path::accessor_path;
-pub use crate::relocation::Relocation;
+pub use crate::relocation::{MAX_ACCESSOR, MAX_ACCESSORS, Relocation, parse_access_string};
 pub use crate::signature::{Signature, digest_of, signature};
 pub use crate::walk::Walk;
 

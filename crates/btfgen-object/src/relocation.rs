@@ -1,8 +1,8 @@
 //! One CO-RE relocation of an object.
 
-use crate::btf::Kind;
 use crate::btf_ext::RelocationRecord;
 use crate::error::{Error, Result};
+use crate::kind::Kind;
 use crate::walk::Walk;
 
 /// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h), as far as its numbers matter one by one.
@@ -13,10 +13,12 @@ const ENUMVAL_EXISTS: u32 = 10;
 const ENUMVAL_VALUE: u32 = 11;
 pub(crate) const TYPE_MATCHES: u32 = 12;
 
-/// libbpf's `BPF_CORE_SPEC_MAX_LEN`.
-const MAX_ACCESSORS: usize = 64;
-/// No type of a kernel has more members or elements; libbpf, with a larger one, computes with sums that overflow.
-const MAX_ACCESSOR: u32 = 1 << 24;
+/// The most accessors that an access string may have (libbpf's `BPF_CORE_SPEC_MAX_LEN`).
+pub const MAX_ACCESSORS: usize = 64;
+
+/// The largest accessor. libbpf reads any 32-bit number and multiplies it by a size in signed 64 bits; this bound
+/// keeps that from overflowing, and no kernel type has so many elements.
+pub const MAX_ACCESSOR: u32 = 1 << 24;
 
 /// A relocation record with a root type and an access string that can be some.
 #[derive(Debug, Clone)]
@@ -65,8 +67,10 @@ impl Relocation {
     }
 }
 
-/// `0:1:2` is `[0, 1, 2]`.
-fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
+/// The accessors of an access string: `0:1:2` is `[0, 1, 2]`. `None` for what is none, or beyond [`MAX_ACCESSORS`] or
+/// [`MAX_ACCESSOR`].
+// libbpf's own parser takes negative numbers and walks out of the type with them.
+pub fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
     let s = std::str::from_utf8(s).ok()?;
     let mut out = Vec::new();
     for part in s.split(':') {

@@ -7,8 +7,9 @@
 
 use std::fmt;
 
-use crate::btf::{Kind, Type};
+use crate::btf::Type;
 use crate::error::Result;
+use crate::kind::Kind;
 use crate::path::{Step, steps};
 use crate::relocation::{FIELD_BYTE_OFFSET, Relocation, TYPE_ID_LOCAL, TYPE_MATCHES, TYPE_SIZE};
 use crate::walk::{MAX_DEPTH, Walk, too_deep};

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::btf::Kind;
 use crate::elf::Sections;
+use crate::kind::Kind;
 
 /// `struct btf_type`'s info.
 pub(crate) fn info(kind: Kind, vlen: u32) -> u32 {

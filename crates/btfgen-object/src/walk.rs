@@ -1,7 +1,8 @@
 //! Looking at types that may refer to each other in any way.
 
-use crate::btf::{Btf, Kind, Type};
+use crate::btf::{Btf, Type};
 use crate::error::{Error, ErrorKind, Result};
+use crate::kind::Kind;
 
 /// The deepest nesting that is followed. Kernels stay below 20.
 pub(crate) const MAX_DEPTH: u32 = 128;
