@@ -165,6 +165,30 @@ fn odd_entries() {
     assert_eq!((entries.len(), entries[0].size), (1, 5));
 }
 
+/// Check that entries in any order are read, a link before what it leads to and a manifest before all.
+#[test]
+fn any_order() {
+    let archive = gzip(&[
+        file("./.btfgen/manifest", b"btfgen-manifest 1\ntool x\n"),
+        entry("./a/b/c/link.btf", b'1', "./a/b/c/d.btf", "0", b""),
+        file("./z/b/c/d.btf", b"last by name"),
+        file("./a/b/c/d.btf", b"content"),
+    ]);
+    let link = KernelId::new("a", "b", "c", "link").unwrap();
+    let last = KernelId::new("z", "b", "c", "d").unwrap();
+    assert_eq!(
+        archive.kernels().unwrap(),
+        [id(), link.clone(), last.clone()]
+    );
+    for (id, content) in [(id(), "content"), (link, "content"), (last, "last by name")] {
+        assert_eq!(
+            archive.get(&id).unwrap().as_deref(),
+            Some(content.as_bytes())
+        );
+    }
+    assert_eq!(archive.manifest().unwrap().unwrap().tool, "x");
+}
+
 /// Check that extended headers are held to their form, and that broken tars are errors that say where.
 #[test]
 fn broken() {
