@@ -9,7 +9,7 @@ use btfgen_archive::{Archive, KernelId};
 use crate::btf_file::BtfFile;
 use crate::distribution::{self, Directory};
 use crate::error::{Error, ErrorKind, Result};
-use crate::found::{Entry, Origin};
+use crate::found::{Entry, Found, Origin};
 use crate::host::{self, Host, Variable};
 use crate::lookup::{ArchiveSource, Lookup};
 use crate::os_release::OsRelease;
@@ -26,8 +26,30 @@ const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 /// No release has entries of as many distributions; a hostile archive may, and all of them would be compared.
 const MAX_COMPARED: usize = 100;
 
+impl Lookup<'_> {
+    /// Finds the BTF.
+    ///
+    /// # Errors
+    /// Each has the steps that were tried. [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) or
+    /// [`NoArchive`](crate::ErrorKind::NoArchive) where there is none for this kernel,
+    /// [`Io`](crate::ErrorKind::Io) or [`InvalidBtf`](crate::ErrorKind::InvalidBtf) where a file that was named cannot be
+    /// used, [`Archive`](crate::ErrorKind::Archive) where the archive is damaged, and
+    /// [`NoPlace`](crate::ErrorKind::NoPlace) where the BTF was found but no path can be made for it.
+    pub fn find(&self) -> Result<Found> {
+        let mut steps = Steps::default();
+        match climb(self, &mut steps) {
+            Ok((origin, entry)) => Ok(Found {
+                origin,
+                entry,
+                steps: steps.into_vec(),
+            }),
+            Err(e) => Err(e.with_steps(steps.into_vec())),
+        }
+    }
+}
+
 /// Climbs until there is a BTF. Whatever was tried is in `steps`.
-pub(crate) fn climb(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<(Origin, Option<Entry>)> {
+fn climb(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<(Origin, Option<Entry>)> {
     if let Some(path) = &lookup.btf_file {
         return file(path, Rung::Explicit, &path.display().to_string(), steps);
     }

@@ -1,11 +1,6 @@
-//! What a lookup is asked, and in which order it answers.
+//! What a lookup is asked, and in which order it answers; `ladder` does.
 
 use std::path::{Path, PathBuf};
-
-use crate::error::Result;
-use crate::found::Found;
-use crate::ladder;
-use crate::step::Steps;
 
 /// A lookup of the BTF for the running kernel.
 ///
@@ -111,25 +106,5 @@ impl<'a> Lookup<'a> {
     /// Whether this is about another host than the one it runs on.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.release.is_some() || self.arch.is_some()
-    }
-
-    /// Finds the BTF.
-    ///
-    /// # Errors
-    /// Each has the steps that were tried. [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) or
-    /// [`NoArchive`](crate::ErrorKind::NoArchive) where there is none for this kernel,
-    /// [`Io`](crate::ErrorKind::Io) or [`InvalidBtf`](crate::ErrorKind::InvalidBtf) where a file that was named cannot be
-    /// used, [`Archive`](crate::ErrorKind::Archive) where the archive is damaged, and
-    /// [`NoPlace`](crate::ErrorKind::NoPlace) where the BTF was found but no path can be made for it.
-    pub fn find(&self) -> Result<Found> {
-        let mut steps = Steps::default();
-        match ladder::climb(self, &mut steps) {
-            Ok((origin, entry)) => Ok(Found {
-                origin,
-                entry,
-                steps: steps.into_vec(),
-            }),
-            Err(e) => Err(e.with_steps(steps.into_vec())),
-        }
     }
 }
