@@ -22,8 +22,11 @@ const OTHER_RULES: [&str; 4] = [
 /// Objects that aya must be able to relocate. Others are big-endian, or have sections that it does not know.
 const EXAMPLES: [&str; 2] = ["bootstrap.bpf.o", "execsnoop.bpf.o"];
 
-/// Code, registers, offset and immediate of the instructions of all functions, after aya relocated them.
-fn relocated(object: &[u8], target: &Btf) -> Result<Vec<(u8, u8, i16, i32)>, Box<dyn Error>> {
+/// Code, registers, offset and immediate.
+type Instruction = (u8, u8, i16, i32);
+
+/// The instructions of all functions, after aya relocated them.
+fn relocated(object: &[u8], target: &Btf) -> Result<Vec<Instruction>, Box<dyn Error>> {
     let mut object = Object::parse(object)?;
     object.relocate_btf(target)?;
     let functions = object.functions.values();
