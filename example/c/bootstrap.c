@@ -33,8 +33,9 @@ and with which exit code or by which signal.\n\
                          the program is attached; twice: also what libbpf does\n\
   -h, --help             print this help\n\
 \n\
-It must run as root, or with CAP_BPF, CAP_PERFMON and the right to read\n\
-/sys/kernel/tracing; and on Linux 5.8 or newer.\n";
+It must run as root, or with CAP_BPF, CAP_PERFMON, the right to read\n\
+/sys/kernel/tracing, and the sysctl kernel.perf_event_paranoid at 2 or below;\n\
+and on Linux 5.8 or newer.\n";
 
 struct options {
 	unsigned long long min_duration_ms;

@@ -21,9 +21,12 @@ struct task_struct___before_5_14 {
 /* Set by user space before loading: report calls that failed too. */
 const volatile bool include_failed = false;
 
-/* An event is larger than the BPF stack, so it is put together in the map, where it waits for the return of execve. */
+/*
+ * An event is larger than the BPF stack, so it is put together in the map, where it waits for the return of execve. Some
+ * never return here, as those of 64-bit processes that start a 32-bit program: the map makes room by itself.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, int);
 	__type(value, struct execsnoop_event);
@@ -63,7 +66,8 @@ static void copy_args(struct execsnoop_event *event, const char *const *argv)
 		len = bpf_probe_read_user_str(&event->args[used], EXECSNOOP_ARG_LEN, arg);
 		if (len < 0 || len > EXECSNOOP_ARG_LEN)
 			break;
-		used += len;
+		/* Older kernels return 0 for an empty string, which has its NUL too. */
+		used += len ? len : 1;
 	}
 	event->args_count = count;
 	event->args_len = used;

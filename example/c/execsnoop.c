@@ -33,8 +33,9 @@ Three dots stand for arguments that were too many, too long, or not in memory.\n
                  program is attached; twice: also what libbpf does\n\
   -h, --help     print this help\n\
 \n\
-It must run as root, or with CAP_BPF, CAP_PERFMON and the right to read\n\
-/sys/kernel/tracing.\n";
+It must run as root, or with CAP_BPF, CAP_PERFMON, the right to read\n\
+/sys/kernel/tracing, and the sysctl kernel.perf_event_paranoid at 2 or below.\n\
+Calls of execveat, and starts of 32-bit programs by 64-bit ones, are not seen.\n";
 
 struct options {
 	bool failed;

@@ -50,8 +50,9 @@ void explain_load_error(int error)
 		return;
 	if (has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))) {
 		if (error == -EPERM)
-			fprintf(stderr, "This process has the capabilities. Something else forbids BPF: kernel lockdown, the\n"
-					"seccomp filter of a container, or a security module.\n");
+			fprintf(stderr, "This process has the capabilities. Something else forbids BPF: the limit of locked memory\n"
+					"(before Linux 5.11: ulimit -l unlimited), kernel lockdown, the seccomp filter of a\n"
+					"container, or a security module.\n");
 		return;
 	}
 	fprintf(stderr,
@@ -68,6 +69,9 @@ void explain_attach_error(int error)
 	else if (tracepoints)
 		fprintf(stderr, "There are no tracepoints in /sys/kernel/tracing. To mount it, as root:\n"
 				"    mount -t tracefs tracefs /sys/kernel/tracing\n");
+	else if ((error == -EACCES || error == -EPERM) && !has(CAP_SYS_ADMIN))
+		fprintf(stderr, "It may not use perf events: run it as root, or with the sysctl kernel.perf_event_paranoid\n"
+				"at 2 or below.\n");
 	else
 		explain_load_error(error);
 }

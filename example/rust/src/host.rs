@@ -32,6 +32,9 @@ pub fn explain_load_error(error: libbpf_rs::Error) -> Error {
 /// The same for a program that could not be attached to its tracepoint.
 pub fn explain_attach_error(error: libbpf_rs::Error) -> Error {
     match find_tracepoints() {
+        Ok(()) if error.kind() == ErrorKind::PermissionDenied && !has(CAP_SYS_ADMIN) => anyhow!(
+            "{error:#}\nIt may not use perf events: run it as root, or with the sysctl kernel.perf_event_paranoid at 2 or below."
+        ),
         Ok(()) => explain_load_error(error),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => anyhow!(
             "{error:#}\nIt must be allowed to read /sys/kernel/tracing: run it as root, or with CAP_DAC_READ_SEARCH."
@@ -52,14 +55,18 @@ fn find_tracepoints() -> io::Result<()> {
 
 /// What this process lacks to load the program; nothing if that cannot be told.
 fn missing_capabilities() -> Vec<&'static str> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let mask = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let has = |capability: u32| mask.is_none_or(|mask| mask >> capability & 1 != 0);
     if has(CAP_SYS_ADMIN) {
         return Vec::new();
     }
     let needed = [("CAP_BPF", CAP_BPF), ("CAP_PERFMON", CAP_PERFMON)];
     let missing = needed.iter().filter(|&&(_, capability)| !has(capability));
     missing.map(|&(name, _)| name).collect()
+}
+
+/// Whether this process has a capability; true if that cannot be told.
+fn has(capability: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let mask = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> capability & 1 != 0)
 }
