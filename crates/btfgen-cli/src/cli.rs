@@ -31,7 +31,8 @@ EXAMPLES
   btfgen pack app.bpf.o --hub ~/btfhub-archive -o btfs.tar.gz
   btfgen needs app.bpf.o
   btfgen list --count
-  btfgen extract btfs.tar.gz ubuntu/20.04/x86_64/5.4.0-26-generic";
+  btfgen extract btfs.tar.gz ubuntu/20.04/x86_64/5.4.0-26-generic
+  btfgen lookup btfs.tar.gz";
 
 /// Pack the kernel types that eBPF programs need into one small archive
 #[derive(Debug, Parser)]

@@ -13,6 +13,7 @@ use crate::found::{Entry, Found, Origin};
 use crate::host::{self, Host, Variable};
 use crate::lookup::{ArchiveSource, Lookup};
 use crate::os_release::OsRelease;
+use crate::regular_file;
 use crate::step::{Rung, Steps};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -123,12 +124,8 @@ fn file(
 
 /// The first four bytes, or fewer.
 fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for a writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
     let mut start = Vec::new();
-    File::open(path)?.take(4).read_to_end(&mut start)?;
+    regular_file::open(path)?.take(4).read_to_end(&mut start)?;
     Ok(start)
 }
 
@@ -199,11 +196,8 @@ fn named_os_release(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<Option<OsR
 
 fn read_archive(path: &Path, steps: &mut Steps) -> Result<Vec<u8>> {
     let read = || {
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
         let mut bytes = Vec::new();
-        File::open(path)?
+        regular_file::open(path)?
             .take(MAX_ARCHIVE_BYTES + 1)
             .read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_ARCHIVE_BYTES {

@@ -2,12 +2,10 @@
 //!
 //! What the file says, as it says it; what that means for a hub of BTFs is in `distribution`.
 
-use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use crate::regular_file;
 
 /// A real one has less than 1 KiB.
 const MAX_BYTES: usize = 64 << 10;
@@ -45,7 +43,7 @@ impl OsRelease {
     /// Those of opening and reading, and [`io::ErrorKind::InvalidData`] for what is not an os-release file: larger than
     /// 64 KiB, not a regular file, or without an assignment.
     pub fn read(path: impl AsRef<Path>) -> io::Result<Self> {
-        let file = open_regular(path.as_ref())?;
+        let file = regular_file::open(path.as_ref())?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         Self::parse(&bytes)
@@ -131,28 +129,6 @@ impl OsRelease {
     }
 }
 
-/// Opens a regular file and nothing else.
-fn open_regular(path: &Path) -> io::Result<File> {
-    // Opening a device may already do something to it.
-    require_regular(&fs::metadata(path)?)?;
-    // Should it have become a pipe since, this does not wait for a writer.
-    let no_wait = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(no_wait.bits().cast_signed())
-        .open(path)?;
-    require_regular(&file.metadata()?)?;
-    Ok(file)
-}
-
-fn require_regular(metadata: &Metadata) -> io::Result<()> {
-    if metadata.is_file() {
-        Ok(())
-    } else {
-        Err(invalid("not a regular file"))
-    }
-}
-
 fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
@@ -226,6 +202,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use rustix::fs::{CWD, FileType, Mode};
+    use std::fs::File;
 
     fn value(text: &str) -> Option<String> {
         unquote(text.as_bytes())
