@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 300
 # Debian has bpftool in /usr/sbin, which an ordinary user's PATH lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build demo example test e2e lint conformance bench fuzz install clean
+.PHONY: help setup build demo example test e2e lint conformance kernel-images bench fuzz install clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +43,9 @@ lint: setup ## Check format, lints, documentation and dependencies.
 
 conformance: setup ## Compare every kernel and object with bpftool; HUB=… takes another hub.
 	@scripts/conformance $(LIBBPF_TOOLS)
+
+kernel-images: setup ## Add real kernels of many kinds out of Debian's packages, and compare; HUB=… has more of them.
+	@scripts/kernel-images
 
 bench: build ## Measure against today's way and against bare decompression; HUB=… takes another hub.
 	@scripts/bpf-objects $(BPF_OBJECTS)

@@ -41,3 +41,16 @@ pub fn archive_of<'a>(files: impl IntoIterator<Item = (String, &'a [u8])>) -> Ve
         .map(|(name, data)| forge::file(name, data));
     forge::gzip(&entries.collect::<Vec<_>>().concat(), false)
 }
+
+/// A Debian package whose files are in this tar: ar(5), deb(5).
+pub fn deb(data: &[u8]) -> Vec<u8> {
+    let mut deb = b"!<arch>\n".to_vec();
+    for (name, content) in [("debian-binary", &b"2.0\n"[..]), ("data.tar", data)] {
+        let len = content.len();
+        let header = format!("{name:<16}{0:<12}{0:<6}{0:<6}{1:<8}{len:<10}`\n", 0, 100644);
+        deb.extend(header.bytes());
+        deb.extend(content);
+        deb.resize(deb.len().next_multiple_of(2), b'\n');
+    }
+    deb
+}

@@ -53,14 +53,37 @@ impl HubArguments {
         if !self.hub.is_empty() {
             return Ok(self.hub.clone());
         }
-        let default = btfgen::default_hub().ok_or_else(|| {
-            Advised::new(
-                "no hub is named, and there is no home folder to look in",
-                "name one with --hub, or set BTFHUB_CACHE_DIR",
-            )
-        })?;
-        Ok(vec![default])
+        Ok(vec![default_hub()?])
     }
+}
+
+/// The hub to write to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TargetHubArguments {
+    /// The hub's folder, made if it does not exist [default: $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else
+    /// ~/.cache/btfgen/btfhub]
+    #[arg(long, value_name = "DIR")]
+    hub: Option<PathBuf>,
+}
+
+impl TargetHubArguments {
+    /// The hub.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        match &self.hub {
+            Some(folder) => Ok(folder.clone()),
+            None => default_hub(),
+        }
+    }
+}
+
+fn default_hub() -> Result<PathBuf> {
+    btfgen::default_hub().ok_or_else(|| {
+        Advised::new(
+            "no hub is named, and there is no home folder to look in",
+            "name one with --hub, or set BTFHUB_CACHE_DIR",
+        )
+        .into()
+    })
 }
 
 /// How much memory a kernel may take.

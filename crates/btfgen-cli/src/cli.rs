@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, extract, list, lookup, man, minimize, needs, pack};
+use crate::commands::{
+    add, completions, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
+};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::style::{self, Color};
@@ -14,7 +16,7 @@ A program built with CO-RE runs on any kernel whose types (BTF) can be looked up
 /sys/kernel/btf/vmlinux need theirs brought along: 3 to 5 MB each. btfgen keeps of every kernel's BTF just what the \
 relocations of your objects ask for, proves that they resolve as before, and packs all kernels into one file.
 
-  1. Have a hub: a folder of kernels' BTFs as ID/VERSION/ARCH/RELEASE.btf.tar.xz, as btfhub-archive is.
+  1. btfgen fetch brings the BTFs of btfhub-archive into a hub, btfgen add your own kernels'.
   2. btfgen pack app.bpf.o -o btfs.tar.gz
   3. Embed the archive in the program; at its start btfgen-runtime (Rust) or libbtfgen (C) find the running kernel's \
 entry for libbpf. `btfgen lookup` shows what they would take.";
@@ -28,6 +30,7 @@ EXIT CODES
   130  stopped by Ctrl-C
 
 EXAMPLES
+  btfgen fetch --distro ubuntu --arch x86_64
   btfgen pack app.bpf.o --hub ~/btfhub-archive -o btfs.tar.gz
   btfgen needs app.bpf.o
   btfgen list --count
@@ -57,6 +60,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Fetch(fetch::Arguments),
+    Add(add::Arguments),
+    Hub(hub::Arguments),
     Pack(pack::Arguments),
     Needs(needs::Arguments),
     List(list::Arguments),
@@ -76,6 +82,9 @@ impl Cli {
             verbose: self.verbose,
         };
         let result = match self.command {
+            Command::Fetch(arguments) => arguments.run(console),
+            Command::Add(arguments) => arguments.run(console),
+            Command::Hub(arguments) => arguments.run(console),
             Command::Pack(arguments) => arguments.run(console),
             Command::Needs(arguments) => arguments.run(console),
             Command::List(arguments) => arguments.run(console),

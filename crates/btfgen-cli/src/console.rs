@@ -104,10 +104,13 @@ impl Error for Advised {
 }
 
 fn help<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
-    match error.downcast_ref::<Advised>() {
-        Some(advised) => Some(&advised.help),
-        None => error.downcast_ref::<btfgen::Error>()?.help(),
+    if let Some(advised) = error.downcast_ref::<Advised>() {
+        return Some(&advised.help);
     }
+    if let Some(error) = error.downcast_ref::<btfgen_hub::Error>() {
+        return error.help();
+    }
+    error.downcast_ref::<btfgen::Error>()?.help()
 }
 
 /// An error with all its causes, in one line.

@@ -1,55 +1,166 @@
-//! The progress bar.
+//! Progress bars. Only on a terminal, and not with `--quiet`.
 
 use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use btfgen::{Error, KernelId, Progress};
+use btfgen_hub::{FetchProgress, Transfer, Waiting};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::console::Console;
+use crate::amount::bytes;
+use crate::console::{Console, printable};
 
-const TEMPLATE: &str = "{bar:24} {pos}/{len} kernels  {rate}  {eta} left  {wide_msg}";
+const KERNELS: &str = "{bar:24} {pos}/{len} kernels  {rate}  {eta} left  {wide_msg}";
+const FILES: &str = "{bar:24} {pos}/{len} files  {eta} left  {wide_msg}";
+const UNKNOWN: &str = "{spinner} {wide_msg}";
 
-/// Shows how many kernels are done. Only on a terminal, and not with `--quiet`.
+/// What stands on the terminal while work goes on.
 #[derive(Debug, Clone)]
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct Screen(ProgressBar);
 
-impl Bar {
-    /// A bar that appears when the work starts.
-    pub(crate) fn new(console: &Console) -> Self {
+impl Screen {
+    fn new(console: Console) -> Self {
         // Which is a hidden one where stderr is no terminal.
         let target = if console.quiet {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr()
         };
-        let style = ProgressStyle::with_template(TEMPLATE)
+        Self(ProgressBar::with_draw_target(Some(0), target))
+    }
+
+    /// Lets something be printed where it is.
+    pub(crate) fn suspend(&self, print: impl FnOnce()) {
+        self.0.suspend(print);
+    }
+
+    fn style(&self, template: &str) {
+        let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
                 let _ = write!(out, "{:.0}/s", state.per_sec());
             })
             .progress_chars("=> ");
-        Self(ProgressBar::with_draw_target(Some(0), target).with_style(style))
+        self.0.set_style(style);
+    }
+}
+
+/// Shows how many kernels are done.
+#[derive(Debug)]
+pub(crate) struct Bar(Screen);
+
+impl Bar {
+    /// A bar that appears when the work starts.
+    pub(crate) fn new(console: Console) -> Self {
+        let screen = Screen::new(console);
+        screen.style(KERNELS);
+        Self(screen)
     }
 
-    /// Lets something be printed where the bar is.
-    pub(crate) fn suspend(&self, print: impl FnOnce()) {
-        self.0.suspend(print);
+    /// For what else is printed.
+    pub(crate) fn screen(&self) -> Screen {
+        self.0.clone()
     }
 
     /// Takes the bar off the screen.
     pub(crate) fn clear(&self) {
-        self.0.finish_and_clear();
+        self.0.0.finish_and_clear();
     }
 }
 
 impl Progress for Bar {
     fn start(&self, kernels: usize) {
-        self.0.set_length(kernels as u64);
-        self.0.reset();
+        self.0.0.set_length(kernels as u64);
+        self.0.0.reset();
     }
 
     fn kernel(&self, kernel: &KernelId, _error: Option<&Error>) {
-        self.0.set_message(kernel.to_string());
-        self.0.inc(1);
+        self.0.0.set_message(kernel.to_string());
+        self.0.0.inc(1);
+    }
+}
+
+/// Shows how a fetch goes on.
+#[derive(Debug)]
+pub(crate) struct TransferBar {
+    screen: Screen,
+    console: Console,
+    state: Mutex<TransferState>,
+}
+
+#[derive(Debug, Default)]
+struct TransferState {
+    waiting: Option<Waiting>,
+    /// How many files the bar is for.
+    of: Option<usize>,
+}
+
+impl TransferBar {
+    /// A line that appears with the first thing to tell.
+    pub(crate) fn new(console: Console) -> Self {
+        Self {
+            screen: Screen::new(console),
+            console,
+            state: Mutex::default(),
+        }
+    }
+
+    /// For what else is printed.
+    pub(crate) fn screen(&self) -> Screen {
+        self.screen.clone()
+    }
+
+    /// Takes the bar off the screen.
+    pub(crate) fn clear(&self) {
+        self.screen.0.finish_and_clear();
+    }
+}
+
+impl FetchProgress for TransferBar {
+    fn waiting(&self, for_whom: Waiting) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.replace(for_whom) != Some(for_whom) {
+            let whom = match for_whom {
+                Waiting::Readers => "until nobody reads the hub",
+                _ => "for another fetch into this hub",
+            };
+            self.screen
+                .suspend(|| self.console.note(format_args!("waiting {whom}")));
+        }
+    }
+
+    fn connecting(&self, repository: &str) {
+        self.screen.style(UNKNOWN);
+        self.screen.0.set_message(printable(repository));
+        self.screen.0.enable_steady_tick(Duration::from_millis(100));
+    }
+
+    fn whole(&self, repository: &str, why: &str) {
+        self.screen.suspend(|| {
+            self.console.note(format_args!(
+                "{}: {}; its last commit is transferred whole (shallow clone)",
+                printable(repository),
+                printable(why)
+            ));
+        });
+    }
+
+    fn transferred(&self, transfer: Transfer) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of) = transfer.of
+            && state.of.replace(of) != Some(of)
+        {
+            self.screen.0.disable_steady_tick();
+            self.screen.0.reset();
+            self.screen.0.set_length(of as u64);
+            self.screen.style(FILES);
+        }
+        self.screen.0.set_position(transfer.files as u64);
+        let elapsed = self.screen.0.elapsed().as_secs_f64();
+        let rate = (transfer.bytes as f64 / elapsed.max(0.001)) as u64;
+        self.screen
+            .0
+            .set_message(format!("{}, {}/s", bytes(transfer.bytes), bytes(rate)));
     }
 }

@@ -49,6 +49,32 @@ impl Lookup<'_> {
     }
 }
 
+impl Lookup<'_> {
+    /// The name under which a hub has this host's kernel: `ID/VERSION_ID` of os-release, and what uname says. It is the
+    /// first that [`find`](Self::find) looks for in an archive.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where no os-release file says what distribution it is, and which
+    /// version; [`Io`](crate::ErrorKind::Io) where a file that was named cannot be read. Each has the steps that were tried.
+    pub fn kernel_id(&self) -> Result<KernelId> {
+        let mut steps = Steps::default();
+        named(self, &mut steps).map_err(|e| e.with_steps(steps.into_vec()))
+    }
+}
+
+fn named(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<KernelId> {
+    let host = find_host(lookup, steps)?;
+    let directories = host.os.as_ref().map(distribution::directories);
+    directories
+        .iter()
+        .flatten()
+        .find_map(|d| KernelId::new(&d.distro, &d.version, &host.machine, &host.release).ok())
+        .ok_or_else(|| {
+            let message = "no os-release file says what distribution this is, and which version";
+            Error::new(ErrorKind::NotFound, message)
+        })
+}
+
 /// Climbs until there is a BTF. Whatever was tried is in `steps`.
 fn climb(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<(Origin, Option<Entry>)> {
     if let Some(path) = &lookup.btf_file {

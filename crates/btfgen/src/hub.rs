@@ -1,20 +1,28 @@
 //! The hub: a folder of kernels' BTFs in btfhub-archive's layout, `ID/VERSION/ARCH/RELEASE.btf.tar.xz`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use btfgen_archive::KernelId;
-use globset::{Glob, GlobMatcher};
+use rustix::fs::{FlockOperation, flock};
 use walkdir::WalkDir;
 
+use crate::arch::arch_fits;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernel_file::{self, Packing};
+use crate::kernel_file::{self, Packing, parse_kernel};
+use crate::kernel_filter::{Codenames, KernelFilter};
 
 /// The kernels of one or more hubs.
+///
+/// While it lives, no `btfgen fetch` changes the hubs: what was listed can be read.
 #[derive(Debug, Default)]
 pub struct Hub {
     kernels: Vec<HubKernel>,
     rejected: Vec<Error>,
+    codenames: Codenames,
+    /// The hubs' folders with a shared lock, flock(2).
+    locks: Vec<File>,
 }
 
 /// One kernel of a hub. Its file is not read before [`HubKernel::read`].
@@ -24,75 +32,6 @@ pub struct HubKernel {
     path: PathBuf,
     packing: Packing,
     file_bytes: u64,
-}
-
-/// Which kernels of a hub to take; all, unless something is asked for.
-#[derive(Debug, Clone, Default)]
-pub struct KernelFilter {
-    arches: Vec<String>,
-    distros: Vec<String>,
-    only: Vec<GlobMatcher>,
-}
-
-impl KernelFilter {
-    /// Takes every kernel.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes kernels of this architecture as the hub names it (`x86_64`, `arm64`); several are alternatives. `arm64` and
-    /// `aarch64` are the same, here and there.
-    #[must_use]
-    pub fn arch(mut self, arch: &str) -> Self {
-        self.arches.push(normalized_arch(arch).to_owned());
-        self
-    }
-
-    /// Takes kernels of this distribution (`ubuntu`, or `ubuntu/20.04`); several are alternatives.
-    #[must_use]
-    pub fn distro(mut self, distro: &str) -> Self {
-        self.distros.push(distro.to_owned());
-        self
-    }
-
-    /// Takes kernels whose `ID/VERSION/ARCH/RELEASE` matches a glob; several are alternatives. `*` crosses slashes.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidName`] if it is not a glob.
-    pub fn only(mut self, glob: &str) -> Result<Self> {
-        let glob = Glob::new(glob)
-            .map_err(|e| Error::new(ErrorKind::InvalidName, glob, "not a glob").with_source(e))?;
-        self.only.push(glob.compile_matcher());
-        Ok(self)
-    }
-
-    /// Whether a kernel passes.
-    pub fn matches(&self, kernel: &KernelId) -> bool {
-        let any = |empty: bool, found: bool| empty || found;
-        any(
-            self.arches.is_empty(),
-            self.arches
-                .iter()
-                .any(|a| a == normalized_arch(kernel.arch())),
-        ) && any(
-            self.distros.is_empty(),
-            self.distros.iter().any(|d| match d.split_once('/') {
-                None => d == kernel.distro(),
-                Some((distro, version)) => distro == kernel.distro() && version == kernel.version(),
-            }),
-        ) && any(
-            self.only.is_empty(),
-            self.only.iter().any(|g| g.is_match(kernel.to_string())),
-        )
-    }
-}
-
-fn normalized_arch(arch: &str) -> &str {
-    match arch {
-        "aarch64" => "arm64",
-        "amd64" => "x86_64",
-        arch => arch,
-    }
 }
 
 const LAYOUT_HELP: &str =
@@ -107,14 +46,12 @@ impl Hub {
     /// [`ErrorKind::EmptyHub`] if a folder is missing or is none, [`ErrorKind::Io`] if it cannot be read.
     pub fn open<P: AsRef<Path>>(folders: &[P]) -> Result<Self> {
         let mut kernels = BTreeMap::new();
-        let mut rejected = Vec::new();
+        let mut hub = Self::default();
         for folder in folders {
-            walk(folder.as_ref(), &mut kernels, &mut rejected)?;
+            hub.walk(folder.as_ref(), &mut kernels)?;
         }
-        Ok(Self {
-            kernels: kernels.into_values().collect(),
-            rejected,
-        })
+        hub.kernels = kernels.into_values().collect();
+        Ok(hub)
     }
 
     /// The kernels, in the order of their ids.
@@ -130,13 +67,98 @@ impl Hub {
     /// Keeps the kernels that pass a filter.
     #[must_use]
     pub fn filtered(mut self, filter: &KernelFilter) -> Self {
-        self.kernels.retain(|k| filter.matches(&k.id));
+        self.kernels
+            .retain(|k| filter.matches_any_name(&k.id, &self.codenames));
         self
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<HubKernel>, Vec<Error>) {
-        (self.kernels, self.rejected)
+    fn walk(&mut self, folder: &Path, kernels: &mut BTreeMap<KernelId, HubKernel>) -> Result<()> {
+        let root = root_of(folder)?;
+        self.locks.extend(shared_lock(&root));
+        let visible = |e: &walkdir::DirEntry| {
+            e.depth() == 0 || !e.file_name().to_string_lossy().starts_with('.')
+        };
+        // Sorted, so that of two forms of one kernel the same one is taken everywhere: `.btf` sorts first.
+        for entry in WalkDir::new(&root)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_entry(visible)
+        {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(e) => {
+                    let path = e.path().unwrap_or(&root).to_owned();
+                    let unreadable = Error::new(ErrorKind::Io, path.display(), "cannot be read");
+                    self.rejected.push(unreadable.with_source(e));
+                    continue;
+                }
+            };
+            if entry.file_type().is_symlink() {
+                self.note_codename(&root, entry.path());
+            }
+            if let Some(taken) = kernel(&root, &entry) {
+                match taken {
+                    Err(e) => self.rejected.push(e),
+                    Ok(kernel) => {
+                        if let Some(other) = kernels.get(&kernel.id) {
+                            self.rejected.push(Error::new(
+                                ErrorKind::InvalidName,
+                                kernel.path.display(),
+                                format!("the same kernel is in {}", other.path.display()),
+                            ));
+                        } else {
+                            kernels.insert(kernel.id.clone(), kernel);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
     }
+
+    /// Takes what [`Hub::rejected`] lists.
+    pub fn take_rejected(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.rejected)
+    }
+
+    fn note_codename(&mut self, root: &Path, link: &Path) {
+        let place = link.strip_prefix(root).ok().and_then(Path::to_str);
+        let target = std::fs::read_link(link).ok();
+        if let Some((distro, codename)) = place.and_then(|p| p.split_once('/'))
+            && let Some(target) = target.as_deref().and_then(Path::to_str)
+        {
+            self.codenames.insert(distro, codename, target);
+        }
+    }
+}
+
+/// The hub's folder without links.
+fn root_of(folder: &Path) -> Result<PathBuf> {
+    let root = folder.canonicalize().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::new(
+            ErrorKind::EmptyHub,
+            folder.display(),
+            "there is no such hub",
+        )
+        .with_help("`btfgen fetch` makes one; or name an existing folder with --hub, or set BTFHUB_CACHE_DIR"),
+        _ => Error::io(folder, "cannot open the hub", e),
+    })?;
+    if !root.is_dir() {
+        return Err(Error::new(
+            ErrorKind::EmptyHub,
+            folder.display(),
+            "a hub is a folder, this is a file",
+        )
+        .with_help(LAYOUT_HELP));
+    }
+    Ok(root)
+}
+
+/// Keeps `btfgen fetch` from changing a hub; without it where the file system knows no locks.
+fn shared_lock(root: &Path) -> Option<File> {
+    let folder = File::open(root).ok()?;
+    flock(&folder, FlockOperation::LockShared).ok()?;
+    Some(folder)
 }
 
 /// The folder that hubs live in unless another is named: `$BTFHUB_CACHE_DIR` or `$BTFHUB_CACHE`, else `btfgen/btfhub` in the XDG
@@ -156,65 +178,6 @@ pub fn default_hub() -> Option<PathBuf> {
                 .or_else(|| Some(var("HOME")?.join(".cache")))?;
             Some(cache.join("btfgen").join("btfhub"))
         })
-}
-
-fn walk(
-    folder: &Path,
-    kernels: &mut BTreeMap<KernelId, HubKernel>,
-    rejected: &mut Vec<Error>,
-) -> Result<()> {
-    let root = folder.canonicalize().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::new(
-            ErrorKind::EmptyHub,
-            folder.display(),
-            "there is no such hub",
-        )
-        .with_help("name an existing folder with --hub, or set BTFHUB_CACHE_DIR"),
-        _ => Error::io(folder, "cannot open the hub", e),
-    })?;
-    if !root.is_dir() {
-        return Err(Error::new(
-            ErrorKind::EmptyHub,
-            folder.display(),
-            "a hub is a folder, this is a file",
-        )
-        .with_help(LAYOUT_HELP));
-    }
-    let visible =
-        |e: &walkdir::DirEntry| e.depth() == 0 || !e.file_name().to_string_lossy().starts_with('.');
-    // Sorted, so that of two forms of one kernel the same one is taken everywhere: `.btf` sorts first.
-    for entry in WalkDir::new(&root)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(visible)
-    {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(e) => {
-                let path = e.path().unwrap_or(&root).to_owned();
-                let unreadable = Error::new(ErrorKind::Io, path.display(), "cannot be read");
-                rejected.push(unreadable.with_source(e));
-                continue;
-            }
-        };
-        if let Some(taken) = kernel(&root, &entry) {
-            match taken {
-                Err(e) => rejected.push(e),
-                Ok(kernel) => {
-                    if let Some(other) = kernels.get(&kernel.id) {
-                        rejected.push(Error::new(
-                            ErrorKind::InvalidName,
-                            kernel.path.display(),
-                            format!("the same kernel is in {}", other.path.display()),
-                        ));
-                    } else {
-                        kernels.insert(kernel.id.clone(), kernel);
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The kernel in a walk's entry; `None` for what does not claim to be one.
@@ -281,49 +244,36 @@ impl HubKernel {
     /// # Errors
     /// [`ErrorKind::Io`], [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::TooLarge`].
     pub fn read(&self, max_bytes: u64) -> Result<Vec<u8>> {
-        kernel_file::read(&self.path, self.packing, max_bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn passes(filter: &KernelFilter, kernel: &str) -> bool {
-        filter.matches(&kernel.parse().expect("a kernel's id"))
+        Ok(kernel_file::read(&self.path, self.packing, max_bytes)?.btf)
     }
 
-    const FOCAL: &str = "ubuntu/20.04/x86_64/5.4.0-26-generic";
-    const BOOKWORM: &str = "debian/12/aarch64/6.1.0-47-cloud-arm64";
-
-    /// Check that values of one filter are alternatives, and different filters must all agree.
-    #[test]
-    fn filters_combine() {
-        let all = KernelFilter::new();
-        assert!(passes(&all, FOCAL) && passes(&all, BOOKWORM));
-        let distros = KernelFilter::new().distro("ubuntu/20.04").distro("debian");
-        assert!(passes(&distros, FOCAL) && passes(&distros, BOOKWORM));
-        let both = distros.arch("x86_64");
-        assert!(passes(&both, FOCAL) && !passes(&both, BOOKWORM));
-        assert!(!passes(&KernelFilter::new().distro("ubuntu/18.04"), FOCAL));
-    }
-
-    /// Check that an architecture is the same under both of its names.
-    #[test]
-    fn architectures_have_two_names() {
-        for name in ["arm64", "aarch64"] {
-            assert!(passes(&KernelFilter::new().arch(name), BOOKWORM), "{name}");
+    /// Checks that the file is whole and in its place: it reads, is a BTF that libbpf takes and of the architecture's byte
+    /// order, and the name inside a `.btf.tar.xz` is that of the release.
+    ///
+    /// # Errors
+    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] or [`ErrorKind::Unsupported`] for what is no BTF to libbpf,
+    /// [`ErrorKind::InvalidName`] for another kernel's name.
+    pub fn verify(&self, max_bytes: u64) -> Result<()> {
+        let read = kernel_file::read(&self.path, self.packing, max_bytes)?;
+        if let Some(name) = read.name
+            && name.file_stem() != Some(self.id.release().as_ref())
+        {
+            let message = format!("holds {}, which is another kernel's name", name.display());
+            return Err(Error::new(
+                ErrorKind::InvalidName,
+                self.path.display(),
+                message,
+            ));
         }
-        assert!(passes(&KernelFilter::new().arch("amd64"), FOCAL));
-    }
-
-    /// Check that a glob matches the whole id, and that a star crosses slashes.
-    #[test]
-    fn globs_match_whole_ids() {
-        let only = |glob| KernelFilter::new().only(glob).expect("a glob");
-        assert!(passes(&only("ubuntu/*5.4.0-2?-generic"), FOCAL));
-        assert!(!passes(&only("5.4.0-26-generic"), FOCAL));
-        let error = KernelFilter::new().only("[").expect_err("not a glob");
-        assert_eq!(error.kind(), ErrorKind::InvalidName);
+        let btf = parse_kernel(&self.path, &read.btf)?;
+        if !arch_fits(self.id.arch(), &btf) {
+            let message = format!("its byte order is not that of {}", self.id.arch());
+            return Err(Error::new(
+                ErrorKind::InvalidName,
+                self.path.display(),
+                message,
+            ));
+        }
+        Ok(())
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
+use btfgen_libbpf::Btf;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
@@ -51,10 +52,17 @@ pub fn read_kernel_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
         .to_str()
         .and_then(Packing::of)
         .map_or(Packing::Plain, |(packing, _)| packing);
-    read(path, packing, max_bytes)
+    Ok(read(path, packing, max_bytes)?.btf)
 }
 
-pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<Vec<u8>> {
+/// What a kernel's file holds.
+pub(crate) struct KernelFile {
+    pub(crate) btf: Vec<u8>,
+    /// Its name inside a tar.
+    pub(crate) name: Option<PathBuf>,
+}
+
+pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<KernelFile> {
     let unreadable = |e| Error::io(path, "cannot be read", e);
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -66,17 +74,34 @@ pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<Vec<
         ));
     }
     let unpack = Unpack { path, max_bytes };
-    let unpacked = match packing {
+    let (btf, name) = match packing {
         // A size of 0 is also what the kernel's own /sys/kernel/btf tells before it is read.
-        Packing::Plain => unpack.read(file, metadata.len()),
-        Packing::Xz => unpack.read(unpack.xz(file, 0)?, 0),
-        Packing::TarXz if metadata.len() == 0 => Err(unpack.invalid("the file is empty")),
-        Packing::TarXz => unpack.tar(unpack.xz(file, TAR_OVERHEAD)?),
-    }?;
-    if unpacked.is_empty() {
+        Packing::Plain => (unpack.read(file, metadata.len())?, None),
+        Packing::Xz => (unpack.read(unpack.xz(file, 0)?, 0)?, None),
+        Packing::TarXz if metadata.len() == 0 => return Err(unpack.invalid("the file is empty")),
+        Packing::TarXz => {
+            let (btf, name) = unpack.tar(unpack.xz(file, TAR_OVERHEAD)?)?;
+            (btf, Some(name))
+        }
+    };
+    if btf.is_empty() {
         return Err(unpack.invalid("the BTF is empty"));
     }
-    Ok(unpacked)
+    Ok(KernelFile { btf, name })
+}
+
+/// Parses a kernel's BTF, with errors that name its file.
+///
+/// # Errors
+/// [`ErrorKind::InvalidKernel`], or [`ErrorKind::Unsupported`] for what this libbpf does not know.
+pub fn parse_kernel(path: &Path, bytes: &[u8]) -> Result<Btf> {
+    Btf::parse(bytes).map_err(|e| {
+        let kind = match e.kind() {
+            btfgen_libbpf::ErrorKind::Unsupported => ErrorKind::Unsupported,
+            _ => ErrorKind::InvalidKernel,
+        };
+        Error::new(kind, path.display(), "not a usable BTF").with_source(e)
+    })
 }
 
 struct Unpack<'p> {
@@ -126,10 +151,10 @@ impl Unpack<'_> {
         Ok(bytes)
     }
 
-    /// The one `.btf` of a tar.
-    fn tar(&self, from: impl Read) -> Result<Vec<u8>> {
+    /// The one `.btf` of a tar, and its name.
+    fn tar(&self, from: impl Read) -> Result<(Vec<u8>, PathBuf)> {
         let mut archive = tar::Archive::new(from);
-        let mut found: Option<Vec<u8>> = None;
+        let mut found = None;
         for entry in archive.entries().map_err(|e| self.damaged(e))? {
             let entry = entry.map_err(|e| self.damaged(e))?;
             let name = entry.path().map_err(|e| self.damaged(e))?.into_owned();
@@ -162,7 +187,7 @@ impl Unpack<'_> {
             if bytes.len() as u64 != size {
                 return Err(self.invalid("is truncated within the BTF"));
             }
-            found = Some(bytes);
+            found = Some((bytes, name));
         }
         found.ok_or_else(|| self.invalid("the tar holds no .btf"))
     }

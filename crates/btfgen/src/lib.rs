@@ -12,12 +12,14 @@
 
 #![forbid(unsafe_code)]
 
+mod arch;
 mod candidates;
 mod compose;
 mod error;
 mod harvest;
 mod hub;
 mod kernel_file;
+mod kernel_filter;
 mod linkable;
 mod literal;
 mod minimize;
@@ -33,10 +35,12 @@ pub use btfgen_archive as archive;
 pub use btfgen_archive::KernelId;
 pub use btfgen_libbpf::{Btf, ReloKind};
 
+pub use crate::arch::{arch_fits, hub_arch};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::harvest::{Packed, PackedKernel, Totals};
-pub use crate::hub::{Hub, HubKernel, KernelFilter, default_hub};
-pub use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, read_kernel_file};
+pub use crate::hub::{Hub, HubKernel, default_hub};
+pub use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, parse_kernel, read_kernel_file};
+pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::minimize::{MinimizeError, Minimized, Minimizer};
 pub use crate::needs::{Need, Needs, Place};

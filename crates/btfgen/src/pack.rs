@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use btfgen_archive::{Builder, KernelId, Manifest};
-use btfgen_libbpf::{Btf, ByteOrder};
+use btfgen_libbpf::ByteOrder;
 use rayon::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::harvest::{Harvest, Packed, Totals};
-use crate::hub::{Hub, HubKernel, KernelFilter, default_hub};
-use crate::kernel_file::DEFAULT_MAX_BTF_BYTES;
+use crate::hub::{Hub, HubKernel, default_hub};
+use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, parse_kernel};
+use crate::kernel_filter::KernelFilter;
 use crate::linkable::{TargetArch, linkable_object};
 use crate::minimize::{MinimizeError, Minimized, Minimizer};
 use crate::needs::Needs;
@@ -184,11 +185,12 @@ impl<'a> Pack<'a> {
             .map(Object::open)
             .collect::<Result<_>>()?;
         let needs = Needs::new(objects);
-        let (kernels, mut left_out) = self.open_hub()?.into_parts();
+        let mut hub = self.open_hub()?;
+        let mut left_out = hub.take_rejected();
         if self.strict && !left_out.is_empty() {
             return Err(left_out.swap_remove(0));
         }
-        let harvest = self.minimize_all(&needs, &kernels)?;
+        let harvest = self.minimize_all(&needs, hub.kernels())?;
         self.finish(&outputs, needs, left_out, harvest)
     }
 
@@ -226,7 +228,7 @@ impl<'a> Pack<'a> {
         };
         let hub = Hub::open(&hubs)?;
         let all = hub.kernels().len();
-        let hub = hub.filtered(&self.filter);
+        let mut hub = hub.filtered(&self.filter);
         if !hub.kernels().is_empty() {
             return Ok(hub);
         }
@@ -235,11 +237,10 @@ impl<'a> Pack<'a> {
             .map(|h| h.display().to_string())
             .collect::<Vec<_>>();
         let empty = |message: String| Error::new(ErrorKind::EmptyHub, subject.join(", "), message);
-        Err(match (all, hub.into_parts().1.into_iter().next()) {
+        Err(match (all, hub.take_rejected().into_iter().next()) {
             (0, Some(e)) => empty("the hub holds no kernel in its place".into()).with_source(e),
-            (0, None) => empty("the hub holds no kernels".into()).with_help(
-                "fill it with kernels as ID/VERSION/ARCH/RELEASE.btf.tar.xz, for instance from btfhub-archive",
-            ),
+            (0, None) => empty("the hub holds no kernels".into())
+                .with_help("`btfgen fetch` brings published kernels, `btfgen add` your own"),
             (n, _) => empty(format!("none of the hub's {n} kernels passes the filters"))
                 .with_help("see which there are with `btfgen list`"),
         })
@@ -295,7 +296,7 @@ impl<'a> Pack<'a> {
     ) -> Result<(u64, ByteOrder, Minimized)> {
         let bytes = kernel.read(self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES))?;
         let full = bytes.len() as u64;
-        let btf = parse(kernel.path(), &bytes)?;
+        let btf = parse_kernel(kernel.path(), &bytes)?;
         // libbpf has its own copy now; two at once are all that the memory bound allows for.
         drop(bytes);
         let minimized = minimizer
@@ -429,17 +430,6 @@ fn real(path: &Path) -> PathBuf {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
     }
-}
-
-/// Parses a kernel's BTF, with errors that name its file.
-pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Btf> {
-    Btf::parse(bytes).map_err(|e| {
-        let kind = match e.kind() {
-            btfgen_libbpf::ErrorKind::Unsupported => ErrorKind::Unsupported,
-            _ => ErrorKind::InvalidKernel,
-        };
-        Error::new(kind, path.display(), "not a usable BTF").with_source(e)
-    })
 }
 
 pub(crate) fn refused(path: &Path, e: MinimizeError) -> Error {

@@ -3,6 +3,11 @@
 //! The build script compiles them from the sources in `example/c` and `crates/testkit/objects`, and unpacks the
 //! kernels of `btfhub-sample`. Each source begins with a line on what it is there for. This is test support: what
 //! does not exist is a mistake in the test, so the functions panic and name what there is.
+//!
+//! With the feature `git` there are repositories of kernels and servers for them as well.
+
+#[cfg(feature = "git")]
+pub mod git;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};

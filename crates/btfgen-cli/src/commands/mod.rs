@@ -1,7 +1,10 @@
 //! The subcommands, one file each: its arguments, and what it does with them.
 
+pub(crate) mod add;
 pub(crate) mod completions;
 pub(crate) mod extract;
+pub(crate) mod fetch;
+pub(crate) mod hub;
 pub(crate) mod list;
 pub(crate) mod lookup;
 pub(crate) mod man;

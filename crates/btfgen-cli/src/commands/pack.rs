@@ -97,8 +97,8 @@ fn target_arch() -> impl TypedValueParser<Value = TargetArch> {
 
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
-        let bar = Bar::new(&console);
-        let cancel = interrupt::flag(console, bar.clone());
+        let bar = Bar::new(console);
+        let cancel = interrupt::flag(console, bar.screen());
         let summary = self
             .json_summary
             .as_deref()

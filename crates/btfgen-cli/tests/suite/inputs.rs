@@ -163,7 +163,10 @@ fn hubs() {
     run(
         &mut pack(&empty, &out),
         2,
-        &["empty: the hub holds no kernels", "help: fill it"],
+        &[
+            "empty: the hub holds no kernels",
+            "help: `btfgen fetch` brings",
+        ],
     );
     run(
         &mut pack(&file, &out),
@@ -174,7 +177,10 @@ fn hubs() {
     run(
         &mut pack(&missing, &out),
         2,
-        &["missing: there is no such hub", "help: name an existing"],
+        &[
+            "missing: there is no such hub",
+            "help: `btfgen fetch` makes one",
+        ],
     );
     let mut command = btfgen();
     command.arg("pack").arg(object()).arg("-o").arg(&out);

@@ -1,7 +1,10 @@
 //! What the tests have in common: the command, and hubs made for them.
 
+mod add;
 mod emit_obj;
 mod extract;
+mod fetch;
+mod hub;
 mod inputs;
 mod interrupt;
 mod list;

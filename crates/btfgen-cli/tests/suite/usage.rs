@@ -4,7 +4,10 @@ use tempfile::tempdir;
 
 use crate::suite::{btfgen, names, run, stdout};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 11] = [
+    "fetch",
+    "add",
+    "hub",
     "pack",
     "needs",
     "list",
@@ -36,6 +39,12 @@ fn bad_usage() {
         "minimize a.btf -o b",
         "extract a.tar.gz a//b/c",
         "completions tcsh",
+        "fetch extra",
+        "fetch --only [",
+        "add",
+        "hub",
+        "hub nonsense",
+        "hub verify extra",
     ] {
         let output = run(btfgen().args(arguments.split_whitespace()), 3, &[]);
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
@@ -103,7 +112,15 @@ fn manual_pages() {
     for command in COMMANDS {
         assert!(pages.contains(&format!("btfgen-{command}.1")), "{pages:?}");
     }
-    assert_eq!(pages.len(), COMMANDS.len() + 1);
+    // With the command's own, and those of `btfgen hub`.
+    let hub = ["status", "verify", "path"];
+    for command in hub {
+        assert!(
+            pages.contains(&format!("btfgen-hub-{command}.1")),
+            "{pages:?}"
+        );
+    }
+    assert_eq!(pages.len(), 1 + COMMANDS.len() + hub.len());
     let file = crate::suite::place(dir.path(), "file", b"");
     run(btfgen().args(["man", "--out"]).arg(file), 2, &["file: "]);
 }

@@ -1,0 +1,127 @@
+//! `btfgen add`: one's own kernels into a hub.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use btfgen_hub::{Add, Added, Change};
+
+use crate::amount::{bytes, count};
+use crate::arguments::{LimitArguments, TargetHubArguments};
+use crate::console::{Advised, Console, printable};
+use crate::exit::Exit;
+use crate::sink;
+use crate::style::STRONG;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen add linux-image-6.1.0-47-cloud-amd64_6.1.170-3_amd64.deb --id debian/12
+  btfgen add *.rpm --id rhel/8
+  btfgen add /sys/kernel/btf/vmlinux --from-host
+  btfgen add /boot/vmlinuz-$(uname -r) --from-host --hub ./btfhub
+  btfgen add vmlinux --id ubuntu/22.04/x86_64/5.15.0-71-generic";
+
+/// Put your own kernels into a hub
+///
+/// FILE is whatever a kernel comes in: BTF as it is (also /sys/kernel/btf/vmlinux), a vmlinux with a .BTF section, a boot
+/// image (x86 bzImage, arm64 and riscv64 Image, EFI zboot, s390x, POWER), a package (.deb, .ddeb, .rpm) with one of them,
+/// or any of these compressed with gzip, xz, zstd, lz4 or lzma. Its content tells which it is. A vmlinux that has only debug
+/// information goes through pahole (1.22 or newer), which must be on the PATH.
+///
+/// The kernel's release and architecture come from the file where it says them, the rest from --id or --from-host. The hub
+/// gets ID/VERSION/ARCH/RELEASE.btf.tar.xz in one step, after the BTF is checked. A different BTF of the same kernel is
+/// replaced only with --force. The hub may lie in a git repository of yours.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Kernel images, packages or BTFs
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// The kernel's name, or its distribution where the file says the rest
+    #[arg(long, value_name = "ID/VERSION[/ARCH/RELEASE]")]
+    id: Option<String>,
+
+    /// Take what neither the file nor --id says from this host: os-release and uname
+    #[arg(long)]
+    from_host: bool,
+
+    /// Replace a different BTF of the same kernel, and let --id overrule the file
+    #[arg(short, long)]
+    force: bool,
+
+    /// Print JSON: an array with an object for each file that was added
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    hub: TargetHubArguments,
+
+    #[command(flatten)]
+    limit: LimitArguments,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let mut add = Add::to_hub(self.hub.folder()?)
+            .from_host(self.from_host)
+            .force(self.force)
+            .max_btf_bytes(self.limit.max_btf_size);
+        if let Some(id) = &self.id {
+            if id.split('/').count() > 2 && self.files.len() > 1 {
+                return Err(Advised::new(
+                    "several files cannot all be the one kernel that --id names",
+                    "name just ID/VERSION, and each file says the rest; or add one file at a time",
+                )
+                .into());
+            }
+            add = add.id(id)?;
+        }
+        if let [file] = &*self.files {
+            let added = add.file(file)?;
+            return self.tell(console, &[added], Exit::Done);
+        }
+        let mut added = Vec::new();
+        let mut failed = 0;
+        for file in &self.files {
+            match add.file(file) {
+                Ok(one) => added.push(one),
+                Err(e) => {
+                    failed += 1;
+                    console.error(&e.into());
+                }
+            }
+        }
+        let exit = match (added.len(), failed) {
+            (_, 0) => Exit::Done,
+            (0, _) => Exit::Failed,
+            _ => {
+                console.warning(format_args!("{} left out", count(failed, "file")));
+                Exit::LeftOut
+            }
+        };
+        self.tell(console, &added, exit)
+    }
+
+    fn tell(&self, console: Console, added: &[Added], exit: Exit) -> Result<Exit> {
+        for one in added {
+            let change = match one.change {
+                Change::New => "added",
+                Change::Unchanged => "is there already",
+                Change::Replaced => "replaced",
+            };
+            console.say(format_args!(
+                "{STRONG}{}{STRONG:#} {change}, {}",
+                one.kernel,
+                bytes(one.btf_bytes as u64)
+            ));
+            if console.verbose {
+                console.say(format_args!("  {}", printable(&one.origin)));
+                console.say(format_args!("  {}", one.path.display()));
+            }
+        }
+        if self.json {
+            sink::json(&added)?;
+        }
+        Ok(exit)
+    }
+}

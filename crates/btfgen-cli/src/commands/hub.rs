@@ -1,0 +1,243 @@
+//! `btfgen hub`: what is in a hub, and whether it is whole.
+
+use anyhow::Result;
+use btfgen_hub::{Broken, Status, Verify};
+use serde::Serialize;
+
+use crate::amount::{bytes, count};
+use crate::arguments::{FilterArguments, LimitArguments, TargetHubArguments};
+use crate::console::{Console, caused, chain, printable};
+use crate::exit::Exit;
+use crate::interrupt;
+use crate::progress::Bar;
+use crate::sink;
+use crate::table::{Column, Table};
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen hub status
+  btfgen hub verify --distro ubuntu --delete
+  du -sh \"$(btfgen hub path)\"";
+
+const STATUS_EXAMPLES: &str = "\
+EXAMPLES
+  btfgen hub status --hub ~/btfhub-archive
+  btfgen hub status --json | jq .repositories";
+
+const VERIFY_EXAMPLES: &str = "\
+EXAMPLES
+  btfgen hub verify
+  btfgen hub verify --delete && btfgen fetch
+  btfgen hub verify --json | jq -r '.broken[].path'";
+
+const PATH_EXAMPLES: &str = "\
+EXAMPLES
+  ls \"$(btfgen hub path)\"";
+
+/// Show what is in a hub, and check that it is whole
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Status(StatusArguments),
+    Verify(VerifyArguments),
+    Path(PathArguments),
+}
+
+/// Show the repositories, their commits, the kernels and what they take on the disk
+#[derive(Debug, clap::Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+struct StatusArguments {
+    /// Print JSON: an object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    hub: TargetHubArguments,
+}
+
+/// Check that every file reads, is a kernel's BTF, and that its name agrees with its place
+///
+/// The broken ones are named, and the exit code is 1 if there are any.
+#[derive(Debug, clap::Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
+struct VerifyArguments {
+    /// Delete files that are damaged or not in their place; `btfgen fetch` brings those that it can anew
+    #[arg(long)]
+    delete: bool,
+
+    /// Print JSON: an object with the number of sound files and an array of broken ones
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    hub: TargetHubArguments,
+
+    #[command(flatten)]
+    filter: FilterArguments,
+
+    #[command(flatten)]
+    limit: LimitArguments,
+}
+
+/// Print the folder of the hub that is taken unless another is named
+#[derive(Debug, clap::Args)]
+#[command(after_help = PATH_EXAMPLES)]
+struct PathArguments {
+    #[command(flatten)]
+    hub: TargetHubArguments,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        match self.command {
+            Command::Status(arguments) => arguments.run(console),
+            Command::Verify(arguments) => arguments.run(console),
+            Command::Path(arguments) => arguments.run(),
+        }
+    }
+}
+
+impl PathArguments {
+    fn run(self) -> Result<Exit> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = self.hub.folder()?;
+        sink::data(|out| {
+            out.write_all(folder.as_os_str().as_bytes())?;
+            writeln!(out)
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+impl StatusArguments {
+    fn run(self, console: Console) -> Result<Exit> {
+        let status = Status::of(self.hub.folder()?)?;
+        if self.json {
+            sink::json(&status)?;
+        } else {
+            print(&status)?;
+        }
+        if status.unfinished > 0 {
+            console.note(format_args!(
+                "{} of an interrupted fetch; the next one takes them",
+                count(status.unfinished, "file")
+            ));
+        }
+        let rejected = &status.rejected;
+        if !rejected.is_empty() {
+            console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
+            console.details(rejected.iter().map(|e| chain(e)));
+        }
+        Ok(Exit::left_out(!rejected.is_empty()))
+    }
+}
+
+fn print(status: &Status) -> Result<()> {
+    let mut table = Table::new([
+        Column::Text("DISTRIBUTION"),
+        Column::Text("VERSION"),
+        Column::Text("ARCH"),
+        Column::Number("KERNELS"),
+        Column::Number("SIZE"),
+    ]);
+    for count in &status.kernels {
+        table.row([
+            count.distro.clone(),
+            count.version.clone(),
+            count.arch.clone(),
+            count.kernels.to_string(),
+            bytes(count.bytes).to_string(),
+        ]);
+    }
+    let kernels: usize = status.kernels.iter().map(|c| c.kernels).sum();
+    table.row([
+        "total".into(),
+        String::new(),
+        String::new(),
+        kernels.to_string(),
+        bytes(status.kernels.iter().map(|c| c.bytes).sum()).to_string(),
+    ]);
+    sink::text(|out| {
+        writeln!(out, "{}", status.folder.display())?;
+        for repository in &status.repositories {
+            writeln!(
+                out,
+                "{} at {}: {}",
+                printable(&repository.address),
+                printable(&repository.commit),
+                count(repository.kernels, "kernel")
+            )?;
+        }
+        let kept = match status.kept_bytes {
+            0 => String::new(),
+            kept => format!(", and {} to update them from", bytes(kept)),
+        };
+        writeln!(out, "{} on the disk{kept}", bytes(status.kernel_bytes))?;
+        table.print(out, |_| Vec::new())
+    })
+}
+
+/// What `verify --json` prints.
+#[derive(Serialize)]
+struct Report<'r> {
+    sound: usize,
+    broken: Vec<ReportedFile<'r>>,
+}
+
+#[derive(Serialize)]
+struct ReportedFile<'r> {
+    path: &'r str,
+    error: String,
+    deleted: bool,
+}
+
+impl VerifyArguments {
+    fn run(self, console: Console) -> Result<Exit> {
+        let folder = self.hub.folder()?;
+        let bar = Bar::new(console);
+        let cancel = interrupt::flag(console, bar.screen());
+        let verified = Verify::hub(&folder)
+            .filter(self.filter.filter()?)
+            .max_btf_bytes(self.limit.max_btf_size)
+            .delete(self.delete)
+            .progress(&bar)
+            .cancel(&cancel)
+            .run();
+        bar.clear();
+        let verified = verified?;
+        if self.json {
+            sink::json(&Report {
+                sound: verified.sound,
+                broken: verified.broken.iter().map(reported).collect(),
+            })?;
+        }
+        console.say(format_args!(
+            "{}: {} sound",
+            folder.display(),
+            count(verified.sound, "kernel")
+        ));
+        let broken = &verified.broken;
+        if !broken.is_empty() {
+            console.warning(format_args!("{} broken:", count(broken.len(), "file")));
+            console.details(broken.iter().map(|b| {
+                let deleted = if b.deleted { " (deleted)" } else { "" };
+                format!("{}{deleted}", chain(&b.error))
+            }));
+        }
+        Ok(Exit::left_out(!broken.is_empty()))
+    }
+}
+
+fn reported(broken: &Broken) -> ReportedFile<'_> {
+    ReportedFile {
+        path: broken.error.subject(),
+        error: caused(broken.error.message(), &broken.error),
+        deleted: broken.deleted,
+    }
+}

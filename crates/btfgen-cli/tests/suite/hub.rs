@@ -1,0 +1,125 @@
+//! `btfgen hub`
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::suite::{NEW, OLD, btfgen, hub, place, place_kernel, run, stdout, tar, xz};
+
+fn command(name: &str) -> assert_cmd::Command {
+    let mut command = btfgen();
+    command.args(["hub", name]);
+    command
+}
+
+/// Check that the hub is found where the environment names it, and where XDG has it otherwise.
+#[test]
+fn path() {
+    assert_eq!(stdout(command("path").args(["--hub", "x y"])), "x y\n");
+    assert_eq!(
+        stdout(command("path").env("BTFHUB_CACHE_DIR", "/a")),
+        "/a\n"
+    );
+    assert_eq!(stdout(command("path").env("BTFHUB_CACHE", "/b")), "/b\n");
+    let home = stdout(command("path").env("HOME", "/h"));
+    assert_eq!(home, "/h/.cache/btfgen/btfhub\n");
+    let xdg = stdout(command("path").env("XDG_CACHE_HOME", "/c"));
+    assert_eq!(xdg, "/c/btfgen/btfhub\n");
+    run(&mut command("path"), 2, &["no hub is named"]);
+}
+
+/// Check that kernels are counted by kind, with their sizes, and repositories are only there after a fetch.
+#[test]
+fn status() {
+    let output = stdout(command("status").arg("--hub").arg(hub()));
+    let total = output.lines().last().unwrap();
+    assert!(
+        total.starts_with("total") && total.contains(" 8 "),
+        "{output}"
+    );
+    let json = stdout(command("status").arg("--json").arg("--hub").arg(hub()));
+    let status: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(status["repositories"].as_array().unwrap().len(), 0);
+    let kinds = status["kernels"].as_array().unwrap();
+    let amd64 = kinds
+        .iter()
+        .find(|k| k["version"] == "12" && k["arch"] == "x86_64")
+        .unwrap();
+    assert_eq!(amd64["kernels"], 1);
+    let file = hub().join(format!("{NEW}.btf.tar.xz"));
+    assert_eq!(amd64["bytes"], file.metadata().unwrap().len());
+}
+
+/// Check that a hub which is not there is told, with the way to one.
+#[test]
+fn missing() {
+    for name in ["status", "verify"] {
+        let mut command = command(name);
+        run(
+            command.args(["--hub", "/nonexistent"]),
+            2,
+            &["/nonexistent: there is no such hub", "btfgen fetch"],
+        );
+    }
+}
+
+/// Check that a hub of real kernels is sound.
+#[test]
+fn sound() {
+    let mut command = command("verify");
+    run(command.arg("--hub").arg(hub()), 0, &["8 kernels sound"]);
+}
+
+/// Check that every kind of damage is named, that only `--delete` deletes, and only what is of no use.
+#[test]
+fn broken() {
+    let dir = tempdir().unwrap();
+    let own = dir.path();
+    place_kernel(own, "a/1/x86_64/good");
+    place_kernel(own, "a/1/s390x/byte-order");
+    let full = fs::read(hub().join(format!("{OLD}.btf.tar.xz"))).unwrap();
+    place(own, "a/1/x86_64/cut.btf.tar.xz", &full[..full.len() / 2]);
+    place(own, "a/1/x86_64/name.btf.tar.xz", &full);
+    place(own, "a/1/x86_64/empty.btf.tar.xz", b"");
+    place(own, "a/1/x86_64/nothing.btf.tar.xz", &xz(&tar(&[])));
+    place(own, "a/1/x86_64/text.btf", b"not BTF");
+    place(own, "a/misplaced.btf", b"");
+    let broken = [
+        ("a/1/s390x/byte-order.btf", "byte order"),
+        ("a/1/x86_64/cut.btf.tar.xz", "damaged or truncated"),
+        ("a/1/x86_64/empty.btf.tar.xz", "the file is empty"),
+        ("a/1/x86_64/name.btf.tar.xz", "5.10.0-30-cloud-amd64.btf"),
+        ("a/1/x86_64/nothing.btf.tar.xz", "holds no .btf"),
+        ("a/1/x86_64/text.btf", "not a usable BTF"),
+        ("a/misplaced.btf", "ID/VERSION/ARCH/RELEASE"),
+    ];
+    let mut verify = command("verify");
+    verify.arg("--hub").arg(own);
+    let pieces: Vec<&str> = broken
+        .iter()
+        .flat_map(|(path, why)| [*path, *why])
+        .collect();
+    run(&mut verify, 1, &pieces);
+    assert!(broken.iter().all(|(path, _)| own.join(path).exists()));
+
+    let output = run(verify.args(["--delete", "--json"]), 1, &["1 kernel sound"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["sound"], 1);
+    let listed = report["broken"].as_array().unwrap();
+    assert_eq!(listed.len(), broken.len());
+    assert!(listed.iter().all(|b| b["deleted"] == true), "{report}");
+    assert!(!broken.iter().any(|(path, _)| own.join(path).exists()));
+    run(&mut verify, 0, &["1 kernel sound"]);
+}
+
+/// Check that what is merely too large is named and stays.
+#[test]
+fn too_large_stays() {
+    let dir = tempdir().unwrap();
+    place_kernel(dir.path(), "a/1/x86_64/good");
+    let mut verify = command("verify");
+    verify.args(["--delete", "--max-btf-size", "1000", "--hub"]);
+    run(verify.arg(dir.path()), 1, &["holds more than 1000 bytes"]);
+    assert!(dir.path().join("a/1/x86_64/good.btf").exists());
+}

@@ -1,0 +1,407 @@
+//! One's own kernels into a hub: what `btfgen add` does.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use btfgen::{
+    Btf, DEFAULT_MAX_BTF_BYTES, KernelId, arch_fits, hub_arch, parse_kernel, read_kernel_file,
+};
+use btfgen_runtime::Lookup;
+use btfgen_vmlinux::{Reader, Vmlinux};
+use liblzma::write::XzEncoder;
+use serde::Serialize;
+use tempfile::{Builder, NamedTempFile};
+
+use crate::ENDINGS;
+use crate::error::{Error, ErrorKind, Result};
+use crate::folder::MadeFolders;
+
+/// What btfhub-archive's files are compressed with: xz's own default, with a dictionary of 8 MiB.
+const XZ_LEVEL: u32 = 6;
+
+/// What every kernel has, and no module or BPF program defines.
+const KERNELS_OWN: &[u8] = b"task_struct";
+
+/// Puts kernels into a hub.
+///
+/// ```no_run
+/// # fn main() -> Result<(), btfgen_hub::Error> {
+/// use std::path::Path;
+///
+/// let package = Path::new("linux-image-6.1.0-47-cloud-amd64_6.1.170-3_amd64.deb");
+/// let added = btfgen_hub::Add::to_hub("/var/cache/btfhub")
+///     .id("debian/12")?
+///     .file(package)?;
+/// assert_eq!(added.kernel.release(), "6.1.0-47-cloud-amd64");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Add {
+    hub: PathBuf,
+    named: Named,
+    from_host: bool,
+    force: bool,
+    reader: Reader,
+    max_btf_bytes: u64,
+}
+
+/// What of a kernel's id is known.
+#[derive(Debug, Clone, Default)]
+struct Named {
+    distro: Option<String>,
+    version: Option<String>,
+    arch: Option<String>,
+    release: Option<String>,
+}
+
+/// A kernel that is in the hub now.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Added {
+    /// Which kernel it is.
+    #[serde(serialize_with = "crate::text")]
+    pub kernel: KernelId,
+    /// Its file in the hub.
+    pub path: PathBuf,
+    /// What was done.
+    pub change: Change,
+    /// How the BTF was found, for people to read.
+    pub origin: String,
+    /// Size of the BTF in bytes.
+    pub btf_bytes: usize,
+}
+
+/// What adding a kernel changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// The hub did not have it.
+    New,
+    /// The hub had this very BTF.
+    Unchanged,
+    /// The hub had another one.
+    Replaced,
+}
+
+impl Add {
+    /// An addition to this hub, which is made if it does not exist.
+    pub fn to_hub(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            hub: folder.into(),
+            named: Named::default(),
+            from_host: false,
+            force: false,
+            reader: Reader::new(),
+            max_btf_bytes: DEFAULT_MAX_BTF_BYTES,
+        }
+    }
+
+    /// Names the kernel: `ID/VERSION/ARCH/RELEASE`, or `ID/VERSION` where the file says the rest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`] for another form, or a part that cannot be one.
+    pub fn id(mut self, id: &str) -> Result<Self> {
+        let parts: Vec<&str> = id.split('/').collect();
+        let (distro, version, rest) = match *parts {
+            [distro, version] => (distro, version, None),
+            [distro, version, arch, release] => (distro, version, Some((arch, release))),
+            _ => return Err(bad_id(id)),
+        };
+        let (arch, release) = rest.unwrap_or(("arch", "release"));
+        KernelId::new(distro, version, arch, release).map_err(|e| bad_id(id).with_source(e))?;
+        let owned = |part: &str| Some(part.to_owned());
+        self.named = Named {
+            distro: owned(distro),
+            version: owned(version),
+            arch: rest.and_then(|(arch, _)| owned(arch)),
+            release: rest.and_then(|(_, release)| owned(release)),
+        };
+        Ok(self)
+    }
+
+    /// Whether what neither [`Add::id`] nor the file says is taken from this host: os-release(5) and uname(2).
+    #[must_use]
+    pub fn from_host(mut self, on: bool) -> Self {
+        self.from_host = on;
+        self
+    }
+
+    /// Whether a different BTF of this kernel is replaced, and [`Add::id`] counts more than what the file says.
+    #[must_use]
+    pub fn force(mut self, on: bool) -> Self {
+        self.force = on;
+        self
+    }
+
+    /// The largest BTF to take, in bytes; [`DEFAULT_MAX_BTF_BYTES`] unless set.
+    #[must_use]
+    pub fn max_btf_bytes(mut self, bytes: u64) -> Self {
+        self.max_btf_bytes = bytes;
+        self.reader = self.reader.max_btf_bytes(bytes);
+        self
+    }
+
+    /// Runs this `pahole` for kernels that have debug information but no BTF; the one on the PATH unless set.
+    #[must_use]
+    pub fn pahole(mut self, path: impl Into<PathBuf>) -> Self {
+        self.reader = self.reader.pahole(path);
+        self
+    }
+
+    /// Adds the kernel in a file: anything that [`Reader::read`] takes. The hub changes in one step, after all checks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidKernel`] with the cause for a file without a kernel's BTF, [`ErrorKind::InvalidName`] where a part
+    /// of its name is missing or not what the file says, [`ErrorKind::Exists`], [`ErrorKind::Hub`], [`ErrorKind::Io`].
+    pub fn file(&self, path: &Path) -> Result<Added> {
+        let vmlinux = self.reader.read(path).map_err(unreadable)?;
+        let btf = parse_kernel(path, vmlinux.btf()).map_err(unparsed)?;
+        if !is_kernels(&btf) {
+            return Err(Error::new(
+                ErrorKind::InvalidKernel,
+                path.display(),
+                "has a BTF, but without struct task_struct: it is not a kernel's",
+            ));
+        }
+        let kernel = self.kernel(path, &vmlinux)?;
+        if !arch_fits(kernel.arch(), &btf) {
+            let message = format!("is a BTF of another byte order than {} has", kernel.arch());
+            return Err(Error::new(ErrorKind::InvalidName, path.display(), message)
+                .with_help("name the kernel's own architecture with --id"));
+        }
+        drop(btf);
+        let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
+        let others = self.present(&kernel);
+        let change = self.change(&kernel, &others, vmlinux.btf())?;
+        if change != Change::Unchanged {
+            self.write(&kernel, &target, change, vmlinux.btf())?;
+        }
+        for other in others
+            .iter()
+            .filter(|&other| change == Change::Replaced && *other != target)
+        {
+            std::fs::remove_file(other).map_err(|e| Error::io(other, "cannot be removed", e))?;
+        }
+        Ok(Added {
+            kernel,
+            path: match (change, others.into_iter().next()) {
+                (Change::Unchanged, Some(other)) => other,
+                _ => target,
+            },
+            change,
+            origin: vmlinux.origin().to_owned(),
+            btf_bytes: vmlinux.btf().len(),
+        })
+    }
+
+    fn kernel(&self, path: &Path, vmlinux: &Vmlinux) -> Result<KernelId> {
+        let Named {
+            distro,
+            version,
+            arch,
+            release,
+        } = self.named.clone();
+        let told_arch = vmlinux.arch().map(|arch| hub_arch(arch).to_owned());
+        let told_release = vmlinux.release().map(str::to_owned);
+        let arch = arch.map(|arch| hub_arch(&arch).to_owned());
+        if !self.force {
+            agree(path, "architecture", arch.as_deref(), told_arch.as_deref())?;
+            agree(path, "release", release.as_deref(), told_release.as_deref())?;
+        }
+        let (arch, release) = (arch.or(told_arch), release.or(told_release));
+        let known = Named {
+            distro,
+            version,
+            arch,
+            release,
+        };
+        known.complete(path, self.from_host)
+    }
+
+    /// The files that the hub has for a kernel, under all names it can have.
+    fn present(&self, kernel: &KernelId) -> Vec<PathBuf> {
+        let folder = self.hub.join(kernel.distro()).join(kernel.version());
+        let spellings = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|p| {
+                let name = p.file_name().and_then(|n| n.to_str());
+                name.is_some_and(|arch| hub_arch(arch) == kernel.arch())
+            });
+        let names = ENDINGS.map(|ending| format!("{}{ending}", kernel.release()));
+        spellings
+            .flat_map(|arch| names.clone().map(|name| arch.join(name)))
+            .filter(|file| file.symlink_metadata().is_ok())
+            .collect()
+    }
+
+    fn change(&self, kernel: &KernelId, present: &[PathBuf], btf: &[u8]) -> Result<Change> {
+        let Some(first) = present.first() else {
+            return Ok(Change::New);
+        };
+        let there = read_kernel_file(first, self.max_btf_bytes);
+        if there.as_ref().is_ok_and(|there| there == btf) {
+            return Ok(Change::Unchanged);
+        }
+        if self.force {
+            return Ok(Change::Replaced);
+        }
+        let exists = |message| {
+            Error::new(ErrorKind::Exists, kernel, message)
+                .with_help("--force replaces it; --id names another kernel")
+        };
+        Err(match there {
+            Ok(_) => exists(format!("another BTF of it is in {}", first.display())),
+            Err(e) => exists(format!("{} is in its place", first.display())).with_source(e),
+        })
+    }
+
+    fn write(&self, kernel: &KernelId, target: &Path, change: Change, btf: &[u8]) -> Result<()> {
+        let folder = target.parent().unwrap_or(Path::new("."));
+        let _made = MadeFolders::make(&absolute(folder)?)?;
+        let failed = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                Error::new(ErrorKind::Hub, folder.display(), "cannot be written to")
+                    .with_source(e)
+                    .with_help("name a hub that you may write to with --hub")
+            }
+            _ => Error::io(target, "cannot be written", e),
+        };
+        let file = packed(folder, kernel, btf).map_err(failed)?;
+        match change {
+            Change::Replaced => file.persist(target).map_err(|e| failed(e.error))?,
+            // Nobody else's, if it came in this moment.
+            _ => file
+                .persist_noclobber(target)
+                .map_err(|e| failed(e.error))?,
+        };
+        Ok(())
+    }
+}
+
+impl Named {
+    fn complete(self, path: &Path, from_host: bool) -> Result<KernelId> {
+        let Self {
+            distro,
+            version,
+            arch,
+            release,
+        } = self;
+        if let (Some(distro), Some(version), Some(arch), Some(release)) =
+            (&distro, &version, &arch, &release)
+        {
+            return KernelId::new(distro, version, arch, release).map_err(|e| {
+                Error::new(
+                    ErrorKind::InvalidName,
+                    path.display(),
+                    "cannot be named in a hub",
+                )
+                .with_source(e)
+                .with_help("name it with --id ID/VERSION/ARCH/RELEASE")
+            });
+        }
+        if from_host {
+            let host = Lookup::new().kernel_id().map_err(|e| {
+                Error::new(
+                    ErrorKind::InvalidName,
+                    path.display(),
+                    e.message().to_owned(),
+                )
+                .with_help("name it with --id ID/VERSION/ARCH/RELEASE")
+            })?;
+            let host = Self {
+                distro: distro.or(Some(host.distro().to_owned())),
+                version: version.or(Some(host.version().to_owned())),
+                arch: arch.or(Some(hub_arch(host.arch()).to_owned())),
+                release: release.or(Some(host.release().to_owned())),
+            };
+            return host.complete(path, false);
+        }
+        let missing: Vec<&str> = [
+            (distro.is_none(), "distribution"),
+            (version.is_none(), "its version"),
+            (arch.is_none(), "its architecture"),
+            (release.is_none(), "its release"),
+        ]
+        .into_iter()
+        .filter_map(|(is_missing, what)| is_missing.then_some(what))
+        .collect();
+        let missing = match &*missing {
+            [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+            one => one.concat(),
+        };
+        let help = if arch.is_none() || release.is_none() {
+            "name it with --id ID/VERSION/ARCH/RELEASE, or --from-host if it is this host's kernel"
+        } else {
+            "name them with --id, as --id ubuntu/22.04, or --from-host if it is a kernel of this host's distribution"
+        };
+        let message = format!("does not say the kernel's {missing}");
+        Err(Error::new(ErrorKind::InvalidName, path.display(), message).with_help(help))
+    }
+}
+
+fn bad_id(id: &str) -> Error {
+    Error::new(ErrorKind::InvalidName, format!("{id:?}"), "is not a kernel's id")
+        .with_help("write ID/VERSION/ARCH/RELEASE, as ubuntu/22.04/x86_64/5.15.0-71-generic, or just ID/VERSION")
+}
+
+fn agree(path: &Path, what: &str, named: Option<&str>, told: Option<&str>) -> Result<()> {
+    match (named, told) {
+        (Some(named), Some(told)) if named != told => {
+            let message = format!("is of {what} {told}, not {named}");
+            Err(Error::new(ErrorKind::InvalidName, path.display(), message)
+                .with_help("--id ID/VERSION leaves the rest to the file; --force insists"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_kernels(btf: &Btf) -> bool {
+    btf.ids()
+        .filter_map(|id| btf.type_by_id(id))
+        .any(|t| t.name() == KERNELS_OWN)
+}
+
+fn unreadable(e: btfgen_vmlinux::Error) -> Error {
+    let kind = match e.kind() {
+        btfgen_vmlinux::ErrorKind::Io => ErrorKind::Io,
+        _ => ErrorKind::InvalidKernel,
+    };
+    Error::adopt(kind, e.subject(), e.message(), e.help(), &e)
+}
+
+fn unparsed(e: btfgen::Error) -> Error {
+    Error::adopt(
+        ErrorKind::InvalidKernel,
+        e.subject(),
+        e.message(),
+        e.help(),
+        &e,
+    )
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io(path, "is not a folder's name", e))
+}
+
+/// A BTF in btfhub's form: `RELEASE.btf` in a tar, compressed with xz. The same BTF gives the same bytes.
+fn packed(folder: &Path, kernel: &KernelId, btf: &[u8]) -> std::io::Result<NamedTempFile> {
+    let mut file = Builder::new()
+        .prefix(".btfgen-")
+        // As any new file: the umask takes away what the user does not want to give.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    let mut header = tar::Header::new_gnu();
+    header.set_size(btf.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    let mut tar = tar::Builder::new(XzEncoder::new(file.as_file_mut(), XZ_LEVEL));
+    tar.append_data(&mut header, format!("{}.btf", kernel.release()), btf)?;
+    tar.into_inner()?.finish()?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}

@@ -1,0 +1,166 @@
+//! Where a repository is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use git2::{ObjectType, Oid};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Schemes that git and libgit2 both speak.
+const REMOTE_SCHEMES: [&str; 6] = ["https", "http", "ssh", "git", "git+ssh", "ssh+git"];
+
+/// A repository's address. Displayed without a password that is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    /// A folder of this machine: no transfer.
+    Local(PathBuf),
+    /// A URL, or `user@host:path`.
+    Remote(String),
+}
+
+impl Address {
+    /// What git would take the text for (git-fetch(1), "GIT URLS").
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let refused = |why: &str| {
+            Error::new(
+                ErrorKind::InvalidName,
+                format!("{:?}", without_password(text)),
+                why,
+            )
+            .with_help("name a repository as https://HOST/PATH, ssh://HOST/PATH, USER@HOST:PATH or by its folder")
+        };
+        if text.is_empty() || text.starts_with('-') || text.contains(char::is_control) {
+            return Err(refused("is not a repository's address"));
+        }
+        if let Some((scheme, rest)) = text.split_once("://") {
+            let scheme = scheme.to_ascii_lowercase();
+            return match scheme.as_str() {
+                "file" => local(rest),
+                scheme if REMOTE_SCHEMES.contains(&scheme) => Ok(Self::Remote(text.to_owned())),
+                _ => Err(refused("has a scheme that repositories are not fetched by")),
+            };
+        }
+        if Path::new(text).exists() {
+            return local(text);
+        }
+        match text.split_once(':') {
+            Some((_, path)) if path.starts_with(':') => {
+                Err(refused("names a helper program, which is not run"))
+            }
+            Some((host, _)) if !host.is_empty() && !host.contains('/') => {
+                Ok(Self::Remote(text.to_owned()))
+            }
+            _ => local(text),
+        }
+    }
+
+    /// A name for the folder that holds what is kept of it.
+    pub(super) fn slug(&self) -> String {
+        let shown = self.to_string();
+        let last = shown
+            .trim_end_matches('/')
+            .rsplit(['/', ':'])
+            .next()
+            .unwrap_or_default();
+        let name: String = last
+            .trim_end_matches(".git")
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            .take(40)
+            .collect();
+        let hash = Oid::hash_object(ObjectType::Blob, shown.as_bytes())
+            .map(|id| id.to_string())
+            .unwrap_or_default();
+        format!("{name}-{hash:.12}")
+    }
+}
+
+/// A folder under the name that it has from everywhere: the hub remembers it.
+fn local(path: &str) -> Result<Address> {
+    let absolute = std::path::absolute(path)
+        .map_err(|e| Error::io(Path::new(path), "is not a folder's name", e))?;
+    Ok(Address::Local(absolute))
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Remote(url) => f.write_str(&without_password(url)),
+        }
+    }
+}
+
+/// A URL to show: `https://user:secret@host` becomes `https://user@host`.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@') {
+        Some((login, host)) => {
+            let user = login.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}{path}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(text: &str) -> bool {
+        matches!(Address::parse(text), Ok(Address::Remote(_)))
+    }
+
+    /// Check that URLs, the short form of ssh and folders are told apart as git does.
+    #[test]
+    fn forms() {
+        for url in [
+            "https://example.org/a/b",
+            "ssh://git@example.org/a",
+            "git@example.org:a/b.git",
+            "host:path",
+        ] {
+            assert!(remote(url), "{url}");
+        }
+        for (text, path) in [
+            ("/srv/hub.git", "/srv/hub.git"),
+            ("file:///srv/hub", "/srv/hub"),
+            ("./a:b", "./a:b"),
+            ("hub", "hub"),
+        ] {
+            let local = Address::parse(text).expect("a folder");
+            let path = std::path::absolute(path).expect("a path");
+            assert_eq!(local, Address::Local(path), "{text}");
+        }
+    }
+
+    /// Check that options, helper programs and unknown schemes are no addresses.
+    #[test]
+    fn refused() {
+        for text in [
+            "",
+            "--upload-pack=true",
+            "ext::sh -c true",
+            "ftp://example.org/a",
+            "https://example.org/\n",
+        ] {
+            let error = Address::parse(text).expect_err(text);
+            assert_eq!(error.kind(), ErrorKind::InvalidName, "{text}");
+        }
+    }
+
+    /// Check that a password is neither shown nor in the name of a folder.
+    #[test]
+    fn passwords_are_not_shown() {
+        let address = Address::parse("https://me:secret@example.org/a/btfhub.git").expect("a URL");
+        assert_eq!(address.to_string(), "https://me@example.org/a/btfhub.git");
+        assert!(address.slug().starts_with("btfhub-"), "{}", address.slug());
+        let other = Address::parse("https://me:other@example.org/a/btfhub.git").expect("a URL");
+        assert_eq!(address.slug(), other.slug());
+    }
+}

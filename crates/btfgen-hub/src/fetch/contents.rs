@@ -1,0 +1,43 @@
+//! Contents of files out of a repository that has them.
+
+use git2::{Oid, Repository};
+
+use super::session::Session;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The largest file that is taken from a repository, in bytes.
+const MAX_FILE_BYTES: usize = 512 << 20;
+
+/// What is done with a content. `None`: it is larger than anything that is taken.
+pub(super) type Take<'t> = dyn FnMut(Oid, Option<&[u8]>) -> Result<()> + 't;
+
+/// Hands over blobs that a repository has.
+pub(super) fn read(
+    repository: &Repository,
+    wanted: &[Oid],
+    address: &str,
+    session: &Session<'_>,
+    take: &mut Take<'_>,
+) -> Result<()> {
+    let unreadable = |e: git2::Error| {
+        Error::new(
+            ErrorKind::Repository,
+            address,
+            "does not have all files of its own list",
+        )
+        .with_git_source(&e)
+        .with_help("it may have changed in this moment, or is incomplete itself: run it again, or take another repository")
+    };
+    let odb = repository.odb().map_err(unreadable)?;
+    for &blob in wanted {
+        session.check()?;
+        let (size, _) = odb.read_header(blob).map_err(unreadable)?;
+        if size > MAX_FILE_BYTES {
+            take(blob, None)?;
+        } else {
+            take(blob, Some(odb.read(blob).map_err(unreadable)?.data()))?;
+        }
+        session.advance(1, size as u64);
+    }
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! The `git` executable, for what libgit2 cannot do: transfer only some files of a repository (partial clone).
+
+use std::collections::VecDeque;
+use std::io::{IsTerminal as _, Read, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use git2::Config;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::session::{Session, Transfer};
+use crate::error::Result;
+
+/// The first git whose `fetch` reads object ids from stdin.
+const OLDEST: (u32, u32) = (2, 29);
+
+/// How long git may take to clean up after itself when it is asked to stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What of its messages is kept for an error.
+const KEPT_LINES: usize = 20;
+
+/// How many of its last messages make an error.
+const TOLD_LINES: usize = 3;
+
+/// Messages that say nothing of what went wrong.
+const NOISE: [&str; 8] = [
+    "From ",
+    "Please make sure you have the correct access rights",
+    "and the repository exists",
+    "remote: Enumerating objects",
+    "remote: Counting objects",
+    "remote: Compressing objects",
+    "remote: Total",
+    "fatal: Could not read from remote repository",
+];
+
+/// Variables that would have git work somewhere else (`git rev-parse --local-env-vars`).
+const FOREIGN: [&str; 10] = [
+    "GIT_DIR",
+    "GIT_COMMON_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_SHALLOW_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+];
+
+/// A git that is new enough.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Git(());
+
+/// What to fetch.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum What<'w> {
+    /// One commit, by a refspec.
+    Head(&'w str),
+    /// Objects by their ids, a line each.
+    Objects(&'w str),
+}
+
+/// How a run of git ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Done,
+    /// The server does not send only some files; git was stopped before it took all.
+    Unfiltered,
+    Failed(Failure),
+}
+
+/// What git said at its end.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: ExitStatus,
+    lines: VecDeque<String>,
+}
+
+impl Git {
+    /// Looks for git on the PATH; the error says why it is of no use.
+    pub(super) fn find() -> Result<Self, String> {
+        let output = Command::new("git")
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|_| "there is no git executable on the PATH".to_owned())?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.trim().trim_start_matches("git version ");
+        let mut numbers = version.split('.').map_while(|n| n.parse::<u32>().ok());
+        match (numbers.next(), numbers.next()) {
+            (Some(major), Some(minor)) if (major, minor) >= OLDEST => Ok(Self(())),
+            _ => Err(format!(
+                "the git executable ({version}) is older than {}.{}",
+                OLDEST.0, OLDEST.1
+            )),
+        }
+    }
+
+    /// Fetches into a bare repository.
+    pub(super) fn fetch(
+        self,
+        repository: &Path,
+        url: &str,
+        what: What<'_>,
+        session: &Session<'_>,
+    ) -> Result<Ended> {
+        let (option, refspec, stdin) = match what {
+            What::Head(refspec) => ("--depth=1", Some(refspec), ""),
+            What::Objects(ids) => ("--stdin", None, ids),
+        };
+        let mut command = Command::new("git");
+        for variable in FOREIGN {
+            command.env_remove(variable);
+        }
+        command
+            .env("LC_ALL", "C")
+            .arg("--git-dir")
+            .arg(repository)
+            // Not in the repository's configuration, for it may hold a password.
+            .args(["-c", &format!("remote.origin.url={url}")])
+            .args(["-c", "protocol.version=2"])
+            .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
+            .args(["-c", "fetch.writeCommitGraph=false"])
+            .args(["fetch", "--no-tags", "--no-write-fetch-head", "--progress"])
+            .args(["--recurse-submodules=no", "--filter=blob:none"])
+            .args([option, "origin"])
+            .args(refspec)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if !std::io::stdin().is_terminal() {
+            // With nobody there to ask, no answer would ever come.
+            command.env("GIT_TERMINAL_PROMPT", "0");
+        }
+        certificates(&mut command);
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(e) => return Ok(Ended::Failed(Failure::unstarted(&e))),
+        };
+        if let Some(mut pipe) = child.stdin.take() {
+            // Git that ends early says why on stderr.
+            let _ = pipe.write_all(stdin.as_bytes());
+        }
+        watch(child, session)
+    }
+}
+
+/// OpenSSL's variables, which git's own HTTP library does not look at, in the names that git has for them.
+fn certificates(command: &mut Command) {
+    let config = Config::open_default();
+    for (ours, git, key) in [
+        ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "http.sslcainfo"),
+        ("SSL_CERT_DIR", "GIT_SSL_CAPATH", "http.sslcapath"),
+    ] {
+        let configured = config
+            .as_ref()
+            .is_ok_and(|config| config.get_entry(key).is_ok());
+        if let Some(value) = std::env::var_os(ours)
+            && std::env::var_os(git).is_none()
+            && !configured
+        {
+            command.env(git, value);
+        }
+    }
+}
+
+fn watch(mut child: Child, session: &Session<'_>) -> Result<Ended> {
+    let mut lines = VecDeque::new();
+    if let Some(stderr) = child.stderr.take() {
+        let messages = read_lines(stderr);
+        loop {
+            if let Err(e) = session.check() {
+                stop(&mut child);
+                return Err(e);
+            }
+            match messages.recv_timeout(Duration::from_millis(100)) {
+                Ok(line) if line.contains("filtering not recognized by server") => {
+                    stop(&mut child);
+                    return Ok(Ended::Unfiltered);
+                }
+                Ok(line) => match received(&line) {
+                    Some(transfer) => session.transferred(transfer),
+                    None => {
+                        lines.push_back(line);
+                        if lines.len() > KEPT_LINES {
+                            lines.pop_front();
+                        }
+                    }
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+    }
+    let ended = child.wait();
+    // Ctrl-C on a terminal goes to git as well, which then ends first.
+    session.check()?;
+    Ok(match ended {
+        Ok(status) if status.success() => Ended::Done,
+        Ok(status) => Ended::Failed(Failure { status, lines }),
+        Err(e) => Ended::Failed(Failure::unstarted(&e)),
+    })
+}
+
+/// The lines of git's messages, of which it writes some over others with `\r`.
+fn read_lines(mut from: impl Read + Send + 'static) -> Receiver<String> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        let mut line = Vec::new();
+        while let Ok(n @ 1..) = from.read(&mut buffer) {
+            for &byte in &buffer[..n] {
+                if !matches!(byte, b'\r' | b'\n') {
+                    // What goes on without end is no message.
+                    if line.len() < 4096 {
+                        line.push(byte);
+                    }
+                } else if !line.is_empty() {
+                    let text = String::from_utf8_lossy(&line).trim().to_owned();
+                    line.clear();
+                    if send.send(text).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    receive
+}
+
+/// Asks git to end, and ends it if it does not: asked, it takes its temporary files with it.
+fn stop(child: &mut Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    let end = Instant::now() + GRACE;
+    while Instant::now() < end {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// What a line of progress says: `Receiving objects:  42% (12/28), 1.50 MiB | 2.00 MiB/s`.
+fn received(line: &str) -> Option<Transfer> {
+    let rest = line.strip_prefix("Receiving objects:")?;
+    let (_, rest) = rest.split_once('(')?;
+    let (counts, rest) = rest.split_once(')')?;
+    let (objects, of) = counts.split_once('/')?;
+    let bytes = rest
+        .trim_start_matches(',')
+        .split('|')
+        .next()
+        .and_then(amount);
+    Some(Transfer {
+        files: objects.parse().ok()?,
+        of: Some(of.parse().ok()?),
+        bytes: bytes.unwrap_or(0),
+    })
+}
+
+/// `1.50 MiB` in bytes.
+fn amount(text: &str) -> Option<u64> {
+    let (number, unit) = text.trim().split_once(' ')?;
+    let number: f64 = number.parse().ok()?;
+    let factor = match unit.trim_end_matches(", done.") {
+        "bytes" | "byte" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some((number * factor) as u64)
+}
+
+impl Failure {
+    fn unstarted(e: &std::io::Error) -> Self {
+        Self {
+            status: ExitStatus::default(),
+            lines: [format!("cannot be run: {e}")].into(),
+        }
+    }
+
+    /// Whether git said this.
+    pub(super) fn says(&self, text: &str) -> bool {
+        self.lines.iter().any(|line| line.contains(text))
+    }
+
+    /// What it was, in a line.
+    pub(super) fn message(&self) -> String {
+        let told: Vec<&str> = self
+            .lines
+            .iter()
+            .filter(|line| !NOISE.iter().any(|noise| line.starts_with(noise)))
+            .map(|line| {
+                let labels = ["fatal: ", "error: ", "remote: "];
+                let label = labels.iter().find_map(|label| line.strip_prefix(label));
+                label.unwrap_or(line).trim_end_matches(['.', ':'])
+            })
+            .collect();
+        if told.is_empty() {
+            return format!("git ended with {}", self.status);
+        }
+        told[told.len().saturating_sub(TOLD_LINES)..].join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that git's lines of progress are understood, and other lines are none.
+    #[test]
+    fn progress_lines() {
+        let seen = received("Receiving objects:  42% (12/28), 1.50 MiB | 2.00 MiB/s");
+        let seen = seen.expect("progress");
+        assert_eq!((seen.files, seen.of, seen.bytes), (12, Some(28), 1_572_864));
+        let last = received("Receiving objects: 100% (2/2), 488.60 KiB | 8.72 MiB/s, done.");
+        assert_eq!(last.map(|t| t.bytes), Some(500_326));
+        let early = received("Receiving objects:  10% (1/10)").expect("progress");
+        assert_eq!((early.files, early.bytes), (1, 0));
+        assert!(received("fatal: no such repository (1/2)").is_none());
+    }
+
+    /// Check that git's own words, without their labels, make the message.
+    #[test]
+    fn messages() {
+        let failure = Failure {
+            status: ExitStatus::default(),
+            lines: ["From here", "remote: nothing here", "fatal: not found."]
+                .map(str::to_owned)
+                .into(),
+        };
+        assert_eq!(failure.message(), "nothing here; not found");
+        assert!(failure.says("not found") && !failure.says("password"));
+    }
+}

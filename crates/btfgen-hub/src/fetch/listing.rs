@@ -1,0 +1,132 @@
+//! What a repository holds at a commit.
+
+use std::collections::BTreeMap;
+
+use btfgen::KernelId;
+use git2::{ObjectType, Oid, Repository, TreeEntry, TreeWalkMode, TreeWalkResult};
+
+use super::report::LeftOut;
+use crate::ENDINGS;
+use crate::error::{Error, ErrorKind, Result};
+
+/// More entries than any archive of kernels has.
+const MAX_ENTRIES: usize = 2_000_000;
+
+/// The mode of a symbolic link in a tree (gitdatamodel(7)).
+const LINK: i32 = 0o120_000;
+
+/// A repository's kernels and links.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) kernels: BTreeMap<KernelId, Listed>,
+    /// Links where a version stands: `debian/buster`, with the blob that says where it leads to.
+    pub(super) links: Vec<Link>,
+    /// Files that look like kernels and cannot be taken.
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// A kernel's file in a repository.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    pub(super) path: String,
+    pub(super) blob: Oid,
+}
+
+/// A link for a codename.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub(super) distro: String,
+    pub(super) codename: String,
+    pub(super) blob: Oid,
+}
+
+impl Listing {
+    /// Lists what a commit holds, without reading a single file of it.
+    pub(super) fn of(repository: &Repository, commit: Oid, address: &str) -> Result<Self> {
+        let unreadable = |e: git2::Error| {
+            Error::new(
+                ErrorKind::Repository,
+                address,
+                "its list of files cannot be read",
+            )
+            .with_git_source(&e)
+        };
+        let tree = repository
+            .find_commit(commit)
+            .and_then(|c| c.tree())
+            .map_err(unreadable)?;
+        let mut listing = Self::default();
+        let mut left = MAX_ENTRIES;
+        tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
+            if left == 0 {
+                return TreeWalkResult::Abort;
+            }
+            left -= 1;
+            listing.take(folder, entry);
+            TreeWalkResult::Ok
+        })
+        .or_else(|e| if left == 0 { Ok(()) } else { Err(e) })
+        .map_err(unreadable)?;
+        if left == 0 {
+            return Err(Error::new(
+                ErrorKind::Repository,
+                address,
+                format!("has more than {MAX_ENTRIES} files"),
+            ));
+        }
+        Ok(listing)
+    }
+
+    fn take(&mut self, folder: &str, entry: &TreeEntry<'_>) {
+        // A path that is no UTF-8 cannot be a kernel's.
+        let Ok(name) = entry.name() else { return };
+        if entry.kind() != Some(ObjectType::Blob) {
+            return;
+        }
+        let path = format!("{folder}{name}");
+        // Readers of a hub do not look there, and one of them is ours.
+        if path.split('/').any(|part| part.starts_with('.')) {
+            return;
+        }
+        let is_link = entry.filemode() == LINK;
+        let Some(stem) = ENDINGS.iter().find_map(|e| path.strip_suffix(e)) else {
+            if is_link && let Some((distro, "")) = folder.split_once('/') {
+                self.links.push(Link {
+                    distro: distro.to_owned(),
+                    codename: name.to_owned(),
+                    blob: entry.id(),
+                });
+            }
+            return;
+        };
+        if is_link {
+            return self
+                .left_out
+                .push(LeftOut::useless(path, "is a symbolic link"));
+        }
+        let Ok(kernel) = stem.parse::<KernelId>() else {
+            let why = "its place is not ID/VERSION/ARCH/RELEASE";
+            return self.left_out.push(LeftOut::useless(path, why));
+        };
+        let listed = Listed {
+            path,
+            blob: entry.id(),
+        };
+        self.insert(kernel, listed);
+    }
+
+    fn insert(&mut self, kernel: KernelId, listed: Listed) {
+        let rank = |path: &str| ENDINGS.iter().position(|e| path.ends_with(e));
+        let Some(other) = self.kernels.get_mut(&kernel) else {
+            self.kernels.insert(kernel, listed);
+            return;
+        };
+        let second = if rank(&listed.path) < rank(&other.path) {
+            std::mem::replace(other, listed)
+        } else {
+            listed
+        };
+        let why = format!("the same kernel is in {}", other.path);
+        self.left_out.push(LeftOut::useless(second.path, why));
+    }
+}

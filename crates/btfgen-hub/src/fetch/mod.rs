@@ -1,0 +1,353 @@
+//! Bringing published BTFs into a hub: what `btfgen fetch` does.
+//!
+//! 1. Every repository is opened ([`source`]): a folder of this machine as it is; others by git's partial clone
+//!    ([`partial`]) or, where that cannot be, by libgit2's shallow clone ([`shallow`]). Its list of files comes first.
+//! 2. The lists are merged and held against the hub ([`plan`], [`crate::record`]).
+//! 3. What is missing is staged: complete files, named by their content, beside the hub's kernels ([`staging`]).
+//! 4. When everything is there, the files take their names, with all readers kept out for that moment.
+//!
+//! Whatever ends a fetch before the last step leaves the hub as it was, and the next fetch finds what is staged.
+
+mod address;
+mod codenames;
+mod contents;
+mod git;
+mod listing;
+mod partial;
+mod plan;
+mod preview;
+mod report;
+mod session;
+mod shallow;
+mod source;
+mod staging;
+mod store;
+mod trouble;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use btfgen::KernelFilter;
+use git2::Oid;
+
+use self::address::Address;
+use self::plan::Plan;
+pub use self::report::{
+    Collision, Fetched, FetchedRepository, LeftOut, Preview, PreviewedRepository, Transport,
+};
+use self::session::Session;
+pub use self::session::{FetchProgress, Transfer, Waiting};
+use self::source::Source;
+use self::staging::Staging;
+use self::store::NewStores;
+use crate::error::{Error, ErrorKind, Result};
+use crate::folder::{LockedHub, STAGING};
+use crate::record::{RECORD, Record, RecordedFile};
+
+/// The repository of published BTFs that is taken unless another is named.
+pub const BTFHUB_ARCHIVE: &str = "https://github.com/aquasecurity/btfhub-archive";
+
+/// Brings the kernels of some repositories into a hub.
+///
+/// ```no_run
+/// # fn main() -> Result<(), btfgen_hub::Error> {
+/// let fetched = btfgen_hub::Fetch::into_hub("/var/cache/btfhub")
+///     .repository("https://github.com/aquasecurity/btfhub-archive")
+///     .filter(btfgen::KernelFilter::new().distro("ubuntu/20.04").arch("x86_64"))
+///     .run()?;
+/// println!("{} new kernels", fetched.added.len());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct Fetch<'a> {
+    hub: PathBuf,
+    repositories: Vec<String>,
+    filter: KernelFilter,
+    prune: bool,
+    progress: Option<&'a dyn FetchProgress>,
+    cancel: Option<&'a AtomicBool>,
+}
+
+impl std::fmt::Debug for Fetch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetch")
+            .field("hub", &self.hub)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Fetch<'a> {
+    /// A fetch into this folder, which is made if it does not exist.
+    pub fn into_hub(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            hub: folder.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a repository: a URL that git knows (https, ssh, git, `user@host:path`) or a folder. Where several have a kernel,
+    /// the first one added counts. [`BTFHUB_ARCHIVE`] if none is added.
+    #[must_use]
+    pub fn repository(mut self, address: impl Into<String>) -> Self {
+        self.repositories.push(address.into());
+        self
+    }
+
+    /// Takes only kernels that pass.
+    #[must_use]
+    pub fn filter(mut self, filter: KernelFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Whether kernels that came from one of the repositories, pass the filter and are not there any more are removed from
+    /// the hub; they stay unless switched on. Files that were changed since they came, or never came from there, stay always.
+    #[must_use]
+    pub fn prune(mut self, on: bool) -> Self {
+        self.prune = on;
+        self
+    }
+
+    /// Has progress told.
+    #[must_use]
+    pub fn progress(mut self, progress: &'a dyn FetchProgress) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// Stops soon after the flag is set. The hub is as it was then.
+    #[must_use]
+    pub fn cancel(mut self, flag: &'a AtomicBool) -> Self {
+        self.cancel = Some(flag);
+        self
+    }
+
+    /// Does the work. At its end it waits until nobody reads the hub: a [`btfgen::Hub`] that this process has open on it must be
+    /// dropped before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hub`], [`ErrorKind::Repository`], [`ErrorKind::Credentials`], [`ErrorKind::Certificate`],
+    /// [`ErrorKind::InvalidName`] for what is no address, [`ErrorKind::NoKernels`], [`ErrorKind::Io`],
+    /// [`ErrorKind::Cancelled`]. The hub's kernels are as they were then; what was transferred so far is kept for the next
+    /// time.
+    pub fn run(&self) -> Result<Fetched> {
+        let session = Session::new(self.progress, self.cancel);
+        let addresses = self.addresses()?;
+        let hub = LockedHub::lock(&self.hub, || session.waiting(Waiting::Fetch))?;
+        let record_path = hub.own(RECORD);
+        let mut record = Record::read(&record_path);
+        let stores = hub.own("repositories");
+        let mut new = NewStores::default();
+        let mut sources = open_all(&addresses, &stores, &mut new, &session)?;
+        let codenames = codenames::read(hub.root(), &mut sources, &session)?;
+        let mut plan = Plan::new(hub.root(), &sources, &self.filter, &codenames, &record)?;
+        self.refuse_nothing(&plan, &sources)?;
+        new.keep_all();
+
+        let staging = Staging::open(hub.own(STAGING))?;
+        stage(&staging, &mut plan, &mut sources, &mut record, &session)?;
+        if !plan.bring.is_empty() {
+            staging.sync()?;
+        }
+        session.check()?;
+        record.pending.extend(pending(&plan));
+        record.write(&record_path)?;
+        {
+            let _alone = hub.exclude_readers(|| session.waiting(Waiting::Readers))?;
+            let files: Vec<(Oid, &str, PathBuf)> = plan
+                .bring
+                .iter()
+                .map(|b| (b.blob, &*b.path, hub.root().join(&b.path)))
+                .collect();
+            staging.deliver(&files)?;
+            if self.prune {
+                remove_gone(hub.root(), &plan)?;
+            }
+            codenames::link(hub.root(), &codenames);
+        }
+        let fetched = self.finish(plan, &sources, hub.root(), &mut record)?;
+        record.write(&record_path)?;
+        staging.close()?;
+        Ok(fetched)
+    }
+
+    fn addresses(&self) -> Result<Vec<Address>> {
+        if self.repositories.is_empty() {
+            return Ok(vec![Address::parse(BTFHUB_ARCHIVE)?]);
+        }
+        let named = self.repositories.iter().map(|text| Address::parse(text));
+        let mut addresses: Vec<Address> = named.collect::<Result<_>>()?;
+        // Named twice, it is one.
+        let mut seen = BTreeSet::new();
+        addresses.retain(|address| seen.insert(address.to_string()));
+        Ok(addresses)
+    }
+
+    /// Nothing at all passes: that is a mistake in the filter, or not an archive of kernels.
+    fn refuse_nothing(&self, plan: &Plan, sources: &[Source]) -> Result<()> {
+        let any = !(plan.bring.is_empty()
+            && plan.have.is_empty()
+            && plan.kept.is_empty()
+            && plan.gone.is_empty());
+        if any || !plan.left_out.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = sources.iter().map(|s| &*s.name).collect();
+        let all: usize = sources.iter().map(|s| s.listing.kernels.len()).sum();
+        let error = |message: String| Error::new(ErrorKind::NoKernels, names.join(", "), message);
+        Err(if all == 0 {
+            error("holds no kernel as ID/VERSION/ARCH/RELEASE.btf.tar.xz".into())
+                .with_help("name a repository that is laid out like btfhub-archive")
+        } else {
+            let mut there: Vec<String> = sources
+                .iter()
+                .flat_map(|s| s.listing.kernels.keys())
+                .map(|k| format!("{}/{}/{}", k.distro(), k.version(), k.arch()))
+                .collect();
+            there.sort();
+            there.dedup();
+            error(format!("none of its {all} kernels passes the filters"))
+                .with_help(format!("there are {}", there.join(", ")))
+        })
+    }
+
+    fn finish(
+        &self,
+        plan: Plan,
+        sources: &[Source],
+        root: &Path,
+        record: &mut Record,
+    ) -> Result<Fetched> {
+        let mut fetched = Fetched {
+            unchanged: plan.have.len(),
+            kept: plan.kept,
+            collisions: plan.collisions,
+            left_out: plan.left_out,
+            ..Fetched::default()
+        };
+        for source in sources {
+            let commit = source.commit.to_string();
+            let recorded = record.repositories.entry(source.name.clone()).or_default();
+            recorded.commit.clone_from(&commit);
+            fetched.repositories.push(FetchedRepository {
+                address: source.name.clone(),
+                commit,
+                transport: source.transport,
+                received_bytes: source.received,
+            });
+        }
+        for (source, path, file) in plan.have {
+            record.set_file(&sources[source].name, &path, file);
+        }
+        for bring in plan.bring {
+            let path = root.join(&bring.path);
+            let metadata = path
+                .symlink_metadata()
+                .map_err(|e| Error::io(&path, "cannot be read", e))?;
+            fetched.written_bytes += metadata.len();
+            let file = RecordedFile::new(bring.blob.to_string(), &metadata);
+            record.set_file(&sources[bring.source].name, &bring.path, file);
+            if bring.update {
+                fetched.updated.push(bring.kernel);
+            } else {
+                fetched.added.push(bring.kernel);
+            }
+        }
+        for (kernel, path) in plan.gone {
+            if self.prune {
+                record.forget(&path);
+                fetched.pruned.push(kernel);
+            } else {
+                fetched.gone.push(kernel);
+            }
+        }
+        Ok(fetched)
+    }
+}
+
+fn open_all(
+    addresses: &[Address],
+    stores: &Path,
+    new: &mut NewStores,
+    session: &Session<'_>,
+) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for address in addresses {
+        let store = stores.join(address.slug());
+        new.note(&store);
+        let source = Source::open(address, &store, session)?;
+        if source.transport == Transport::Shallow && !source.listing.kernels.is_empty() {
+            // All its files: they must not have come for nothing.
+            new.keep(&store);
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+/// Has all that is missing staged. What turns out to be no kernel leaves the plan.
+fn stage(
+    staging: &Staging,
+    plan: &mut Plan,
+    sources: &mut [Source],
+    record: &mut Record,
+    session: &Session<'_>,
+) -> Result<()> {
+    let mut missing: Vec<Vec<Oid>> = Vec::new();
+    for n in 0..sources.len() {
+        let path_of = |blob: &Oid| plan.bring.iter().find(|b| b.blob == *blob);
+        let mut blobs = plan::blobs_of(&plan.bring, n);
+        blobs.retain(|blob| path_of(blob).is_some_and(|b| !staging.holds(*blob, &b.path)));
+        missing.push(blobs);
+    }
+    session.expect(missing.iter().map(Vec::len).sum());
+    for (source, blobs) in sources.iter_mut().zip(&missing) {
+        if blobs.is_empty() {
+            continue;
+        }
+        let name = source.name.clone();
+        let mut useless = Vec::new();
+        source.contents(blobs, session, &mut |blob, content| {
+            for bring in plan.bring.iter().filter(|b| b.blob == blob) {
+                if let Some(why) = staging.put(blob, &bring.path, content)? {
+                    useless.push((bring.path.clone(), why));
+                }
+            }
+            Ok(())
+        })?;
+        for (path, why) in useless {
+            plan.bring.retain(|b| b.path != path);
+            plan.left_out.push(LeftOut {
+                path: path.clone(),
+                why: why.why.clone(),
+                broken: why.broken,
+            });
+            let repository = record.repositories.entry(name.clone()).or_default();
+            repository.useless.insert(path, why);
+        }
+    }
+    Ok(())
+}
+
+/// The blobs of a plan, by path.
+fn pending(plan: &Plan) -> impl Iterator<Item = (String, String)> {
+    plan.bring
+        .iter()
+        .map(|b| (b.path.clone(), b.blob.to_string()))
+}
+
+fn remove_gone(root: &Path, plan: &Plan) -> Result<()> {
+    for (_, path) in &plan.gone {
+        let file = root.join(path);
+        std::fs::remove_file(&file).map_err(|e| Error::io(&file, "cannot be removed", e))?;
+        for folder in Path::new(path).ancestors().skip(1) {
+            // Not the hub's folder, and none that still holds something.
+            if folder.as_os_str().is_empty() || std::fs::remove_dir(root.join(folder)).is_err() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}

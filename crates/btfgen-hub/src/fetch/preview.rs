@@ -1,0 +1,86 @@
+//! What a fetch would bring, without bringing it.
+
+use git2::Oid;
+
+use super::Fetch;
+use super::codenames;
+use super::plan::{self, Plan};
+use super::report::{Preview, PreviewedRepository};
+use super::session::Session;
+use super::source::Source;
+use crate::error::{Error, Result};
+use crate::folder::OWN;
+use crate::record::{RECORD, Record};
+
+/// Files of which the size of all is estimated.
+const SAMPLE: usize = 8;
+
+impl Fetch<'_> {
+    /// What [`Fetch::run`] would bring. Writes nothing into the hub; lists of files are transferred, and some files where
+    /// their sizes cannot be known otherwise.
+    ///
+    /// # Errors
+    /// As [`Fetch::run`].
+    pub fn preview(&self) -> Result<Preview> {
+        let session = Session::new(self.progress, self.cancel);
+        let addresses = self.addresses()?;
+        let scratch = tempfile::tempdir()
+            .map_err(|e| Error::io(&std::env::temp_dir(), "cannot be written to", e))?;
+        let root = std::path::absolute(&self.hub)
+            .map_err(|e| Error::io(&self.hub, "is not a folder's name", e))?;
+        let record = Record::read(&root.join(OWN).join(RECORD));
+        let mut sources = Vec::new();
+        let mut preview = Preview::default();
+        // Those that cannot be listed come whole.
+        let mut whole = Vec::new();
+        for (n, address) in addresses.iter().enumerate() {
+            let store = scratch.path().join(n.to_string());
+            let kept = root.join(OWN).join("repositories").join(address.slug());
+            match Source::preview(address, &store, &kept, &session)? {
+                Ok(source) => sources.push(source),
+                Err(estimate) => whole.push((n, estimate)),
+            }
+        }
+        let codenames = codenames::read(&root, &mut sources, &session.quiet())?;
+        let plan = Plan::new(&root, &sources, &self.filter, &codenames, &record)?;
+        if whole.is_empty() {
+            self.refuse_nothing(&plan, &sources)?;
+        }
+        for (n, source) in sources.iter_mut().enumerate() {
+            let blobs = plan::blobs_of(&plan.bring, n);
+            let kernels = plan.bring.iter().filter(|b| b.source == n).count();
+            let (bytes, bytes_are_exact) = sizes(source, &blobs, &session)?;
+            preview.repositories.push(PreviewedRepository {
+                address: source.name.clone(),
+                transport: source.transport,
+                kernels,
+                bytes,
+                kernels_are_exact: true,
+                bytes_are_exact,
+            });
+        }
+        for (n, estimate) in whole {
+            preview.repositories.insert(n, estimate);
+        }
+        preview.collisions = plan.collisions;
+        Ok(preview)
+    }
+}
+
+/// The bytes of blobs, and whether they are counted.
+fn sizes(source: &mut Source, blobs: &[Oid], session: &Session<'_>) -> Result<(u64, bool)> {
+    let known: Option<u64> = blobs.iter().map(|&blob| source.size(blob)).sum();
+    if let Some(bytes) = known {
+        return Ok((bytes, true));
+    }
+    // Files of one kernel series are alike, so the sample is spread over the list.
+    let step = blobs.len().div_ceil(SAMPLE).max(1);
+    let sample: Vec<Oid> = blobs.iter().copied().step_by(step).collect();
+    let mut bytes = 0;
+    source.contents(&sample, &session.quiet(), &mut |_, content| {
+        bytes += content.map_or(0, <[u8]>::len) as u64;
+        Ok(())
+    })?;
+    let all = bytes * blobs.len() as u64 / sample.len().max(1) as u64;
+    Ok((all, sample.len() == blobs.len()))
+}

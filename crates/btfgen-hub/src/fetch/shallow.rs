@@ -1,0 +1,143 @@
+//! Shallow clone with libgit2, which needs no git to be installed: the last commit with all its files.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use auth_git2::GitAuthenticator;
+use git2::{
+    AutotagOption, Config, Direction, FetchOptions, Oid, ProxyOptions, RemoteCallbacks, RemoteHead,
+    Repository,
+};
+
+use super::session::{Session, Transfer};
+use super::store::{HEAD, Head, SHALLOW, bare, remove_stale_locks};
+use super::{PreviewedRepository, Transport, trouble};
+use crate::error::{Error, Result};
+
+/// How much of a transfer has to be seen for an estimate of all: of btfhub-archive's files some ten.
+const SAMPLE_BYTES: usize = 8 << 20;
+
+/// Brings the last commit with all its files. They stay in `store`: from the next time on the server sends only what changed.
+pub(super) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) -> Result<Head> {
+    let path = store.join(SHALLOW);
+    let repository = bare(&path)?;
+    remove_stale_locks(&path);
+    let transfer = |progress: git2::Progress<'_>| {
+        session.transferred(Transfer {
+            files: progress.received_objects(),
+            of: Some(progress.total_objects()),
+            bytes: progress.received_bytes() as u64,
+        });
+        !session.cancelled()
+    };
+    let received = fetch(&repository, url, session, transfer).map_err(|e| {
+        if session.cancelled() {
+            return Error::cancelled();
+        }
+        trouble::of_libgit2(shown, &e)
+    })?;
+    Head::fetched(repository, shown, received)
+}
+
+/// What is kept from the last time, if it is what the server has; else an estimate of what it would send.
+pub(super) fn preview(
+    url: &str,
+    shown: &str,
+    scratch: &Path,
+    kept: &Path,
+    session: &Session<'_>,
+) -> Result<Result<Head, PreviewedRepository>> {
+    let kept = Repository::open_bare(kept.join(SHALLOW)).ok();
+    let last = kept.as_ref().and_then(|kept| kept.refname_to_id(HEAD).ok());
+    let repository = bare(&scratch.join(SHALLOW))?;
+    let head = head(&repository, url, session).map_err(|e| trouble::of_libgit2(shown, &e))?;
+    if let Some(kept) = kept.filter(|_| last.is_some() && last == head) {
+        return Head::fetched(kept, shown, 0).map(Ok);
+    }
+    // Files received, files in all, bytes received.
+    let seen = Cell::new((0, 0, 0));
+    let transfer = |progress: git2::Progress<'_>| {
+        let bytes = progress.received_bytes();
+        seen.set((progress.received_objects(), progress.total_objects(), bytes));
+        bytes < SAMPLE_BYTES && !session.cancelled()
+    };
+    let result = fetch(&repository, url, session, transfer);
+    session.check()?;
+    let (files, of, bytes) = seen.get();
+    if bytes < SAMPLE_BYTES {
+        // So few that they are all there.
+        let received = result.map_err(|e| trouble::of_libgit2(shown, &e))?;
+        return Head::fetched(repository, shown, received).map(Ok);
+    }
+    Ok(Err(PreviewedRepository {
+        address: shown.to_owned(),
+        transport: Transport::Shallow,
+        kernels: of,
+        bytes: (bytes as u64).saturating_mul(of as u64) / (files as u64).max(1),
+        kernels_are_exact: false,
+        bytes_are_exact: false,
+    }))
+}
+
+/// The commit that the server has.
+fn head(
+    repository: &Repository,
+    url: &str,
+    session: &Session<'_>,
+) -> Result<Option<Oid>, git2::Error> {
+    let config = Config::open_default()?;
+    let authenticator = GitAuthenticator::default();
+    let mut remote = repository.remote_anonymous(url)?;
+    let connection = remote.connect_auth(
+        Direction::Fetch,
+        Some(callbacks(&authenticator, &config, session)),
+        Some(proxy()),
+    )?;
+    let heads = connection.list()?.iter();
+    Ok(heads
+        .filter(|h| h.name() == "HEAD")
+        .map(RemoteHead::oid)
+        .next())
+}
+
+/// Returns the bytes that came.
+fn fetch(
+    repository: &Repository,
+    url: &str,
+    session: &Session<'_>,
+    transfer: impl FnMut(git2::Progress<'_>) -> bool,
+) -> Result<u64, git2::Error> {
+    let config = Config::open_default()?;
+    let authenticator = GitAuthenticator::default();
+    let mut callbacks = callbacks(&authenticator, &config, session);
+    callbacks.transfer_progress(transfer);
+    let mut options = FetchOptions::new();
+    options
+        .depth(1)
+        .download_tags(AutotagOption::None)
+        .update_fetchhead(false)
+        .proxy_options(proxy())
+        .remote_callbacks(callbacks);
+    let mut remote = repository.remote_anonymous(url)?;
+    remote.fetch(&[format!("+HEAD:{HEAD}")], Some(&mut options), None)?;
+    Ok(remote.stats().received_bytes() as u64)
+}
+
+/// Logins as git users have them: ssh-agent and keys, credential helpers, a terminal's prompt.
+fn callbacks<'c>(
+    authenticator: &'c GitAuthenticator,
+    config: &'c Config,
+    session: &'c Session<'_>,
+) -> RemoteCallbacks<'c> {
+    let mut callbacks = RemoteCallbacks::new();
+    callbacks.credentials(authenticator.credentials(config));
+    callbacks.sideband_progress(|_| !session.cancelled());
+    callbacks
+}
+
+/// The proxy of git's configuration or of the environment.
+fn proxy<'p>() -> ProxyOptions<'p> {
+    let mut proxy = ProxyOptions::new();
+    proxy.auto();
+    proxy
+}

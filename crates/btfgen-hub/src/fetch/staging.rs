@@ -1,0 +1,142 @@
+//! Files on their way into the hub: complete and named by their content, so that an interrupted fetch finds them again.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use btfgen::{DEFAULT_MAX_BTF_BYTES, read_kernel_file};
+use git2::Oid;
+use tempfile::Builder;
+
+use super::plan::hash;
+use crate::ENDINGS;
+use crate::error::{Error, Result};
+use crate::record::Useless;
+
+/// No kernel's BTF is so small, compressed or not: such a file is read at once, for it may be an empty archive.
+const SUSPICIOUS_BYTES: usize = 16 << 10;
+
+/// The first bytes of an xz file (The .xz File Format, 2.1.1.1).
+const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
+
+/// What a file begins with whose content lies elsewhere (Git LFS specification, "The Pointer").
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+
+/// The folder of files that are on their way.
+#[derive(Debug)]
+pub(super) struct Staging {
+    folder: PathBuf,
+}
+
+impl Staging {
+    /// Opens the folder.
+    pub(super) fn open(folder: PathBuf) -> Result<Self> {
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
+        Ok(Self { folder })
+    }
+
+    /// The place of a content; its ending says how to read it.
+    pub(super) fn path(&self, blob: Oid, path: &str) -> PathBuf {
+        let ending = ENDINGS.iter().find(|e| path.ends_with(**e));
+        let ending = ending.copied().unwrap_or_default();
+        self.folder.join(format!("{blob}{ending}"))
+    }
+
+    /// Whether a content is here from an earlier fetch, undamaged.
+    pub(super) fn holds(&self, blob: Oid, path: &str) -> bool {
+        let staged = self.path(blob, path);
+        staged.exists() && hash(&staged).is_ok_and(|found| found == blob.to_string())
+    }
+
+    /// Takes a content in, unless it is of no use: then that is said.
+    pub(super) fn put(
+        &self,
+        blob: Oid,
+        path: &str,
+        content: Option<&[u8]>,
+    ) -> Result<Option<Useless>> {
+        let useless = |why: &str, broken| {
+            Ok(Some(Useless {
+                blob: blob.to_string(),
+                why: why.to_owned(),
+                broken,
+            }))
+        };
+        let Some(content) = content else {
+            return useless("is too large for a kernel's BTF", true);
+        };
+        if content.is_empty() {
+            return useless("the file is empty", false);
+        }
+        if content.starts_with(LFS_POINTER) {
+            return useless("is a Git LFS pointer, its content lies elsewhere", true);
+        }
+        if path.ends_with(".xz") && !content.starts_with(XZ_MAGIC) {
+            return useless("is not an xz file", true);
+        }
+        let staged = self.path(blob, path);
+        let failed = |e| Error::io(&staged, "cannot be written", e);
+        // As any new file: the umask takes away what the user does not want to give.
+        let mut file = Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(&self.folder)
+            .map_err(failed)?;
+        file.write_all(content).map_err(failed)?;
+        file.persist(&staged).map_err(|e| failed(e.error))?;
+        if content.len() < SUSPICIOUS_BYTES
+            && let Err(e) = read_kernel_file(&staged, DEFAULT_MAX_BTF_BYTES)
+        {
+            self.remove(&staged)?;
+            return useless(e.message(), false);
+        }
+        Ok(None)
+    }
+
+    fn remove(&self, staged: &Path) -> Result<()> {
+        std::fs::remove_file(staged).map_err(|e| Error::io(staged, "cannot be removed", e))
+    }
+
+    /// Moves contents to where they belong. Each name changes from its old file to the new one in a single step.
+    pub(super) fn deliver(&self, files: &[(Oid, &str, PathBuf)]) -> Result<()> {
+        let mut left: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for (blob, path, _) in files {
+            *left.entry(self.path(*blob, path)).or_default() += 1;
+        }
+        for (blob, path, target) in files {
+            let failed = |e| Error::io(target, "cannot be written", e);
+            if let Some(folder) = target.parent() {
+                std::fs::create_dir_all(folder).map_err(failed)?;
+            }
+            let staged = self.path(*blob, path);
+            let uses = left.entry(staged.clone()).or_default();
+            *uses -= 1;
+            if *uses == 0 {
+                std::fs::rename(&staged, target).map_err(failed)?;
+                continue;
+            }
+            // Several kernels with one content: SLES has releases under two names.
+            let twin = self.folder.join("twin");
+            let _ = std::fs::remove_file(&twin);
+            std::fs::hard_link(&staged, &twin)
+                .or_else(|_| std::fs::copy(&staged, &twin).map(drop))
+                .and_then(|()| std::fs::rename(&twin, target))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the folder and what an earlier fetch left in it.
+    pub(super) fn close(self) -> Result<()> {
+        std::fs::remove_dir_all(&self.folder)
+            .map_err(|e| Error::io(&self.folder, "cannot be removed", e))
+    }
+
+    /// Has the system write all of it to the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        let failed = |e| Error::io(&self.folder, "cannot be written", e);
+        let folder = File::open(&self.folder).map_err(failed)?;
+        rustix::fs::syncfs(&folder).map_err(|e| failed(e.into()))
+    }
+}

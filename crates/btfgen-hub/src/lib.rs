@@ -1,0 +1,34 @@
+//! Make and keep a hub: the folder of kernels' BTFs that `btfgen pack` reads.
+//!
+//! - [`Fetch`] brings published BTFs, as those of btfhub-archive, out of git repositories.
+//! - [`Add`] puts one's own kernels beside them: out of images, packages, or debug information.
+//! - [`Status`] says what is there, [`Verify`] whether it is whole.
+
+#![forbid(unsafe_code)]
+
+mod add;
+mod error;
+mod fetch;
+mod folder;
+mod record;
+mod status;
+mod verify;
+
+use btfgen::KernelId;
+
+pub use crate::add::{Add, Added, Change};
+pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::fetch::{
+    BTFHUB_ARCHIVE, Collision, Fetch, FetchProgress, Fetched, FetchedRepository, LeftOut, Preview,
+    PreviewedRepository, Transfer, Transport, Waiting,
+};
+pub use crate::status::{KernelCount, RecordedRepository, Status};
+pub use crate::verify::{Broken, Verified, Verify};
+
+/// The endings of kernels' files in a hub, btfhub's own first.
+const ENDINGS: [&str; 3] = [".btf.tar.xz", ".btf.xz", ".btf"];
+
+/// A kernel's id in JSON.
+fn text<S: serde::Serializer>(kernel: &KernelId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(kernel)
+}

@@ -1,0 +1,134 @@
+//! What a hub remembers of its fetches: which repositories, at which commit, and which files came from them.
+//!
+//! It is a help, not the truth: a file that is not as recorded is looked at, and a record that is gone or damaged costs only
+//! that all files are.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// The name of the record's file in the folder of the hub that is ours.
+pub(crate) const RECORD: &str = "record.json";
+
+/// The form of the record. Another one is as good as none.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    version: u32,
+    /// By address, without passwords.
+    pub(crate) repositories: BTreeMap<String, RecordedRepository>,
+    /// Blobs about to take their names, by path; until they are recorded as files. A fetch that is killed in that moment
+    /// leaves them behind.
+    pub(crate) pending: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct RecordedRepository {
+    pub(crate) commit: String,
+    /// The files of the hub that came from here, by path below the hub's folder.
+    pub(crate) files: BTreeMap<String, RecordedFile>,
+    /// Blobs that are no kernel's, by path, so that they are not transferred again.
+    pub(crate) useless: BTreeMap<String, Useless>,
+}
+
+/// A file as it was when it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordedFile {
+    /// The id that git gives its content.
+    pub(crate) blob: String,
+    bytes: u64,
+    /// Nanoseconds since 1970.
+    modified: u128,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Useless {
+    pub(crate) blob: String,
+    pub(crate) why: String,
+    /// Damaged, where the others just hold no kernel.
+    pub(crate) broken: bool,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            repositories: BTreeMap::new(),
+            pending: BTreeMap::new(),
+        }
+    }
+}
+
+impl Record {
+    /// The record in a file; an empty one where there is none that can be read.
+    pub(crate) fn read(path: &Path) -> Self {
+        std::fs::read(path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok())
+            .filter(|record| record.version == VERSION)
+            .unwrap_or_default()
+    }
+
+    /// Replaces the file in one step.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let failed = |e| Error::io(path, "cannot be written", e);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
+        serde_json::to_writer(&mut file, self).map_err(|e| failed(e.into()))?;
+        file.flush().map_err(failed)?;
+        file.persist(path).map_err(|e| failed(e.error))?;
+        Ok(())
+    }
+
+    /// What is recorded of a file, whichever repository it came from.
+    pub(crate) fn file(&self, path: &str) -> Option<&RecordedFile> {
+        self.repositories.values().find_map(|r| r.files.get(path))
+    }
+
+    /// Records that a file came from a repository, and from no other.
+    pub(crate) fn set_file(&mut self, repository: &str, path: &str, file: RecordedFile) {
+        self.forget(path);
+        self.pending.remove(path);
+        let repository = self.repositories.entry(repository.to_owned()).or_default();
+        repository.useless.remove(path);
+        repository.files.insert(path.to_owned(), file);
+    }
+
+    /// Forgets a file.
+    pub(crate) fn forget(&mut self, path: &str) {
+        for repository in self.repositories.values_mut() {
+            repository.files.remove(path);
+        }
+    }
+}
+
+impl RecordedFile {
+    pub(crate) fn new(blob: String, metadata: &Metadata) -> Self {
+        Self {
+            blob,
+            bytes: metadata.len(),
+            modified: modified(metadata),
+        }
+    }
+
+    /// Whether a file has not been written to since.
+    pub(crate) fn is_unchanged(&self, metadata: &Metadata) -> bool {
+        self.bytes == metadata.len() && self.modified == modified(metadata)
+    }
+}
+
+fn modified(metadata: &Metadata) -> u128 {
+    metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_nanos())
+}

@@ -1,0 +1,145 @@
+//! What is in a hub: what `btfgen hub status` tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use btfgen::Hub;
+use serde::Serialize;
+use walkdir::WalkDir;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::folder::{OWN, STAGING};
+use crate::record::{RECORD, Record};
+
+/// What is in a hub.
+///
+/// ```
+/// # fn main() -> Result<(), btfgen_hub::Error> {
+/// # let hub = btfgen_testkit::sample_hub();
+/// let status = btfgen_hub::Status::of(hub)?;
+/// for count in &status.kernels {
+///     println!("{} {} {}: {}", count.distro, count.version, count.arch, count.kernels);
+/// }
+/// # assert!(!status.kernels.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// The hub's folder.
+    pub folder: PathBuf,
+    /// The repositories that were fetched from.
+    pub repositories: Vec<RecordedRepository>,
+    /// The kernels of each distribution, version and architecture.
+    pub kernels: Vec<KernelCount>,
+    /// What the kernels take on the disk, in bytes.
+    pub kernel_bytes: u64,
+    /// What fetches keep for the next time, in bytes.
+    pub kept_bytes: u64,
+    /// Number of files that came before a fetch was interrupted; the next one takes them.
+    pub unfinished: usize,
+    /// Files that look like kernels and are none that can be taken.
+    #[serde(skip)]
+    pub rejected: Vec<btfgen::Error>,
+}
+
+/// A repository that kernels of a hub came from.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RecordedRepository {
+    /// Its address, without a password.
+    pub address: String,
+    /// The commit at the last fetch.
+    pub commit: String,
+    /// How many files of the hub came from it.
+    pub kernels: usize,
+}
+
+/// Kernels of one kind.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct KernelCount {
+    /// The distribution.
+    pub distro: String,
+    /// The distribution's version.
+    pub version: String,
+    /// The architecture.
+    pub arch: String,
+    /// How many.
+    pub kernels: usize,
+    /// The sum of their files' sizes.
+    pub bytes: u64,
+}
+
+impl Status {
+    /// Looks into a hub.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hub`] if there is none that can be read.
+    pub fn of(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let mut hub = Hub::open(&[folder]).map_err(unopened)?;
+        let rejected = hub.take_rejected();
+        let record = Record::read(&folder.join(OWN).join(RECORD));
+        let mut counts: BTreeMap<[&str; 3], (usize, u64)> = BTreeMap::new();
+        for kernel in hub.kernels() {
+            let id = kernel.id();
+            let count = counts
+                .entry([id.distro(), id.version(), id.arch()])
+                .or_default();
+            count.0 += 1;
+            count.1 += kernel.file_bytes();
+        }
+        let counts = counts
+            .into_iter()
+            .map(|([distro, version, arch], (kernels, bytes))| KernelCount {
+                distro: distro.to_owned(),
+                version: version.to_owned(),
+                arch: arch.to_owned(),
+                kernels,
+                bytes,
+            });
+        let repositories =
+            record
+                .repositories
+                .iter()
+                .map(|(address, repository)| RecordedRepository {
+                    address: address.clone(),
+                    commit: repository.commit.clone(),
+                    kernels: repository.files.len(),
+                });
+        let staged = std::fs::read_dir(folder.join(OWN).join(STAGING));
+        Ok(Self {
+            folder: folder.to_owned(),
+            repositories: repositories.collect(),
+            kernels: counts.collect(),
+            kernel_bytes: disk_bytes(hub.kernels().iter().map(|k| k.path().to_owned())),
+            kept_bytes: disk_bytes(files_below(&folder.join(OWN))),
+            unfinished: staged.map_or(0, Iterator::count),
+            rejected,
+        })
+    }
+}
+
+pub(crate) fn unopened(e: btfgen::Error) -> Error {
+    Error::adopt(ErrorKind::Hub, e.subject(), e.message(), e.help(), &e)
+}
+
+fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = WalkDir::new(folder).into_iter().flatten();
+    entries.map(walkdir::DirEntry::into_path)
+}
+
+/// What files take on the disk. One with several names counts once.
+fn disk_bytes(files: impl Iterator<Item = PathBuf>) -> u64 {
+    // stat(2): st_blocks counts in this unit, whatever the file system's is.
+    const BLOCK: u64 = 512;
+    let mut seen = BTreeSet::new();
+    files
+        .filter_map(|file| file.symlink_metadata().ok())
+        .filter(|metadata| seen.insert((metadata.dev(), metadata.ino())))
+        .map(|metadata| metadata.blocks() * BLOCK)
+        .sum()
+}

@@ -1,0 +1,124 @@
+//! Kernel images whose header tells where the compressed kernel lies.
+
+use std::ops::Range;
+
+use crate::banner;
+use crate::compression::{Codec, Followed, MAGIC_BYTES};
+use crate::content::{Content, MAX_KERNEL_BYTES};
+use crate::error::{ErrorKind, Result};
+use crate::form::Form;
+use crate::place::Place;
+use crate::reader::{Peeled, Reader};
+
+/// x86: `Documentation/arch/x86/boot.rst`, "The Real-Mode Kernel Header".
+pub(crate) fn read_bzimage(reader: &Reader, content: Content, mut place: Place) -> Result<Peeled> {
+    let header = content
+        .read(0, HEADER_BYTES)
+        .map_err(|e| place.unreadable(e))?;
+    let Some(setup) = Setup::parse(&header) else {
+        return Err(place.error(ErrorKind::Damaged, "is truncated within its header"));
+    };
+    place.is_kernel = true;
+    place.image.arch = setup.is_64.then(|| "x86_64".to_owned());
+    if let Some(at) = setup.version {
+        let text = content.read(at, 128).map_err(|e| place.unreadable(e))?;
+        place.image.release = banner::first_word(&text, b" ");
+    }
+    // Before protocol 2.08 the payload's place is not told.
+    let Some(payload) = setup.payload else {
+        return reader.peel_unknown(content, place.inside("x86 boot image")?);
+    };
+    let inner = place.inside("x86 boot image")?;
+    read_payload(reader, &content, payload, inner)
+}
+
+/// Up to `init_size`, behind which no field is read.
+const HEADER_BYTES: usize = 0x260;
+
+struct Setup {
+    is_64: bool,
+    /// Where the release is, followed by a space and by whom it was built.
+    version: Option<u64>,
+    payload: Option<Range<u64>>,
+}
+
+impl Setup {
+    fn parse(header: &[u8]) -> Option<Self> {
+        let u16_at = |at: usize| {
+            Some(u64::from(u16::from_le_bytes(
+                *header.get(at..)?.first_chunk()?,
+            )))
+        };
+        let u32_at = |at: usize| {
+            Some(u64::from(u32::from_le_bytes(
+                *header.get(at..)?.first_chunk()?,
+            )))
+        };
+        let protocol = u16_at(0x206)?;
+        let setup_sectors = match *header.get(0x1f1)? {
+            // "For backwards compatibility"
+            0 => 4,
+            sectors => u64::from(sectors),
+        };
+        let version = u16_at(0x20e)?;
+        let start = (setup_sectors + 1) * 512 + u32_at(0x248)?;
+        let payload = start..start + u32_at(0x24c)?;
+        Some(Self {
+            // XLF_KERNEL_64 of xloadflags
+            is_64: protocol >= 0x20c && u16_at(0x236)? & 1 != 0,
+            version: (version != 0).then_some(version + 0x200),
+            payload: (protocol >= 0x208 && !payload.is_empty()).then_some(payload),
+        })
+    }
+}
+
+/// arm64, riscv64, loongarch64: `struct linux_efi_zboot_header` of `drivers/firmware/efi/libstub/zboot.h`.
+pub(crate) fn read_zboot(reader: &Reader, content: Content, mut place: Place) -> Result<Peeled> {
+    let header = content.read(0, 64).map_err(|e| place.unreadable(e))?;
+    let field = |at: usize| {
+        let bytes = header.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.map(|b| u64::from(u32::from_le_bytes(*b)))
+    };
+    let (Some(start), Some(len)) = (field(8), field(12)) else {
+        return Err(place.error(ErrorKind::Damaged, "is truncated within its header"));
+    };
+    place.is_kernel = true;
+    let inner = place.inside("EFI zboot image")?;
+    read_payload(reader, &content, start..start + len, inner)
+}
+
+/// A kernel that lies, compressed or not, in a known part of an image.
+///
+/// The kernel's build appends the unpacked size to most streams, so what follows one is no error.
+pub(crate) fn read_payload(
+    reader: &Reader,
+    content: &Content,
+    range: Range<u64>,
+    place: Place,
+) -> Result<Peeled> {
+    if range.end > content.len() {
+        return Err(place.error(
+            ErrorKind::Damaged,
+            "is truncated within the compressed kernel",
+        ));
+    }
+    let head = content
+        .read(range.start, MAGIC_BYTES)
+        .map_err(|e| place.unreadable(e))?;
+    let window = content.window(range);
+    let Some(codec) = Codec::of(&head) else {
+        if Form::of(&head) != Form::Elf {
+            return Err(place.error(
+                ErrorKind::Unsupported,
+                "the kernel in the image is compressed in an unknown way",
+            ));
+        }
+        let inner = place.inside("uncompressed")?;
+        let unpacked = Content::unpack(window, MAX_KERNEL_BYTES, &inner, &reader.unpack_dir())?;
+        return reader.peel(unpacked, inner);
+    };
+    let inner = place.inside(codec.name())?;
+    let decoder = reader.decoder(codec, window, Followed::ByAnything, &inner)?;
+    let unpacked = Content::unpack(decoder, MAX_KERNEL_BYTES, &inner, &reader.unpack_dir())?;
+    reader.peel(unpacked, inner)
+}

@@ -1,0 +1,156 @@
+//! The compressions that kernels and packages come in, told by their magic.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
+use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
+use lz4_flex::frame::FrameDecoder;
+
+use crate::lz4::{self, LegacyDecoder};
+
+/// What an xz or lzma decoder may use. The kernel's `scripts/xz_wrap.sh` asks for a dictionary of 128 MiB at the most.
+const XZ_MEMORY: u64 = 192 << 20;
+
+/// The largest window that zstd takes by itself, and that `zstd -22` makes, with which x86 kernels are compressed.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// How many bytes [`Codec::of`] wants to see.
+pub(crate) const MAGIC_BYTES: usize = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Gzip,
+    Xz,
+    Lzma,
+    Zstd,
+    Lz4,
+    Lz4Legacy,
+    /// Told, but not undone.
+    Bzip2,
+    /// Told, but not undone.
+    Lzo,
+}
+
+/// What may follow a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Followed {
+    /// More streams of the same kind, which belong to it: a compressed file.
+    ByMore,
+    /// The rest of a kernel's image, which is of no concern.
+    ByAnything,
+}
+
+impl Codec {
+    /// The compression of what begins with `head`.
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
+        let codec = match head {
+            [0x1f, 0x8b, 8, ..] => Self::Gzip,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Lz4,
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => Self::Bzip2,
+            [0x89, b'L', b'Z', b'O', 0, ..] => Self::Lzo,
+            _ if head.starts_with(&lz4::LEGACY_MAGIC) => Self::Lz4Legacy,
+            _ if is_lzma(head) => Self::Lzma,
+            _ => return None,
+        };
+        Some(codec)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+            Self::Lzma => "lzma",
+            Self::Zstd => "zstd",
+            Self::Lz4 | Self::Lz4Legacy => "lz4",
+            Self::Bzip2 => "bzip2",
+            Self::Lzo => "lzo",
+        }
+    }
+
+    /// What `from` unpacks to; None for a compression that is not undone here.
+    pub(crate) fn decoder<'r>(
+        self,
+        from: impl Read + 'r,
+        followed: Followed,
+    ) -> Option<io::Result<Box<dyn Read + 'r>>> {
+        let from = BufReader::with_capacity(BUFFER_BYTES, from);
+        let decoder: io::Result<Box<dyn Read + 'r>> = match self {
+            Self::Gzip => Ok(match followed {
+                Followed::ByMore => Box::new(MultiGzDecoder::new(from)),
+                Followed::ByAnything => Box::new(GzDecoder::new(from)),
+            }),
+            Self::Xz => xz(from, followed),
+            Self::Lzma => lzma(from),
+            Self::Zstd => zstd(from, followed),
+            Self::Lz4 => Ok(Box::new(FrameDecoder::new(from))),
+            Self::Lz4Legacy => Ok(Box::new(LegacyDecoder::new(from))),
+            Self::Bzip2 | Self::Lzo => return None,
+        };
+        Some(decoder)
+    }
+}
+
+fn xz<'r>(from: impl BufRead + 'r, followed: Followed) -> io::Result<Box<dyn Read + 'r>> {
+    let flags = match followed {
+        Followed::ByMore => CONCATENATED,
+        Followed::ByAnything => 0,
+    };
+    let stream = Stream::new_stream_decoder(XZ_MEMORY, flags)?;
+    Ok(Box::new(XzDecoder::new_stream(from, stream)))
+}
+
+fn lzma<'r>(from: impl BufRead + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    let stream = Stream::new_lzma_decoder(XZ_MEMORY)?;
+    Ok(Box::new(XzDecoder::new_stream(from, stream)))
+}
+
+fn zstd<'r>(from: impl BufRead + 'r, followed: Followed) -> io::Result<Box<dyn Read + 'r>> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(from)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+    Ok(match followed {
+        Followed::ByMore => Box::new(decoder),
+        Followed::ByAnything => Box::new(decoder.single_frame()),
+    })
+}
+
+/// The lzma format has no magic. As xz does, take its header for one if the dictionary's size is 2ⁿ or 2ⁿ + 2ⁿ⁻¹ and
+/// the unpacked size is unknown or below 256 GiB (`lzma_alone_decoder` in liblzma).
+fn is_lzma(head: &[u8]) -> bool {
+    let Some((&[0x5d, a, b, c, d], rest)) = head.split_first_chunk() else {
+        return false;
+    };
+    let Some((size, _)) = rest.split_first_chunk() else {
+        return false;
+    };
+    let dictionary = u32::from_le_bytes([a, b, c, d]);
+    let top = 1 << dictionary.checked_ilog2().unwrap_or(0);
+    let size = u64::from_le_bytes(*size);
+    dictionary >= 4096
+        && (dictionary == top || dictionary == top + top / 2)
+        && (size == u64::MAX || size < 256 << 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that chance bytes are not taken for lzma, which has no magic.
+    #[test]
+    fn lzma_by_its_header() {
+        let head = |dictionary: u32, size: u64| {
+            [&[0x5d][..], &dictionary.to_le_bytes(), &size.to_le_bytes()].concat()
+        };
+        assert!(is_lzma(&head(1 << 26, u64::MAX)));
+        assert!(is_lzma(&head(3 << 22, 40 << 20)));
+        assert!(!is_lzma(&head(0, u64::MAX)));
+        assert!(!is_lzma(&head((1 << 26) + 1, u64::MAX)));
+        assert!(!is_lzma(&head(u32::MAX, u64::MAX)));
+        assert!(!is_lzma(&head(1 << 26, 1 << 50)));
+        assert!(!is_lzma(&head(1 << 26, 0)[..12]));
+    }
+}

@@ -1,0 +1,168 @@
+//! ELF: a vmlinux with BTF, or with the debug information that BTF is made from.
+
+use std::ops::Range;
+
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::ReadCache;
+use object::read::elf::{FileHeader, SectionHeader as _};
+use object::{Endian as _, Endianness};
+
+use crate::arch;
+use crate::banner;
+use crate::boot;
+use crate::content::Content;
+use crate::error::{Error, ErrorKind, Result};
+use crate::place::Place;
+use crate::reader::{NO_BTF, NO_BTF_HELP, Peeled, Reader};
+
+/// A vmlinux has about 80, a module some hundred.
+const MAX_SECTIONS: u32 = 1 << 14;
+
+pub(crate) fn read(reader: &Reader, content: Content, mut place: Place) -> Result<Peeled> {
+    let class = content.read(4, 1).map_err(|e| place.unreadable(e))?;
+    let file = match class[..] {
+        [1] => Outline::of::<FileHeader32<Endianness>>(&content, &place)?,
+        _ => Outline::of::<FileHeader64<Endianness>>(&content, &place)?,
+    };
+    file.refuse_what_is_no_kernel(&place)?;
+    if let Some(arch) = file.arch {
+        place.image.arch = Some(arch.to_owned());
+    }
+    if let Some(range) = file.wrapped_kernel {
+        // A wrapper may be of another class than the kernel: ppc64's is a program of 32 bits.
+        place.image.arch = None;
+        let inner = place.inside("POWER boot wrapper")?;
+        return boot::read_payload(reader, &content, range, inner);
+    }
+    let ready = file.btf.is_some();
+    if !ready && !file.debug_info {
+        return Err(without_btf(&content, &place)?);
+    }
+    if place.image.release.is_none() {
+        place.image.release = release(&content, file.read_only_data, &place)?;
+    }
+    match file.btf {
+        Some(range) => {
+            let btf = reader.take_btf(content.window(range.clone()), range, &place)?;
+            Ok(Peeled::Btf(place.found(btf, ".BTF section")))
+        }
+        None => Ok(Peeled::Dwarf { content, place }),
+    }
+}
+
+/// What the sections tell.
+struct Outline {
+    machine: elf::Machine,
+    file_type: elf::FileType,
+    arch: Option<&'static str>,
+    btf: Option<Range<u64>>,
+    debug_info: bool,
+    is_module: bool,
+    read_only_data: Option<Range<u64>>,
+    /// The kernel in the wrapper that arch/powerpc/boot makes.
+    wrapped_kernel: Option<Range<u64>>,
+}
+
+impl Outline {
+    fn of<H: FileHeader<Endian = Endianness>>(content: &Content, place: &Place) -> Result<Self> {
+        let damaged = |e: object::read::Error| {
+            place
+                .error(ErrorKind::Damaged, "is a damaged or truncated ELF file")
+                .with_source(e)
+        };
+        let data = &ReadCache::new(content.file());
+        let header = H::parse(data).map_err(damaged)?;
+        let endian = header.endian().map_err(damaged)?;
+        if header.shnum(endian, data).map_err(damaged)? > MAX_SECTIONS {
+            return Err(place.error(
+                ErrorKind::TooLarge,
+                format!("has more than {MAX_SECTIONS} sections"),
+            ));
+        }
+        let machine = header.e_machine(endian);
+        let mut outline = Self {
+            machine,
+            file_type: header.e_type(endian),
+            arch: arch::of_elf(machine, header.is_type_64(), endian.is_little_endian()),
+            btf: None,
+            debug_info: false,
+            is_module: false,
+            read_only_data: None,
+            wrapped_kernel: None,
+        };
+        let sections = header.sections(endian, data).map_err(damaged)?;
+        for section in sections.iter() {
+            // In a file of debug information alone, other sections have a size but no bytes.
+            let Some((start, len)) = section.file_range(endian) else {
+                continue;
+            };
+            let range = start..start.saturating_add(len);
+            match sections.section_name(endian, section).map_err(damaged)? {
+                _ if len == 0 => {}
+                b".BTF" => outline.btf = Some(range),
+                b".debug_info" | b".zdebug_info" => outline.debug_info = true,
+                b".modinfo" | b".gnu.linkonce.this_module" => outline.is_module = true,
+                b".rodata" => outline.read_only_data = Some(range),
+                b".kernel:vmlinux.strip" => outline.wrapped_kernel = Some(range),
+                _ => {}
+            }
+        }
+        Ok(outline)
+    }
+
+    fn refuse_what_is_no_kernel(&self, place: &Place) -> Result<()> {
+        if self.machine == elf::EM_BPF {
+            return Err(place
+                .error(ErrorKind::NotAKernel, "is a BPF object, not a kernel")
+                .with_help(KERNEL_HELP));
+        }
+        // A vmlinux may have a .modinfo too, of what is built in; only a module is relocatable as well.
+        if self.is_module && self.file_type == elf::ET_REL {
+            return Err(place
+                .error(ErrorKind::Module, "is a kernel module, not a kernel")
+                .with_help(KERNEL_HELP));
+        }
+        if self.file_type == elf::ET_REL && self.btf.is_none() {
+            return Err(place
+                .error(ErrorKind::NotAKernel, "is an object file, not a kernel")
+                .with_help(KERNEL_HELP));
+        }
+        Ok(())
+    }
+}
+
+const KERNEL_HELP: &str =
+    "name the kernel's image (/boot/vmlinuz-…), its vmlinux, or the package that it comes in";
+
+/// The error for a file with neither BTF nor debug information: is it a kernel at all?
+fn without_btf(content: &Content, place: &Place) -> Result<Error> {
+    let is_kernel = place.is_kernel || banner::release(content, 0..content.len(), place)?.is_some();
+    Ok(if is_kernel {
+        place.error(ErrorKind::NoBtf, NO_BTF).with_help(NO_BTF_HELP)
+    } else {
+        place
+            .error(
+                ErrorKind::NotAKernel,
+                "is a program or library, not a kernel",
+            )
+            .with_help(KERNEL_HELP)
+    })
+}
+
+/// The release by the banner: in the read-only data, where it is compiled to. Searching all of a vmlinux with debug
+/// information for it is only worth it where nothing else tells the release.
+fn release(
+    content: &Content,
+    read_only_data: Option<Range<u64>>,
+    place: &Place,
+) -> Result<Option<String>> {
+    if let Some(range) = read_only_data
+        && let Some(release) = banner::release(content, range, place)?
+    {
+        return Ok(Some(release));
+    }
+    if place.package.release.is_some() {
+        return Ok(None);
+    }
+    banner::release(content, 0..content.len(), place)
+}

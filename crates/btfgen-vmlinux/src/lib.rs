@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod arch;
+mod banner;
+mod boot;
+mod btf;
+mod budget;
+mod compression;
+mod content;
+mod elf;
+mod error;
+mod form;
+mod lz4;
+mod package;
+mod pahole;
+mod place;
+mod reader;
+mod scan;
+mod vmlinux;
+
+pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::reader::{DEFAULT_MAX_BTF_BYTES, DEFAULT_MAX_UNPACKED_BYTES, Reader};
+pub use crate::vmlinux::Vmlinux;

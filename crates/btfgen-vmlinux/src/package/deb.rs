@@ -1,0 +1,133 @@
+//! Debian's packages, deb(5): an ar archive of two tars, one with the metadata and one with the files.
+
+use std::io::Read as _;
+use std::ops::Range;
+
+use super::Search;
+use super::tar::{self, Entry};
+use crate::arch;
+use crate::compression::{Codec, Followed, MAGIC_BYTES};
+use crate::content::Content;
+use crate::error::{ErrorKind, Result};
+use crate::place::Place;
+use crate::reader::{Peeled, Reader};
+
+/// The metadata of a kernel's package takes one or two KiB.
+const MAX_CONTROL_BYTES: u64 = 64 << 10;
+
+pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Result<Peeled> {
+    let members = members(content, &place)?;
+    if let Some(control) = members.iter().find(|m| m.is("control.tar")) {
+        place.package.arch = read_arch(reader, content, control, &place)?;
+    }
+    let Some(data) = members.iter().find(|m| m.is("data.tar")) else {
+        return Err(place.error(
+            ErrorKind::Damaged,
+            "is truncated: the package's files are missing",
+        ));
+    };
+    let mut search = Search::new(reader, place.clone(), "package");
+    let stream = stream(reader, content, data, &place)?;
+    let found = tar::entries(stream, &place, |entry: Entry<'_>| {
+        search.offer(entry.path, entry.size, entry.body)
+    })?;
+    match found {
+        Some(vmlinux) => Ok(Peeled::Btf(vmlinux)),
+        None => search.finish(),
+    }
+}
+
+/// A member of the ar archive.
+struct Member {
+    name: String,
+    range: Range<u64>,
+}
+
+impl Member {
+    /// Whether it is the tar of this name, compressed or not.
+    fn is(&self, tar: &str) -> bool {
+        self.name
+            .strip_prefix(tar)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
+/// Debian's use of ar is the plain one, without tables of long names: ar(5), and deb(5) on what may be in it. General
+/// readers of ar take a member's size, or the place of a name, for what the header says.
+fn members(content: &Content, place: &Place) -> Result<Vec<Member>> {
+    const MAGIC_LEN: u64 = 8;
+    const HEADER_LEN: u64 = 60;
+    /// There are three, and a signature.
+    const MOST: usize = 16;
+    let damaged = || place.error(ErrorKind::Damaged, "is a damaged or truncated package");
+    let mut members = Vec::new();
+    let mut at = MAGIC_LEN;
+    while at < content.len() && members.len() < MOST {
+        let header = content
+            .read(at, HEADER_LEN as usize)
+            .map_err(|e| place.unreadable(e))?;
+        if header.get(58..) != Some(b"`\n") {
+            return Err(damaged());
+        }
+        let field = |range: Range<usize>| str::from_utf8(&header[range]).map(str::trim_end).ok();
+        let size: u64 = field(48..58)
+            .and_then(|digits| digits.parse().ok())
+            .ok_or_else(damaged)?;
+        let start = at + HEADER_LEN;
+        let range = start..start + size;
+        if range.end > content.len() {
+            return Err(damaged());
+        }
+        at = range.end + size % 2;
+        if let Some(name) = field(0..16) {
+            members.push(Member {
+                name: name.trim_end_matches('/').to_owned(),
+                range,
+            });
+        }
+    }
+    Ok(members)
+}
+
+fn stream<'c>(
+    reader: &Reader,
+    content: &'c Content,
+    member: &Member,
+    place: &Place,
+) -> Result<Box<dyn std::io::Read + 'c>> {
+    let head = content
+        .read(member.range.start, MAGIC_BYTES)
+        .map_err(|e| place.unreadable(e))?;
+    let window = content.window(member.range.clone());
+    Ok(match Codec::of(&head) {
+        Some(codec) => reader.decoder(codec, window, Followed::ByMore, place)?,
+        None => Box::new(window),
+    })
+}
+
+/// The architecture by deb-control(5).
+fn read_arch(
+    reader: &Reader,
+    content: &Content,
+    control: &Member,
+    place: &Place,
+) -> Result<Option<String>> {
+    let stream = stream(reader, content, control, place)?;
+    let text = tar::entries(stream, place, |entry| {
+        if entry.path.trim_start_matches("./") != "control" {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        entry
+            .body
+            .take(MAX_CONTROL_BYTES)
+            .read_to_end(&mut text)
+            .map_err(|e| place.unreadable(e))?;
+        Ok(Some(text))
+    })?;
+    let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default()).into_owned();
+    Ok(text
+        .lines()
+        .find_map(|line| line.strip_prefix("Architecture:"))
+        .and_then(|name| arch::of_package(name.trim())))
+}

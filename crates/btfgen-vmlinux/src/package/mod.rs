@@ -1,0 +1,219 @@
+//! Packages and other archives: which of their files are a kernel's, and the search through them.
+
+pub(crate) mod deb;
+pub(crate) mod rpm;
+mod rpm_header;
+pub(crate) mod tar;
+
+use std::io::Read;
+
+use crate::banner;
+use crate::content::{Content, MAX_FILE_BYTES};
+use crate::error::{Error, ErrorKind, Result};
+use crate::place::Place;
+use crate::reader::{Peeled, Reader};
+use crate::vmlinux::Vmlinux;
+
+/// How many files of a kernel are tried.
+const MAX_KERNEL_FILES: u32 = 16;
+
+/// A kernel's file by its path in a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KernelFile<'p> {
+    path: &'p str,
+    release: Option<&'p str>,
+}
+
+impl<'p> KernelFile<'p> {
+    /// Where distributions put a kernel:
+    ///
+    /// | path | who |
+    /// |---|---|
+    /// | `boot/vmlinuz-RELEASE`, `boot/vmlinux-RELEASE` | Debian, Ubuntu, RHEL 7, Amazon |
+    /// | `lib/modules/RELEASE/vmlinuz`, `usr/lib/…` | Fedora, RHEL, SUSE, Arch, Debian from Linux 6.19 on |
+    /// | `boot/vmlinux-RELEASE.gz`, `boot/Image-RELEASE` | SUSE |
+    /// | `usr/lib/debug/…` with any of these, also with `.debug` appended | debug symbols |
+    pub(crate) fn of(path: &'p str) -> Option<Self> {
+        let path = path.trim_start_matches(['.', '/']);
+        let installed = path.strip_prefix("usr/lib/debug/").unwrap_or(path);
+        let release = if let Some(name) = installed.strip_prefix("boot/") {
+            let (kind, release) = without_extension(name).split_once('-')?;
+            is_image(kind).then_some(release)?
+        } else {
+            let usr = installed.strip_prefix("usr/").unwrap_or(installed);
+            let (release, name) = usr.strip_prefix("lib/modules/")?.split_once('/')?;
+            is_image(without_extension(name)).then_some(release)?
+        };
+        // The whole path is shown to people, so it must not be able to fool a terminal.
+        let shown = !release.contains('/') && path.chars().all(|c| !c.is_control());
+        shown.then_some(Self {
+            path,
+            release: banner::is_release(release).then_some(release),
+        })
+    }
+}
+
+fn is_image(name: &str) -> bool {
+    matches!(
+        name,
+        "vmlinuz" | "vmlinux" | "Image" | "image" | "zImage" | "bzImage" | "kernel"
+    )
+}
+
+fn without_extension(name: &str) -> &str {
+    [
+        ".gz", ".xz", ".zst", ".lz4", ".lzma", ".bz2", ".debug", ".efi",
+    ]
+    .iter()
+    .find_map(|extension| name.strip_suffix(extension))
+    .unwrap_or(name)
+}
+
+/// A search through the files of a package, in the order in which they come.
+///
+/// The first one with BTF ends it: all files of a package are of one kernel. One with debug information only is kept
+/// for the case that no other has BTF.
+pub(crate) struct Search<'r> {
+    reader: &'r Reader,
+    place: Place,
+    what: &'static str,
+    tried: u32,
+    dwarf: Option<Peeled>,
+    error: Option<Error>,
+}
+
+impl<'r> Search<'r> {
+    /// `what` is the word for it: "package".
+    pub(crate) fn new(reader: &'r Reader, place: Place, what: &'static str) -> Self {
+        Self {
+            reader,
+            place,
+            what,
+            tried: 0,
+            dwarf: None,
+            error: None,
+        }
+    }
+
+    /// Looks into a regular file if it is a kernel's. `size` is what the archive says of it.
+    ///
+    /// # Errors
+    /// If the package cannot be read. What is wrong with one kernel's file is kept for [`Search::finish`].
+    pub(crate) fn offer(
+        &mut self,
+        path: &str,
+        size: u64,
+        body: &mut dyn Read,
+    ) -> Result<Option<Vmlinux>> {
+        // The others of a set of hard links have no content in an archive.
+        let Some(file) = KernelFile::of(path).filter(|_| size > 0) else {
+            return Ok(None);
+        };
+        if self.tried == MAX_KERNEL_FILES {
+            return Ok(None);
+        }
+        self.tried += 1;
+        let mut inner = self.place.member(file.path, self.what)?;
+        inner.package.release = file.release.map(str::to_owned);
+        let content = Content::unpack(body, MAX_FILE_BYTES, &inner, &self.reader.unpack_dir())?;
+        if content.len() < size {
+            return Err(inner.error(ErrorKind::Damaged, "is truncated"));
+        }
+        match self.reader.peel(content, inner) {
+            Ok(Peeled::Btf(vmlinux)) => return Ok(Some(vmlinux)),
+            Ok(dwarf) => {
+                self.dwarf.get_or_insert(dwarf);
+            }
+            Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+            // That a kernel has no BTF says more than that something beside it is no kernel.
+            Err(e) if e.kind() == ErrorKind::NoBtf => self.error = Some(e),
+            Err(e) => {
+                self.error.get_or_insert(e);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What there is when no file had BTF.
+    pub(crate) fn finish(self) -> Result<Peeled> {
+        match (self.dwarf, self.error) {
+            (Some(dwarf), _) => Ok(dwarf),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(self
+                .place
+                .error(
+                    ErrorKind::NoKernel,
+                    format!("there is no kernel in this {}", self.what),
+                )
+                .with_help(
+                    "packages with a kernel are linux-image-… or linux-image-unsigned-… (from Linux 6.19 on \
+                     linux-binary-… in Debian), kernel-core, kernel-default, or their -dbg, -dbgsym, -debuginfo",
+                )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that kernels are found where distributions put them, with the release that the path tells.
+    #[test]
+    fn kernel_files() {
+        for (path, release) in [
+            ("./boot/vmlinuz-6.1.0-47-amd64", Some("6.1.0-47-amd64")),
+            (
+                "./usr/lib/modules/7.2.13+deb14-riscv64/vmlinuz",
+                Some("7.2.13+deb14-riscv64"),
+            ),
+            (
+                "./lib/modules/5.14.0-362.el9.x86_64/vmlinuz",
+                Some("5.14.0-362.el9.x86_64"),
+            ),
+            (
+                "/boot/vmlinux-5.3.18-150300.59-default.gz",
+                Some("5.3.18-150300.59-default"),
+            ),
+            (
+                "usr/lib/modules/6.4.0-1-default/vmlinux.xz",
+                Some("6.4.0-1-default"),
+            ),
+            ("./boot/Image-6.4.0-1-default", Some("6.4.0-1-default")),
+            (
+                "./usr/lib/debug/boot/vmlinux-5.10.0-30-amd64",
+                Some("5.10.0-30-amd64"),
+            ),
+            (
+                "./usr/lib/debug/usr/lib/modules/6.11.4-301.fc41.x86_64/vmlinux",
+                Some("6.11.4-301.fc41.x86_64"),
+            ),
+            (
+                "./usr/lib/debug/boot/vmlinux-5.3.18-59-default.debug",
+                Some("5.3.18-59-default"),
+            ),
+            ("./boot/vmlinuz-lts", None),
+        ] {
+            let file = KernelFile::of(path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(file.release, release, "{path}");
+        }
+    }
+
+    /// Check that nothing else is taken for a kernel.
+    #[test]
+    fn other_files() {
+        for path in [
+            "./boot/config-6.1.0-47-amd64",
+            "./boot/System.map-6.1.0-47-amd64",
+            "./boot/.vmlinuz-5.14.0.hmac",
+            "./lib/modules/6.1.0/kernel/fs/vmlinuz",
+            "./lib/modules/6.1.0/vdso/vdso64.so",
+            "../../boot/../vmlinuz-6.1",
+            "./boot/vmlinuz-6.1/../../x",
+            "./usr/share/doc/vmlinuz-6.1",
+            "./boot/vmlinuz-6.1\u{1b}[2J",
+            "",
+        ] {
+            assert_eq!(KernelFile::of(path), None, "{path}");
+        }
+    }
+}

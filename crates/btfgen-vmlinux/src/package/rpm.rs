@@ -1,0 +1,127 @@
+//! RPM packages: a lead, two headers, and a compressed cpio of the files (rpm's `docs/manual/format_v4.md` and
+//! `format_v6.md`).
+
+use std::io::{self, Read};
+
+use cpio::newc;
+
+use super::Search;
+use super::rpm_header::{Files, Header, MODE_REGULAR, MODE_TYPE, damaged};
+use crate::compression::{Codec, Followed, MAGIC_BYTES};
+use crate::content::Content;
+use crate::error::Result;
+use crate::place::Place;
+use crate::reader::{Peeled, Reader};
+use crate::vmlinux::Vmlinux;
+
+const LEAD_BYTES: u64 = 96;
+
+/// A member's header with its name: longer than any path.
+const MAX_MEMBER_HEADER_BYTES: u64 = 64 << 10;
+
+pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Result<Peeled> {
+    let signature = Header::read(content, LEAD_BYTES, &place)?;
+    let header = Header::read(content, signature.end().next_multiple_of(8), &place)?;
+    place.package.arch = header.arch(&place)?;
+    let head = content
+        .read(header.end(), MAGIC_BYTES)
+        .map_err(|e| place.unreadable(e))?;
+    let window = content.window(header.end()..content.len());
+    let from: Box<dyn Read + '_> = match Codec::of(&head) {
+        Some(codec) => reader.decoder(codec, window, Followed::ByMore, &place)?,
+        None => Box::new(window),
+    };
+    let mut payload = Payload {
+        from,
+        header,
+        files: None,
+        place: &place,
+    };
+    let mut search = Search::new(reader, place.clone(), "package");
+    match payload.search(&mut search)? {
+        Some(vmlinux) => Ok(Peeled::Btf(vmlinux)),
+        None => search.finish(),
+    }
+}
+
+struct Payload<'p, R> {
+    from: R,
+    header: Header<'p>,
+    /// Read when the first member without a name comes.
+    files: Option<Files>,
+    place: &'p Place,
+}
+
+/// cpio(5), "New ASCII Format": a file's content ends at a multiple of four.
+fn padding(size: u64) -> u64 {
+    (4 - size % 4) % 4
+}
+
+struct Member {
+    path: String,
+    size: u64,
+    mode: u32,
+}
+
+impl<R: Read> Payload<'_, R> {
+    fn search(&mut self, search: &mut Search<'_>) -> Result<Option<Vmlinux>> {
+        while let Some(member) = self.next_member()? {
+            let mut body = self.from.by_ref().take(member.size);
+            if member.mode & MODE_TYPE == MODE_REGULAR
+                && let Some(vmlinux) = search.offer(&member.path, member.size, &mut body)?
+            {
+                return Ok(Some(vmlinux));
+            }
+            let rest = body.limit().saturating_add(padding(member.size));
+            let skipped = io::copy(&mut self.from.by_ref().take(rest), &mut io::sink())
+                .map_err(|e| self.place.unreadable(e))?;
+            if skipped < rest {
+                return Err(damaged(self.place));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_member(&mut self) -> Result<Option<Member>> {
+        let mut magic = [0; 6];
+        self.read_exact(&mut magic)?;
+        if magic == *b"07070X" {
+            return self.stripped_member().map(Some);
+        }
+        // Only the header is left to the crate, and only so much of it: a name may be as long as 4 GiB.
+        let limited = magic
+            .chain(self.from.by_ref())
+            .take(MAX_MEMBER_HEADER_BYTES);
+        let header = newc::Reader::new(limited).map_err(|e| self.place.unreadable(e))?;
+        let entry = header.entry();
+        Ok((!entry.is_trailer()).then(|| Member {
+            path: entry.name().to_owned(),
+            size: u64::from(entry.file_size()),
+            mode: entry.mode(),
+        }))
+    }
+
+    /// What packages of format 6, and those with files of 4 GiB and more, have in place of cpio's headers: the file's
+    /// number in the package's header.
+    fn stripped_member(&mut self) -> Result<Member> {
+        let mut rest = [0; 10];
+        self.read_exact(&mut rest)?;
+        let number = str::from_utf8(&rest[..8])
+            .ok()
+            .and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        let files = match &mut self.files {
+            Some(files) => files,
+            none => none.insert(self.header.files(self.place)?),
+        };
+        let (path, size, mode) = number
+            .and_then(|number| files.get(number))
+            .ok_or_else(|| damaged(self.place))?;
+        Ok(Member { path, size, mode })
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> Result<()> {
+        self.from
+            .read_exact(buffer)
+            .map_err(|e| self.place.unreadable(e))
+    }
+}

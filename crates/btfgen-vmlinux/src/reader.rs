@@ -1,0 +1,285 @@
+//! From the file that was named to the BTF: one layer after the other is peeled off.
+
+use std::io::{Read, Seek as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::banner;
+use crate::boot;
+use crate::btf::{self, Fault};
+use crate::budget::Budget;
+use crate::compression::{Codec, Followed};
+use crate::content::{Content, MAX_FILE_BYTES, MAX_KERNEL_BYTES};
+use crate::elf;
+use crate::error::{Error, ErrorKind, Result};
+use crate::form::{Form, HEAD_BYTES};
+use crate::package;
+use crate::pahole;
+use crate::place::Place;
+use crate::scan::{self, Hunted};
+use crate::vmlinux::Vmlinux;
+
+/// The largest BTF that is taken unless the caller says otherwise: 256 MiB, thirty times a distribution's.
+pub const DEFAULT_MAX_BTF_BYTES: u64 = 256 << 20;
+
+/// How much is unpacked of one file unless the caller says otherwise: 16 GiB. The largest packages, with the debug
+/// symbols of all modules, take a half of it.
+pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 16 << 30;
+
+pub(crate) const NO_BTF: &str = "the kernel has no BTF: it was built without CONFIG_DEBUG_INFO_BTF";
+pub(crate) const NO_BTF_HELP: &str = "take the kernel's package of debug symbols (linux-image-…-dbg, \
+     linux-image-…-dbgsym, kernel-debuginfo, kernel-default-debuginfo) and install pahole (package dwarves or pahole)";
+
+const DECOMPRESS_HELP: &str =
+    "decompress it first; of a boot image, with the kernel's scripts/extract-vmlinux";
+
+/// Reads a kernel's BTF out of whatever it comes in.
+///
+/// Nothing is kept in memory but the BTF and some buffers: what has to be unpacked goes to temporary files without a
+/// name. No more than 8 GiB go to one of them, or 512 MiB of one boot image; see also [`Reader::max_unpacked_bytes`].
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub(crate) max_btf_bytes: u64,
+    max_unpacked_bytes: u64,
+    pub(crate) pahole: Option<PathBuf>,
+    temp_dir: Option<PathBuf>,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Reader {
+    /// A reader that looks for `pahole` on the PATH and writes to the system's folder for temporary files.
+    pub fn new() -> Self {
+        Self {
+            max_btf_bytes: DEFAULT_MAX_BTF_BYTES,
+            max_unpacked_bytes: DEFAULT_MAX_UNPACKED_BYTES,
+            pahole: None,
+            temp_dir: None,
+        }
+    }
+
+    /// Takes no BTF that is larger ([`DEFAULT_MAX_BTF_BYTES`]).
+    #[must_use]
+    pub fn max_btf_bytes(mut self, bytes: u64) -> Self {
+        self.max_btf_bytes = bytes;
+        self
+    }
+
+    /// Decompresses no more of one file, all its layers and members together ([`DEFAULT_MAX_UNPACKED_BYTES`]): lower it
+    /// for files that are not trusted. What is decompressed only to be passed over counts too, as the files of a package
+    /// do that come before the kernel.
+    #[must_use]
+    pub fn max_unpacked_bytes(mut self, bytes: u64) -> Self {
+        self.max_unpacked_bytes = bytes;
+        self
+    }
+
+    /// Runs this `pahole` for kernels that have debug information but no BTF.
+    #[must_use]
+    pub fn pahole(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pahole = Some(path.into());
+        self
+    }
+
+    /// Unpacks to files in this folder. A package of debug symbols may take some GiB.
+    #[must_use]
+    pub fn temp_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.temp_dir = Some(path.into());
+        self
+    }
+
+    /// Reads the BTF of the kernel in a file: bare BTF (`/sys/kernel/btf/vmlinux`), a vmlinux, a boot image, any of
+    /// them compressed, a package (.deb, .rpm), or a tar that holds a kernel or one `.btf`. What it is, its bytes
+    /// tell; its name does not matter.
+    ///
+    /// Of a package that holds several files of a kernel, the first one with BTF is taken; only if none has any is
+    /// BTF made from debug information.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`].
+    pub fn read(&self, path: &Path) -> Result<Vmlinux> {
+        let place = Place::of(path, Budget::new(self.max_unpacked_bytes));
+        let content = Content::open(path, &place, &self.unpack_dir())?;
+        match self.peel(content, place)? {
+            Peeled::Btf(vmlinux) => Ok(vmlinux),
+            Peeled::Dwarf { content, place } => pahole::make_btf(self, &content, place),
+        }
+    }
+
+    /// Takes off what lies around the BTF.
+    pub(crate) fn peel(&self, content: Content, mut place: Place) -> Result<Peeled> {
+        let head = content
+            .read(0, HEAD_BYTES)
+            .map_err(|e| place.unreadable(e))?;
+        if head.is_empty() {
+            return Err(place.error(ErrorKind::Damaged, "is empty"));
+        }
+        match Form::of(&head) {
+            Form::Btf => self.peel_btf(content, place),
+            Form::Elf => elf::read(self, content, place),
+            Form::Compressed(codec) => self.peel_compressed(&content, codec, place),
+            Form::Deb => package::deb::read(self, &content, place),
+            Form::Rpm => package::rpm::read(self, &content, place),
+            Form::Tar => package::tar::read(self, content.all(), place),
+            Form::BzImage => boot::read_bzimage(self, content, place),
+            Form::Zboot => boot::read_zboot(self, content, place),
+            Form::Kernel(arch) => {
+                place.is_kernel = true;
+                place.image.arch.get_or_insert_with(|| arch.to_owned());
+                self.peel_unknown(content, place)
+            }
+            Form::Unknown => self.peel_unknown(content, place),
+        }
+    }
+
+    fn peel_btf(&self, content: Content, place: Place) -> Result<Peeled> {
+        // To the end of the file, whatever its size is said to be: /sys does not always say.
+        content.file().rewind().map_err(|e| place.unreadable(e))?;
+        let btf = self.take_btf(content.file(), 0..content.len(), &place)?;
+        Ok(Peeled::Btf(place.found(btf, "bare BTF")))
+    }
+
+    fn peel_compressed(&self, content: &Content, codec: Codec, place: Place) -> Result<Peeled> {
+        let inner = place.inside(codec.name())?;
+        let mut decoder = self.decoder(codec, content.all(), Followed::ByMore, &inner)?;
+        let mut head = Vec::new();
+        decoder
+            .by_ref()
+            .take(HEAD_BYTES as u64)
+            .read_to_end(&mut head)
+            .map_err(|e| inner.unreadable(e))?;
+        let limit = match Form::of(&head) {
+            // Only its one member is of interest.
+            Form::Tar => return package::tar::read(self, head.chain(decoder), inner),
+            Form::Elf | Form::Deb | Form::Rpm | Form::Compressed(_) => MAX_FILE_BYTES,
+            Form::Btf | Form::BzImage | Form::Zboot | Form::Kernel(_) | Form::Unknown => {
+                MAX_KERNEL_BYTES
+            }
+        };
+        let unpacked = Content::unpack(head.chain(decoder), limit, &inner, &self.unpack_dir())?;
+        self.peel(unpacked, inner)
+    }
+
+    /// An image without a header that tells where the BTF or the compressed kernel is.
+    pub(crate) fn peel_unknown(&self, content: Content, mut place: Place) -> Result<Peeled> {
+        if let Some(btf) = scan::find_btf(self, &content, &place)? {
+            if place.image.release.is_none() {
+                place.image.release = banner::release(&content, 0..content.len(), &place)?;
+            }
+            return Ok(Peeled::Btf(place.found(btf, "BTF by its header")));
+        }
+        let mut has_kernel = banner::release(&content, 0..MAX_KERNEL_BYTES, &place)?.is_some();
+        if !place.hunted {
+            match scan::find_in_streams(self, &content, &place)? {
+                Hunted::Kernel(peeled) => return Ok(*peeled),
+                Hunted::KernelWithoutBtf => has_kernel = true,
+                Hunted::Nothing => {}
+            }
+        }
+        Err(if has_kernel {
+            place.error(ErrorKind::NoBtf, NO_BTF).with_help(NO_BTF_HELP)
+        } else if place.is_kernel {
+            place
+                .error(
+                    ErrorKind::Unsupported,
+                    "no kernel is found in this kernel image: its compression may be unknown here",
+                )
+                .with_help(DECOMPRESS_HELP)
+        } else {
+            place
+                .error(
+                    ErrorKind::Unrecognized,
+                    "is nothing that a kernel's BTF is known to come in",
+                )
+                .with_help(
+                    "BTF, a vmlinux, a boot image, or a package with one of them can be read",
+                )
+        })
+    }
+
+    /// A stream's decoder, within the budget, or the error for one that there is none for.
+    pub(crate) fn decoder<'r>(
+        &self,
+        codec: Codec,
+        from: impl Read + 'r,
+        followed: Followed,
+        place: &Place,
+    ) -> Result<Box<dyn Read + 'r>> {
+        let decoder = codec
+            .decoder(from, followed)
+            .ok_or_else(|| {
+                let message = format!(
+                    "is compressed with {}, which cannot be undone here",
+                    codec.name()
+                );
+                place
+                    .error(ErrorKind::Unsupported, message)
+                    .with_help(DECOMPRESS_HELP)
+            })?
+            .map_err(|e| place.unreadable(e))?;
+        Ok(Box::new(place.budget.meter(decoder)))
+    }
+
+    /// Reads a BTF and checks it.
+    pub(crate) fn take_btf(
+        &self,
+        from: impl Read,
+        range: Range<u64>,
+        place: &Place,
+    ) -> Result<Vec<u8>> {
+        let len = range.end - range.start;
+        if len > self.max_btf_bytes {
+            return Err(self.btf_too_large(place, len));
+        }
+        let mut btf = Vec::new();
+        from.take(self.max_btf_bytes.saturating_add(1))
+            .read_to_end(&mut btf)
+            .map_err(|e| place.unreadable(e))?;
+        if btf.len() as u64 > self.max_btf_bytes {
+            return Err(self.btf_too_large(place, btf.len() as u64));
+        }
+        match btf::survey(&btf) {
+            Ok(_) => Ok(btf),
+            Err(Fault::Damaged) => {
+                Err(place.error(ErrorKind::Damaged, "the BTF is damaged or truncated"))
+            }
+            Err(Fault::Split) => Err(place
+                .error(
+                    ErrorKind::Module,
+                    "is the BTF of a kernel module, which needs the kernel's",
+                )
+                .with_help(
+                    "take the kernel's own, /sys/kernel/btf/vmlinux on a machine that runs it",
+                )),
+        }
+    }
+
+    pub(crate) fn btf_too_large(&self, place: &Place, len: u64) -> Error {
+        place.error(
+            ErrorKind::TooLarge,
+            format!(
+                "a BTF of {len} bytes is larger than the limit of {}",
+                self.max_btf_bytes
+            ),
+        )
+    }
+
+    pub(crate) fn unpack_dir(&self) -> PathBuf {
+        self.temp_dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
+/// What is under all layers.
+#[derive(Debug)]
+pub(crate) enum Peeled {
+    Btf(Vmlinux),
+    /// A vmlinux with debug information but without BTF: pahole's work, if there is nothing better.
+    Dwarf {
+        content: Content,
+        place: Place,
+    },
+}

@@ -1,0 +1,221 @@
+//! What lies somewhere inside an image without a table that tells where: BTF, and compressed kernels.
+
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::ops::{ControlFlow, Range};
+
+use memchr::memmem;
+
+use crate::btf::{self, Header};
+use crate::compression::{Codec, Followed, MAGIC_BYTES};
+use crate::content::{Content, MAX_KERNEL_BYTES};
+use crate::error::{Error, ErrorKind, Result};
+use crate::place::Place;
+use crate::reader::{Peeled, Reader};
+
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// All the bytes that are unpacked from streams of one image: chance magics and hostile images end here.
+const MAX_STREAM_BYTES_TRIED: u64 = 2 << 30;
+
+/// How many streams are tried: in a kernel's image there are some by chance, and its configuration, headers and initramfs.
+const MAX_STREAMS_TRIED: u32 = 1024;
+
+/// How many places are looked at for one search. Chance alone makes a hundred at the most.
+const MAX_HITS: usize = 1 << 18;
+
+/// No kernel is smaller; a kernel's compressed configuration is.
+const SMALLEST_KERNEL: u64 = 256 << 10;
+
+/// Calls `hit` for each place where a needle begins, with the place and the needle's number, front to back, until it
+/// breaks or there were too many.
+pub(crate) fn search<B>(
+    content: &Content,
+    range: Range<u64>,
+    needles: &[&[u8]],
+    place: &Place,
+    mut hit: impl FnMut(u64, usize) -> Result<ControlFlow<B>>,
+) -> Result<Option<B>> {
+    let finders: Vec<_> = needles.iter().map(memmem::Finder::new).collect();
+    let overlap = needles.iter().map(|n| n.len()).max().unwrap_or(0);
+    let end = range.end.min(content.len());
+    let mut at = range.start;
+    let mut hits_left = MAX_HITS;
+    while at < end && hits_left > 0 {
+        let wanted = (end - at).min(CHUNK_BYTES + overlap as u64);
+        let bytes = content
+            .read(at, wanted as usize)
+            .map_err(|e| place.unreadable(e))?;
+        let mut hits: Vec<(u64, usize)> = finders
+            .iter()
+            .enumerate()
+            .flat_map(|(which, finder)| finder.find_iter(&bytes).map(move |o| (o as u64, which)))
+            .filter(|&(offset, _)| offset < CHUNK_BYTES)
+            .collect();
+        hits.sort_unstable();
+        hits.truncate(hits_left);
+        hits_left -= hits.len();
+        for (offset, which) in hits {
+            if let ControlFlow::Break(found) = hit(at + offset, which)? {
+                return Ok(Some(found));
+            }
+        }
+        at += CHUNK_BYTES;
+    }
+    Ok(None)
+}
+
+/// The BTF of a kernel that is not compressed, found by its header.
+///
+/// An image may hold others, of BPF programs that are built into the kernel. A kernel's defines `task_struct`, and of
+/// several the largest is taken.
+pub(crate) fn find_btf(
+    reader: &Reader,
+    content: &Content,
+    place: &Place,
+) -> Result<Option<Vec<u8>>> {
+    let mut found: Option<Vec<u8>> = None;
+    let mut too_large = None;
+    let needles = btf::MAGICS.each_ref().map(|magic| &magic[..]);
+    search(content, 0..MAX_KERNEL_BYTES, &needles, place, |at, _| {
+        let read = |len| content.read(at, len).map_err(|e| place.unreadable(e));
+        let Some(len) = Header::parse(&read(btf::HEADER_BYTES)?).map(|h| h.len()) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let largest = found.as_ref().map_or(0, Vec::len) as u64;
+        if len <= largest || at.saturating_add(len) > content.len() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if len > reader.max_btf_bytes {
+            too_large = Some(len);
+            return Ok(ControlFlow::<()>::Continue(()));
+        }
+        if !place.budget.survey(len) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let bytes = read(len as usize)?;
+        if btf::survey(&bytes).is_ok_and(|survey| survey.defines_task_struct) {
+            found = Some(bytes);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    match (found, too_large) {
+        (None, Some(len)) => Err(reader.btf_too_large(place, len)),
+        (found, _) => Ok(found),
+    }
+}
+
+/// What came of a hunt for a kernel.
+pub(crate) enum Hunted {
+    Kernel(Box<Peeled>),
+    KernelWithoutBtf,
+    Nothing,
+}
+
+/// The first compressed stream inside an image that a kernel's BTF can be had from; the way of the kernel's
+/// `scripts/extract-vmlinux`.
+pub(crate) fn find_in_streams(reader: &Reader, content: &Content, place: &Place) -> Result<Hunted> {
+    const NEEDLES: [&[u8]; 6] = [
+        &[0x1f, 0x8b, 8],
+        &[0xfd, b'7', b'z', b'X', b'Z', 0],
+        &[0x28, 0xb5, 0x2f, 0xfd],
+        &[0x02, 0x21, 0x4c, 0x18],
+        &[0x04, 0x22, 0x4d, 0x18],
+        &[0x5d, 0, 0],
+    ];
+    let mut hunt = Hunt {
+        reader,
+        content,
+        place,
+        budget: MAX_STREAM_BYTES_TRIED,
+        tries: MAX_STREAMS_TRIED,
+        saw_kernel: false,
+    };
+    let found = search(content, 0..MAX_KERNEL_BYTES, &NEEDLES, place, |at, _| {
+        hunt.try_at(at)
+    })?;
+    Ok(match found {
+        Some(peeled) => Hunted::Kernel(Box::new(peeled)),
+        None if hunt.saw_kernel => Hunted::KernelWithoutBtf,
+        None => Hunted::Nothing,
+    })
+}
+
+struct Hunt<'h> {
+    reader: &'h Reader,
+    content: &'h Content,
+    place: &'h Place,
+    budget: u64,
+    tries: u32,
+    saw_kernel: bool,
+}
+
+impl Hunt<'_> {
+    fn try_at(&mut self, at: u64) -> Result<ControlFlow<Peeled>> {
+        let go_on = Ok(ControlFlow::Continue(()));
+        let head = self
+            .content
+            .read(at, MAGIC_BYTES)
+            .map_err(|e| self.place.unreadable(e))?;
+        let Some(codec) = Codec::of(&head) else {
+            return go_on;
+        };
+        if self.tries == 0 || self.budget == 0 {
+            return go_on;
+        }
+        self.tries -= 1;
+        let window = self.content.window(at..self.content.len());
+        let mut inner = self.place.inside(codec.name())?;
+        inner.hunted = true;
+        let decoder = self
+            .reader
+            .decoder(codec, window, Followed::ByAnything, &inner);
+        let Ok(decoder) = decoder else {
+            return go_on;
+        };
+        let counted = Cell::new(0);
+        let decoder = Counted {
+            from: decoder,
+            bytes: &counted,
+        };
+        let limit = self.budget.min(MAX_KERNEL_BYTES);
+        let unpacked = Content::unpack(decoder, limit, &inner, &self.reader.unpack_dir());
+        self.budget = self.budget.saturating_sub(counted.get());
+        let unpacked = match unpacked {
+            Ok(unpacked) => unpacked,
+            Err(e) => return self.unless_final(e),
+        };
+        if unpacked.len() < SMALLEST_KERNEL {
+            return go_on;
+        }
+        match self.reader.peel(unpacked, inner) {
+            Ok(peeled) => Ok(ControlFlow::Break(peeled)),
+            Err(e) => {
+                self.saw_kernel |= e.kind() == ErrorKind::NoBtf;
+                self.unless_final(e)
+            }
+        }
+    }
+
+    /// What is wrong with one stream is no matter while there are others; a full disk is, or a budget that is spent.
+    fn unless_final(&self, error: Error) -> Result<ControlFlow<Peeled>> {
+        if error.kind() == ErrorKind::Io || self.place.budget.is_spent() {
+            return Err(error);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Counts what comes out of a stream, also of one that ends in an error.
+struct Counted<'c, R> {
+    from: R,
+    bytes: &'c Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.from.read(buffer)?;
+        self.bytes.set(self.bytes.get() + got as u64);
+        Ok(got)
+    }
+}

@@ -1,0 +1,162 @@
+//! Kernels with debug information only, which pahole makes the BTF of.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use btfgen_vmlinux::{ErrorKind, Reader};
+
+use super::packages::{File, ZSTD, deb};
+use super::util::*;
+
+/// The least that looks like a kernel with debug information, from a C compiler.
+fn vmlinux_with_dwarf(folder: &Folder, source: &str) -> PathBuf {
+    let source = folder.write("kernel.c", source.as_bytes());
+    let out = folder.path().join("vmlinux");
+    let built = Command::new("cc")
+        .args([
+            "-g",
+            "-O0",
+            "-nostdlib",
+            "-static",
+            "-no-pie",
+            "-fno-pie",
+            "-Wl,-e,start",
+            "-o",
+        ])
+        .args([&out, &source])
+        .output()
+        .unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    out
+}
+
+const KERNEL: &str = r#"
+struct task_struct { int pid; char comm[16]; double load; };
+struct task_struct init_task;
+const char linux_banner[] = "Linux version 6.1.0-dwarf (builder@host) #1 SMP\n";
+int start(struct task_struct *task) { return task->pid + init_task.pid + linux_banner[0]; }
+"#;
+
+/// A script in place of pahole.
+fn fake_pahole(folder: &Folder, script: &str) -> PathBuf {
+    let path = folder.write("bin/pahole", format!("#!/bin/sh\n{script}\n").as_bytes());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// Check that a vmlinux with debug information gives BTF by pahole, named and in a package, and always the same.
+#[test]
+fn made_by_pahole() {
+    let folder = Folder::new();
+    let path = vmlinux_with_dwarf(&folder, KERNEL);
+    let named = Reader::new().read(&path).unwrap();
+    assert_eq!(named.release(), Some("6.1.0-dwarf"));
+    assert!(named.origin().starts_with("made by pahole "), "{named:?}");
+    assert!(memchr::memmem::find(named.btf(), b"\0task_struct\0").is_some());
+
+    let bytes = fs::read(&path).unwrap();
+    let packed = read(&deb(
+        "all",
+        &[File::Plain("./usr/lib/debug/boot/vmlinux-6.1.0", &bytes)],
+        ZSTD,
+    ))
+    .unwrap();
+    assert!(packed.btf() == named.btf());
+    assert!(
+        packed
+            .origin()
+            .starts_with("usr/lib/debug/boot/vmlinux-6.1.0 in the package, made by pahole ")
+    );
+}
+
+/// Check that pahole is not asked while another file of the package has BTF.
+#[test]
+fn ready_btf_first() {
+    let folder = Folder::new();
+    let dwarf = fs::read(vmlinux_with_dwarf(&folder, KERNEL)).unwrap();
+    let btf = sample_btf(AMD64);
+    let ready = vmlinux(&btf);
+    let package = deb(
+        "amd64",
+        &[
+            File::Plain("./boot/vmlinux-6.1.0", &dwarf),
+            File::Plain("./boot/vmlinuz-6.1.0", &ready),
+        ],
+        ZSTD,
+    );
+    let path = folder.write("linux.deb", &package);
+    let reader = Reader::new().pahole(folder.path().join("none"));
+    assert!(reader.read(&path).unwrap().btf() == btf);
+}
+
+/// Check that temporary files are gone afterwards, and that a vmlinux whose name looks like an option is read.
+#[test]
+fn nothing_is_left() {
+    let folder = Folder::new();
+    let dwarf = fs::read(vmlinux_with_dwarf(&folder, KERNEL)).unwrap();
+    let temp = folder.path().join("temp");
+    fs::create_dir(&temp).unwrap();
+    let reader = Reader::new().temp_dir(&temp);
+    reader.read(&folder.write("-C", &dwarf)).unwrap();
+    let packed = through(&["gzip", "-1"], &dwarf);
+    reader.read(&folder.write("packed", &packed)).unwrap();
+    let failing = fake_pahole(&folder, "[ $1 = --version ] && echo v1.30 || exit 1");
+    reader
+        .pahole(failing)
+        .read(&folder.write("packed", &packed))
+        .unwrap_err();
+    assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
+}
+
+/// Check that a pahole that is missing, too old, mute or failing is told, with what it said last.
+#[test]
+fn unusable_pahole() {
+    let folder = Folder::new();
+    let path = vmlinux_with_dwarf(&folder, KERNEL);
+    for (script, expected) in [
+        ("echo v1.17", "is version 1.17, and 1.22 is needed"),
+        ("echo v1.9", "is version 1.9, and 1.22 is needed"),
+        ("exit 3", "does not tell its version"),
+        (
+            "[ $1 = --version ] && { echo v1.30; exit; }; echo first >&2; printf 'last \\033[31mwords\\n\\n' >&2; exit 1",
+            "pahole 1.30 failed: last [31mwords",
+        ),
+        (
+            "[ $1 = --version ] && { echo v1.30; exit; }; exit 7",
+            "pahole 1.30 failed: exit code 7",
+        ),
+        ("echo v1.30", "made no BTF"),
+    ] {
+        let pahole = fake_pahole(&folder, script);
+        let error = Reader::new().pahole(pahole).read(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Pahole);
+        assert!(error.message().contains(expected), "{error}");
+        assert!(error.help().is_some());
+    }
+    let missing = Reader::new()
+        .pahole(folder.path().join("none"))
+        .read(&path)
+        .unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Pahole);
+    assert!(missing.message().contains("was not found"), "{missing}");
+    assert!(missing.help().unwrap().contains("dwarves"), "{missing}");
+}
+
+/// Check that what pahole makes of a program, or of debug information that it cannot follow, is not taken.
+#[test]
+fn no_task_struct() {
+    let folder = Folder::new();
+    let path = vmlinux_with_dwarf(
+        &folder,
+        "struct a { int b; } c; int start(void) { return c.b; }",
+    );
+    let error = Reader::new().read(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Pahole);
+    assert!(error.message().contains("task_struct"), "{error}");
+}

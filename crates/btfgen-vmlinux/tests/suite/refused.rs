@@ -1,0 +1,203 @@
+//! What is no kernel, or one without BTF.
+
+use btfgen_vmlinux::{ErrorKind, Reader};
+use object::{Architecture, elf};
+
+use super::util::*;
+
+/// Check that what is not there, and what is no file, is told.
+#[test]
+fn no_file() {
+    let folder = Folder::new();
+    let kind = |path: &std::path::Path| Reader::new().read(path).unwrap_err().kind();
+    assert_eq!(kind(&folder.path().join("missing")), ErrorKind::Io);
+    assert_eq!(kind(folder.path()), ErrorKind::Unrecognized);
+    assert_eq!(kind("/dev/zero".as_ref()), ErrorKind::Unrecognized);
+}
+
+/// Check that empty, short and meaningless files are refused.
+#[test]
+fn nothing() {
+    assert_eq!(kind(b""), ErrorKind::Damaged);
+    assert_eq!(kind(b"x"), ErrorKind::Unrecognized);
+    assert_eq!(kind(&vec![0; 1 << 20]), ErrorKind::Unrecognized);
+    assert_eq!(kind(b"#!/bin/sh\nexit 1\n"), ErrorKind::Unrecognized);
+}
+
+/// Check that a module, its BTF, and a BPF object are told from a kernel.
+#[test]
+fn other_elf_files() {
+    let btf = sample_btf(AMD64);
+    let file = |architecture, file_type, sections| Elf {
+        architecture,
+        file_type,
+        ..Elf::vmlinux(sections)
+    };
+    let modinfo = (".modinfo", b"license=GPL\0".to_vec());
+    for (file, expected) in [
+        (
+            file(
+                Architecture::X86_64,
+                elf::ET_REL,
+                vec![modinfo.clone(), (".BTF", btf.clone())],
+            ),
+            ErrorKind::Module,
+        ),
+        (
+            file(
+                Architecture::X86_64,
+                elf::ET_REL,
+                vec![(".text", vec![0x90])],
+            ),
+            ErrorKind::NotAKernel,
+        ),
+        (
+            file(Architecture::Bpf, elf::ET_REL, vec![(".BTF", btf.clone())]),
+            ErrorKind::NotAKernel,
+        ),
+        (
+            file(
+                Architecture::X86_64,
+                elf::ET_DYN,
+                vec![(".rodata", b"usage: ls".to_vec())],
+            ),
+            ErrorKind::NotAKernel,
+        ),
+        (
+            file(
+                Architecture::X86_64,
+                elf::ET_EXEC,
+                vec![(".rodata", banner(RELEASE))],
+            ),
+            ErrorKind::NoBtf,
+        ),
+    ] {
+        let error = error(&file.write());
+        assert_eq!(error.kind(), expected, "{error}");
+        assert!(error.help().is_some(), "{error}");
+    }
+    // A vmlinux has a .modinfo too, of what is built in.
+    let vmlinux = file(
+        Architecture::X86_64,
+        elf::ET_EXEC,
+        vec![modinfo, (".BTF", btf.clone())],
+    );
+    assert!(read(&vmlinux.write()).unwrap().btf() == btf);
+}
+
+/// Check that a module's split BTF is refused by what is in it.
+#[test]
+fn split_btf() {
+    let mut btf = sample_btf(AMD64);
+    // The first type's name, 28 bytes behind the magic, in a string section that is not here.
+    btf[24..28].copy_from_slice(&0x00ff_ffff_u32.to_le_bytes());
+    assert_eq!(kind(&btf), ErrorKind::Module);
+}
+
+/// Check that kernels without BTF of each kind say so, with the remedy.
+#[test]
+fn no_btf() {
+    let bare = Elf::vmlinux(vec![(".rodata", banner(RELEASE))]).write();
+    for image in [
+        bzimage(&through(&["gzip", "-1"], &bare), bare.len(), RELEASE),
+        flat(b"ARM\x64", RELEASE, b""),
+        flat(b"", RELEASE, b""),
+        zboot(
+            &through(&["gzip", "-1"], &flat(b"ARM\x64", RELEASE, b"")),
+            "gzip",
+        ),
+    ] {
+        let error = error(&image);
+        assert_eq!(error.kind(), ErrorKind::NoBtf, "{error}");
+        assert!(error.help().unwrap().contains("pahole"), "{error:?}");
+    }
+}
+
+/// Check that a BPF program's BTF in a kernel without its own is not taken for the kernel's.
+#[test]
+fn bpf_program_in_a_kernel() {
+    let mut btf = sample_btf(AMD64);
+    // No struct of this BTF has this name any more.
+    while let Some(at) = memchr::memmem::find(&btf, b"\0task_struct\0") {
+        btf[at + 1] = b'T';
+    }
+    assert_eq!(kind(&flat(b"ARM\x64", RELEASE, &btf)), ErrorKind::NoBtf);
+}
+
+/// Check that compressions that are not undone are named, with the way out.
+#[test]
+fn unsupported() {
+    let lzo = b"\x89LZO\0\r\n\x1a\n and so on".to_vec();
+    let bzip2 = through(&["bzip2", "-1"], &vec![0; 1000]);
+    for (packed, name) in [(lzo, "lzo"), (bzip2, "bzip2")] {
+        for bytes in [packed.clone(), bzimage(&packed, 1000, RELEASE)] {
+            let error = error(&bytes);
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.message().contains(name), "{error}");
+            assert!(error.help().is_some(), "{error}");
+        }
+    }
+}
+
+/// Check that a kernel image in which no kernel is found is not said to be without BTF.
+#[test]
+fn unknown_compression() {
+    let mut image = vec![0x5a; 1 << 20];
+    image[0x24..0x28].copy_from_slice(&0x016f_2818_u32.to_le_bytes());
+    assert_eq!(kind(&image), ErrorKind::Unsupported);
+    assert_eq!(kind(&zboot(&image, "lzo")), ErrorKind::Unsupported);
+}
+
+/// Check that a kernel without BTF in a stream somewhere in an image is told as such.
+#[test]
+fn no_btf_in_a_stream() {
+    let mut image = vec![0; 0x11_000];
+    image[0x10_008..0x10_00e].copy_from_slice(b"S390EP");
+    image.extend(through(&["gzip", "-1"], &flat(b"", RELEASE, b"")));
+    assert_eq!(kind(&image), ErrorKind::NoBtf);
+}
+
+/// Check that something small that unpacks to more than any kernel is refused, wherever it lies.
+#[test]
+fn bombs() {
+    let zeros = vec![0; 600 << 20];
+    let bomb = through(&["xz", "-0"], &zeros);
+    drop(zeros);
+    assert!(bomb.len() < 1 << 20);
+    for bytes in [bomb.clone(), bzimage(&bomb, 600 << 20, RELEASE)] {
+        assert_eq!(kind(&bytes), ErrorKind::TooLarge);
+    }
+}
+
+/// Check that files full of magics, and of streams that end in an error, take seconds and not hours.
+#[test]
+fn magics_without_end() {
+    let started = std::time::Instant::now();
+    for magic in [
+        &b"\x9f\xeb\x01"[..],
+        b"\x1f\x8b\x08",
+        b"Linux version ",
+        b"\x28\xb5\x2f\xfd",
+    ] {
+        let bytes = [b"x", &magic.repeat((4 << 20) / magic.len())[..]].concat();
+        assert_eq!(kind(&bytes), ErrorKind::Unrecognized);
+    }
+    let mut stream = through(&["gzip", "-1"], &vec![0; 128 << 20]);
+    let end = stream.len() - 8;
+    stream[end..].fill(0xff);
+    let bytes = [b"x", &stream.repeat(64)[..]].concat();
+    assert_eq!(kind(&bytes), ErrorKind::Unrecognized);
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
+}
+
+/// Check that nesting has an end.
+#[test]
+fn nested() {
+    let mut bytes = sample_btf(AMD64);
+    for _ in 0..20 {
+        bytes = through(&["zstd", "-q", "-1"], &bytes);
+    }
+    let error = error(&bytes);
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.message().contains("nested"), "{error}");
+}

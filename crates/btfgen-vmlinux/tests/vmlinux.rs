@@ -1,0 +1,12 @@
+//! The BTFs of btfhub-sample/ in all that a kernel comes in, made here by the tools that distributions use, and what
+//! is none of that.
+
+mod suite {
+    mod compressed;
+    mod damaged;
+    mod images;
+    mod packages;
+    mod pahole;
+    mod refused;
+    mod util;
+}

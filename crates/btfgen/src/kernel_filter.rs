@@ -1,0 +1,152 @@
+//! Which kernels of a hub to take, under whatever names they have.
+
+use btfgen_archive::KernelId;
+use globset::{Glob, GlobMatcher};
+
+use crate::arch::hub_arch;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Which kernels of a hub to take; all, unless something is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct KernelFilter {
+    arches: Vec<String>,
+    distros: Vec<String>,
+    only: Vec<GlobMatcher>,
+}
+
+impl KernelFilter {
+    /// Takes every kernel.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes kernels of this architecture as the hub names it (`x86_64`, `arm64`); several are alternatives. `arm64` and
+    /// `aarch64` are the same, here and there.
+    #[must_use]
+    pub fn arch(mut self, arch: &str) -> Self {
+        self.arches.push(hub_arch(arch).to_owned());
+        self
+    }
+
+    /// Takes kernels of this distribution (`ubuntu`, or `ubuntu/20.04`); several are alternatives.
+    #[must_use]
+    pub fn distro(mut self, distro: &str) -> Self {
+        self.distros.push(distro.to_owned());
+        self
+    }
+
+    /// Takes kernels whose `ID/VERSION/ARCH/RELEASE` matches a glob; several are alternatives. `*` crosses slashes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`] if it is not a glob.
+    pub fn only(mut self, glob: &str) -> Result<Self> {
+        let glob = Glob::new(glob)
+            .map_err(|e| Error::new(ErrorKind::InvalidName, glob, "not a glob").with_source(e))?;
+        self.only.push(glob.compile_matcher());
+        Ok(self)
+    }
+
+    /// Whether a kernel passes.
+    pub fn matches(&self, kernel: &KernelId) -> bool {
+        let any = |empty: bool, found: bool| empty || found;
+        any(
+            self.arches.is_empty(),
+            self.arches.iter().any(|a| a == hub_arch(kernel.arch())),
+        ) && any(
+            self.distros.is_empty(),
+            self.distros.iter().any(|d| match d.split_once('/') {
+                None => d == kernel.distro(),
+                Some((distro, version)) => distro == kernel.distro() && version == kernel.version(),
+            }),
+        ) && any(
+            self.only.is_empty(),
+            self.only.iter().any(|g| g.is_match(kernel.to_string())),
+        )
+    }
+
+    /// Whether a kernel passes under its own name or one with a codename: `debian/buster` for `debian/10`.
+    pub fn matches_any_name(&self, kernel: &KernelId, codenames: &Codenames) -> bool {
+        self.matches(kernel) || codenames.of(kernel).any(|other| self.matches(&other))
+    }
+}
+
+/// Other names of versions: btfhub-archive has a symbolic link `debian/buster` that leads to `10`.
+#[derive(Debug, Clone, Default)]
+pub struct Codenames {
+    /// Distribution, codename, version.
+    links: Vec<[String; 3]>,
+}
+
+impl Codenames {
+    /// Takes note of a link `distro/codename` that leads to `target`; nothing else than the name of another version in the
+    /// same folder is taken.
+    pub fn insert(&mut self, distro: &str, codename: &str, target: &str) {
+        let target = target.trim_end_matches('/');
+        let is_version = |part| KernelId::new(distro, part, "arch", "release").is_ok();
+        if is_version(codename) && is_version(target) {
+            self.links
+                .push([distro, codename, target].map(str::to_owned));
+        }
+    }
+
+    /// The codename's links: distribution, codename, version.
+    pub fn links(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.links
+            .iter()
+            .map(|[distro, codename, version]| (&**distro, &**codename, &**version))
+    }
+
+    /// A kernel's other names.
+    fn of(&self, kernel: &KernelId) -> impl Iterator<Item = KernelId> {
+        self.links()
+            .filter(|(distro, _, version)| {
+                (*distro, *version) == (kernel.distro(), kernel.version())
+            })
+            .filter_map(|(distro, codename, _)| {
+                KernelId::new(distro, codename, kernel.arch(), kernel.release()).ok()
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(filter: &KernelFilter, kernel: &str) -> bool {
+        filter.matches(&kernel.parse().expect("a kernel's id"))
+    }
+
+    const FOCAL: &str = "ubuntu/20.04/x86_64/5.4.0-26-generic";
+    const BOOKWORM: &str = "debian/12/aarch64/6.1.0-47-cloud-arm64";
+
+    /// Check that values of one filter are alternatives, and different filters must all agree.
+    #[test]
+    fn filters_combine() {
+        let all = KernelFilter::new();
+        assert!(passes(&all, FOCAL) && passes(&all, BOOKWORM));
+        let distros = KernelFilter::new().distro("ubuntu/20.04").distro("debian");
+        assert!(passes(&distros, FOCAL) && passes(&distros, BOOKWORM));
+        let both = distros.arch("x86_64");
+        assert!(passes(&both, FOCAL) && !passes(&both, BOOKWORM));
+        assert!(!passes(&KernelFilter::new().distro("ubuntu/18.04"), FOCAL));
+    }
+
+    /// Check that an architecture is the same under both of its names.
+    #[test]
+    fn architectures_have_two_names() {
+        for name in ["arm64", "aarch64"] {
+            assert!(passes(&KernelFilter::new().arch(name), BOOKWORM), "{name}");
+        }
+        assert!(passes(&KernelFilter::new().arch("amd64"), FOCAL));
+    }
+
+    /// Check that a glob matches the whole id, and that a star crosses slashes.
+    #[test]
+    fn globs_match_whole_ids() {
+        let only = |glob| KernelFilter::new().only(glob).expect("a glob");
+        assert!(passes(&only("ubuntu/*5.4.0-2?-generic"), FOCAL));
+        assert!(!passes(&only("5.4.0-26-generic"), FOCAL));
+        let error = KernelFilter::new().only("[").expect_err("not a glob");
+        assert_eq!(error.kind(), ErrorKind::InvalidName);
+    }
+}
