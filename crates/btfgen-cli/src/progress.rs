@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use btfgen::{Error, KernelId, Progress};
 use btfgen_hub::{FetchProgress, Transfer, Waiting};
@@ -13,7 +12,7 @@ use crate::console::{Console, printable};
 
 const KERNELS: &str = "{bar:24} {pos}/{len} kernels  {rate}  {eta} left  {wide_msg}";
 const FILES: &str = "{bar:24} {pos}/{len} files  {eta} left  {wide_msg}";
-const UNKNOWN: &str = "{spinner} {wide_msg}";
+const CONNECTING: &str = "connecting to {wide_msg}";
 
 /// What stands on the terminal while work goes on.
 #[derive(Debug, Clone)]
@@ -131,9 +130,10 @@ impl FetchProgress for TransferBar {
     }
 
     fn connecting(&self, repository: &str) {
-        self.screen.style(UNKNOWN);
+        // Drawn once: git may ask for a password below it.
+        self.screen.style(CONNECTING);
         self.screen.0.set_message(printable(repository));
-        self.screen.0.enable_steady_tick(Duration::from_millis(100));
+        self.screen.0.tick();
     }
 
     fn whole(&self, repository: &str, why: &str) {
@@ -151,7 +151,6 @@ impl FetchProgress for TransferBar {
         if let Some(of) = transfer.of
             && state.of.replace(of) != Some(of)
         {
-            self.screen.0.disable_steady_tick();
             self.screen.0.reset();
             self.screen.0.set_length(of as u64);
             self.screen.style(FILES);

@@ -53,20 +53,11 @@ impl LockedHub {
             let made = MadeFolders::make(&own)?;
             let unusable = |e| refused(&own, "cannot be opened").with_source(e);
             let lock = File::open(&own).map_err(unusable)?;
-            loop {
-                match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                    Ok(()) => break,
-                    Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                        waiting()?;
-                        std::thread::sleep(LOCK_POLL);
-                    }
-                    Err(e) => {
-                        return Err(refused(&own, "cannot be locked")
-                            .with_source(std::io::Error::from(e))
-                            .with_help("name a hub on a file system that knows locks"));
-                    }
-                }
-            }
+            wait(&lock, &mut waiting)?.map_err(|e| {
+                refused(&own, "cannot be locked")
+                    .with_source(e)
+                    .with_help("name a hub on a file system that knows locks")
+            })?;
             // The one that held it may have removed the folder at its end.
             let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| {
                 (a.dev(), a.ino()) == (b.dev(), b.ino())
@@ -94,17 +85,23 @@ impl LockedHub {
 
     /// Keeps all readers out while it lives. `waiting` as in [`LockedHub::lock`].
     pub(crate) fn exclude_readers(&self, mut waiting: impl FnMut() -> Result<()>) -> Result<File> {
-        let folder =
-            File::open(&self.root).map_err(|e| Error::io(&self.root, "cannot be opened", e))?;
-        loop {
-            match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(folder),
-                Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                    waiting()?;
-                    std::thread::sleep(LOCK_POLL);
-                }
-                Err(e) => return Err(Error::io(&self.root, "cannot be locked", e.into())),
+        let failed = |e| Error::io(&self.root, "cannot be locked", e);
+        let folder = File::open(&self.root).map_err(failed)?;
+        wait(&folder, &mut waiting)?.map_err(failed)?;
+        Ok(folder)
+    }
+}
+
+/// Takes a lock as soon as nobody else has it.
+fn wait(file: &File, waiting: &mut dyn FnMut() -> Result<()>) -> Result<std::io::Result<()>> {
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Ok(())),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                waiting()?;
+                std::thread::sleep(LOCK_POLL);
             }
+            Err(e) => return Ok(Err(e.into())),
         }
     }
 }
@@ -123,25 +120,38 @@ fn refused(path: &Path, message: &str) -> Error {
     Error::new(ErrorKind::Hub, path.display(), message)
 }
 
+/// The full name of a folder that can be a hub to fetch into.
+pub(crate) fn usable(root: &Path) -> Result<PathBuf> {
+    let root =
+        std::path::absolute(root).map_err(|e| Error::io(root, "is not a folder's name", e))?;
+    missing_folders(&root)?;
+    refuse_foreign_repository(&root)?;
+    Ok(root)
+}
+
+/// A folder and those that it lies in, as far as they are not there; the innermost first.
+fn missing_folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut missing = Vec::new();
+    for ancestor in folder.ancestors() {
+        match std::fs::metadata(ancestor) {
+            Ok(m) if m.is_dir() => break,
+            Ok(_) => {
+                return Err(refused(ancestor, "a hub is a folder, this is a file")
+                    .with_help("name a folder with --hub; it is made if it does not exist"));
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => missing.push(ancestor.to_owned()),
+            // The file is further up.
+            Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {}
+            Err(e) => return Err(refused(ancestor, "cannot be used as a hub").with_source(e)),
+        }
+    }
+    Ok(missing)
+}
+
 impl MadeFolders {
     /// Makes a folder and what it lies in.
     pub(crate) fn make(folder: &Path) -> Result<Self> {
-        let mut missing = Vec::new();
-        for ancestor in folder.ancestors() {
-            match std::fs::metadata(ancestor) {
-                Ok(m) if m.is_dir() => break,
-                Ok(_) => {
-                    return Err(refused(ancestor, "a hub is a folder, this is a file")
-                        .with_help("name a folder with --hub; it is made if it does not exist"));
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    missing.push(ancestor.to_owned());
-                }
-                // The file is further up.
-                Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {}
-                Err(e) => return Err(refused(ancestor, "cannot be used as a hub").with_source(e)),
-            }
-        }
+        let missing = missing_folders(folder)?;
         let mut folders = Self::default();
         for ancestor in missing.into_iter().rev() {
             match std::fs::create_dir(&ancestor) {

@@ -116,6 +116,10 @@ impl Git {
         for variable in FOREIGN {
             command.env_remove(variable);
         }
+        if let What::Objects(_) = what {
+            // They are there only until they are written elsewhere.
+            command.args(["-c", "core.fsync=none"]);
+        }
         command
             .env("LC_ALL", "C")
             .arg("--git-dir")
@@ -291,6 +295,11 @@ impl Failure {
     /// Whether git said this.
     pub(super) fn says(&self, text: &str) -> bool {
         self.lines.iter().any(|line| line.contains(text))
+    }
+
+    /// Whether another git works on the same repository.
+    pub(super) fn is_about_another_git(&self) -> bool {
+        self.says("has changed since we read it") || self.says(".lock': File exists")
     }
 
     /// What it was, in a line.

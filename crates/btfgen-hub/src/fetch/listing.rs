@@ -50,6 +50,9 @@ impl Listing {
                 "its list of files cannot be read",
             )
             .with_git_source(&e)
+            .with_help(
+                "if what the hub keeps of it is damaged, remove the hub's folder .btfgen/repositories and run it again",
+            )
         };
         let tree = repository
             .find_commit(commit)

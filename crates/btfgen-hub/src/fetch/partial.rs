@@ -4,6 +4,7 @@
 //! costs at most one batch, and the hub takes no more room than its kernels.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use git2::{Oid, Repository};
 
@@ -18,6 +19,10 @@ use crate::error::Result;
 
 /// Files of a batch: of btfhub-archive's about 60 MB.
 const BATCH: usize = 64;
+
+/// How often another git may be in the way, and how long it is waited for each time.
+const ORPHAN_TRIES: u32 = 20;
+const ORPHAN_PAUSE: Duration = Duration::from_millis(250);
 
 const NO_SINGLE_FILES: &str = "its server does not send single files";
 
@@ -43,10 +48,8 @@ pub(super) fn open(
     };
     let list = folder.join(LIST);
     let repository = promisor(&list)?;
-    remove_stale_locks(&list);
     let before = pack_bytes(&list);
-    let refspec = format!("+HEAD:{HEAD}");
-    match git.fetch(&list, url, What::Head(&refspec), session)? {
+    match fetch_list(git, &list, url, session)? {
         Ended::Done => {}
         Ended::Unfiltered => {
             remove(&list)?;
@@ -72,6 +75,24 @@ pub(super) fn open(
     };
     let received = pack_bytes(&list).saturating_sub(before);
     Ok(Ok((Head::fetched(repository, shown, received)?, blobs)))
+}
+
+/// Fetches the last commit without its files. The git of a fetch that was killed may still be at it: it ends at its next
+/// word of progress, for nobody listens.
+fn fetch_list(git: Git, list: &Path, url: &str, session: &Session<'_>) -> Result<Ended> {
+    let refspec = format!("+HEAD:{HEAD}");
+    let mut tries = ORPHAN_TRIES;
+    loop {
+        remove_stale_locks(list);
+        let ended = git.fetch(list, url, What::Head(&refspec), session)?;
+        tries -= 1;
+        match &ended {
+            Ended::Failed(failure) if tries > 0 && failure.is_about_another_git() => {
+                std::thread::sleep(ORPHAN_PAUSE);
+            }
+            _ => return Ok(ended),
+        }
+    }
 }
 
 impl Blobs {

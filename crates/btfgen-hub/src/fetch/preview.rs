@@ -9,7 +9,7 @@ use super::report::{Preview, PreviewedRepository};
 use super::session::Session;
 use super::source::Source;
 use crate::error::{Error, Result};
-use crate::folder::OWN;
+use crate::folder::{OWN, usable};
 use crate::record::{RECORD, Record};
 
 /// Files of which the size of all is estimated.
@@ -26,8 +26,7 @@ impl Fetch<'_> {
         let addresses = self.addresses()?;
         let scratch = tempfile::tempdir()
             .map_err(|e| Error::io(&std::env::temp_dir(), "cannot be written to", e))?;
-        let root = std::path::absolute(&self.hub)
-            .map_err(|e| Error::io(&self.hub, "is not a folder's name", e))?;
+        let root = usable(&self.hub)?;
         let record = Record::read(&root.join(OWN).join(RECORD));
         let mut sources = Vec::new();
         let mut preview = Preview::default();

@@ -135,6 +135,69 @@ fn hostile_numbers() {
     assert_eq!(kind(&many.write()), ErrorKind::TooLarge);
 }
 
+/// An RPM with these tags, as type, count and value, and this payload.
+fn made_up_rpm(tags: &[(u32, u32, u32, Vec<u8>)], payload: &[u8]) -> Vec<u8> {
+    let (mut index, mut store) = (Vec::new(), Vec::new());
+    for (tag, kind, count, value) in tags {
+        for number in [*tag, *kind, store.len() as u32, *count] {
+            index.extend(number.to_be_bytes());
+        }
+        store.extend(value);
+    }
+    let header = |count: usize, len: usize| {
+        let numbers = [count as u32, len as u32].map(u32::to_be_bytes);
+        [&b"\x8e\xad\xe8\x01\0\0\0\0"[..], numbers.as_flattened()].concat()
+    };
+    let lead = [&b"\xed\xab\xee\xdb"[..], &[0; 92]].concat();
+    let signature = header(0, 0);
+    let header = header(tags.len(), store.len());
+    [&lead[..], &signature, &header, &index, &store, payload].concat()
+}
+
+const DIR_INDEXES: u32 = 1116;
+const BASE_NAMES: u32 = 1117;
+const DIR_NAMES: u32 = 1118;
+const FILE_MODES: u32 = 1030;
+const LONG_FILE_SIZES: u32 = 5008;
+
+/// Check that a size next to the largest number there is, of a file that the payload does not name, is refused.
+#[test]
+fn rpm_with_a_size_without_end() {
+    for size in [u64::MAX, u64::MAX - 4, i64::MAX as u64] {
+        for mode in [0o100_644_u16, 0o120_777] {
+            let package = made_up_rpm(
+                &[
+                    (LONG_FILE_SIZES, 5, 1, size.to_be_bytes().to_vec()),
+                    (FILE_MODES, 3, 1, mode.to_be_bytes().to_vec()),
+                    (DIR_INDEXES, 4, 1, vec![0; 4]),
+                    (DIR_NAMES, 8, 1, b"/boot/\0".to_vec()),
+                    (BASE_NAMES, 8, 1, b"vmlinuz-6.1\0".to_vec()),
+                ],
+                b"07070X00000000\0\0 and no more",
+            );
+            assert_eq!(kind(&package), ErrorKind::Damaged, "{size} {mode:o}");
+        }
+    }
+}
+
+/// Check that a header's long name of a folder is not taken into memory for each of many files: it would be 64 GiB.
+#[test]
+fn rpm_with_a_long_folder() {
+    const COUNT: usize = 1 << 16;
+    let folder = [vec![b'/'; 1 << 20], b"boot/\0".to_vec()].concat();
+    let package = made_up_rpm(
+        &[
+            (LONG_FILE_SIZES, 5, COUNT as u32, vec![0; 8 * COUNT]),
+            (FILE_MODES, 3, COUNT as u32, vec![0; 2 * COUNT]),
+            (DIR_INDEXES, 4, COUNT as u32, vec![0; 4 * COUNT]),
+            (DIR_NAMES, 8, 1, folder),
+            (BASE_NAMES, 8, COUNT as u32, b"f\0".repeat(COUNT)),
+        ],
+        b"07070X00000000\0\0",
+    );
+    assert_eq!(kind(&package), ErrorKind::Damaged);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -3,6 +3,7 @@
 use btfgen_vmlinux::{ErrorKind, Reader};
 use object::{Architecture, elf};
 
+use super::packages::{File, tar};
 use super::util::*;
 
 /// Check that what is not there, and what is no file, is told.
@@ -167,6 +168,55 @@ fn bombs() {
     for bytes in [bomb.clone(), bzimage(&bomb, 600 << 20, RELEASE)] {
         assert_eq!(kind(&bytes), ErrorKind::TooLarge);
     }
+}
+
+/// Check that the limit of what is unpacked holds for all layers together, also for what is passed over, and that a
+/// file that takes just so much is read.
+#[test]
+fn unpacked_limit() {
+    let folder = Folder::new();
+    let btf = sample_btf(AMD64);
+    let kernel = vmlinux(&btf);
+    let gzip = |bytes: &[u8]| through(&["gzip", "-1"], bytes);
+    let once = gzip(&kernel);
+    let image = bzimage(&once, kernel.len(), RELEASE);
+    let archive = tar(&[
+        File::Plain("usr/share/doc/linux-image/changelog", &[b'*'; 1 << 20]),
+        File::Plain("boot/vmlinuz-6.1.0", &image),
+    ]);
+    for (bytes, unpacked) in [
+        (gzip(&once), once.len() + kernel.len()),
+        (gzip(&image), image.len() + kernel.len()),
+        (gzip(&archive), (1 << 20) + image.len() + kernel.len()),
+        (image, kernel.len()),
+    ] {
+        let path = folder.write("x", &bytes);
+        let read = |limit: usize| Reader::new().max_unpacked_bytes(limit as u64).read(&path);
+        // What a tar has around files, and behind them in the buffer of a decoder.
+        assert!(read(unpacked + (256 << 10)).unwrap().btf() == btf);
+        let error = read(unpacked - 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    }
+    let path = folder.write("x", &once);
+    let exact = Reader::new().max_unpacked_bytes(kernel.len() as u64);
+    assert!(exact.read(&path).unwrap().btf() == btf);
+}
+
+/// Check that many streams in an image, which alone unpack to little but hold what unpacks to much, are stopped by the
+/// limit for all of them.
+#[test]
+fn bombs_in_streams() {
+    let zeros = through(&["gzip", "-1"], &vec![0; 64 << 20]);
+    let stream = through(&["gzip", "-1"], &zeros);
+    assert!(zeros.len() > 256 << 10);
+    let image = [b"x", &stream.repeat(64)[..]].concat();
+    let folder = Folder::new();
+    let error = Reader::new()
+        .max_unpacked_bytes(200 << 20)
+        .read(&folder.write("x", &image))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert_eq!(error.message(), "unpacks to more than is allowed");
 }
 
 /// Check that files full of magics, and of streams that end in an error, take seconds and not hours.

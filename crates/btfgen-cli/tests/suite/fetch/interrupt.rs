@@ -146,6 +146,30 @@ fn cut_early_and_late() {
     }
 }
 
+/// Check that a web server that hangs up in the middle of an answer is an error too.
+#[test]
+fn cut_answers() {
+    let ground = Ground::new();
+    let repository = ground.repository("kernels");
+    put_series(&repository, "ubuntu/20.04/x86_64", 30, 17_000);
+    repository.commit();
+    let http = ground.http().start();
+    for git in BOTH {
+        for bytes in [300, 15 * FILE_BYTES] {
+            let relay = Relay::before(http.address());
+            let url = url("http", relay.address(), "kernels");
+            relay.cut_after(bytes);
+            let error = format!("error: {url}: ");
+            run(&mut ground.fetch(git, &url), 2, &[&error, "help: "]);
+            assert!(files(&ground.hub()).is_empty());
+            relay.heal();
+            run(&mut ground.fetch(git, &url), 0, &["30 new"]);
+            assert_same(&files(&ground.hub()), &kernels(&repository));
+            std::fs::remove_dir_all(ground.hub()).unwrap();
+        }
+    }
+}
+
 /// Check that Ctrl-C ends a fetch with git at once wherever it is, and with libgit2, which waits for the server, the second
 /// time.
 #[test]
