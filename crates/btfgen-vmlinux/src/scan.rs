@@ -15,7 +15,7 @@ use crate::reader::{Peeled, Reader};
 
 const CHUNK_BYTES: u64 = 1 << 20;
 
-/// All the bytes that are unpacked from streams of one image: chance magics and hostile images end here.
+/// All the bytes that streams of one image take and unpack to: chance magics and hostile images end here.
 const MAX_STREAM_BYTES_TRIED: u64 = 2 << 30;
 
 /// How many streams are tried: in a kernel's image there are some by chance, and its configuration, headers and initramfs.
@@ -164,7 +164,11 @@ impl Hunt<'_> {
             return go_on;
         }
         self.tries -= 1;
-        let window = self.content.window(at..self.content.len());
+        let counted = Cell::new(0);
+        let window = Counted {
+            from: self.content.window(at..self.content.len()),
+            bytes: &counted,
+        };
         let mut inner = self.place.inside(codec.name())?;
         inner.hunted = true;
         let decoder = self
@@ -173,7 +177,6 @@ impl Hunt<'_> {
         let Ok(decoder) = decoder else {
             return go_on;
         };
-        let counted = Cell::new(0);
         let decoder = Counted {
             from: decoder,
             bytes: &counted,
@@ -206,7 +209,8 @@ impl Hunt<'_> {
     }
 }
 
-/// Counts what comes out of a stream, also of one that ends in an error.
+/// Counts what goes into a stream and what comes out of it, also of one that ends in an error: empty blocks without end
+/// make work too.
 struct Counted<'c, R> {
     from: R,
     bytes: &'c Cell<u64>,

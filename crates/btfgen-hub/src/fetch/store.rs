@@ -1,6 +1,7 @@
 //! What a hub keeps of a repository from run to run: bare repositories in a folder for each address.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use git2::{Oid, Repository, RepositoryInitOptions};
 
@@ -15,6 +16,10 @@ pub(super) const BATCH: &str = "batch.git";
 
 /// The last commit with all its files (shallow clone).
 pub(super) const SHALLOW: &str = "shallow.git";
+
+/// How often a folder is removed that is being filled, and how long that is waited for each time.
+const REMOVE_TRIES: u32 = 20;
+const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The reference that the last commit is kept under.
 pub(super) const HEAD: &str = "refs/btfgen/head";
@@ -112,14 +117,25 @@ pub(super) fn remove_stale_locks(repository: &Path) {
     }
 }
 
-/// Removes a folder, which may be gone already.
+/// Removes a folder, which may be gone already, or be filled by a git whose fetch was killed.
 pub(super) fn remove(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(folder, "cannot be removed", e))
+    for _ in 0..REMOVE_TRIES {
+        match std::fs::remove_dir_all(folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(REMOVE_PAUSE);
+            }
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(folder, "cannot be removed", e));
+            }
+            _ => return Ok(()),
         }
-        _ => Ok(()),
     }
+    Err(Error::new(
+        ErrorKind::Io,
+        folder.display(),
+        "cannot be removed, for another program fills it",
+    )
+    .with_help("it may be a git that a stopped fetch has left: run it again when that is gone"))
 }
 
 /// What lies in a repository's packs.
