@@ -14,8 +14,11 @@ use super::store::{HEAD, Head, SHALLOW, bare, remove_stale_locks};
 use super::{PreviewedRepository, Transport, trouble};
 use crate::error::{Error, Result};
 
-/// How much of a transfer has to be seen for an estimate of all: of btfhub-archive's files some ten.
-const SAMPLE_BYTES: usize = 8 << 20;
+/// How much of a transfer has to be seen for an estimate of all: of btfhub-archive's files some fifteen.
+const SAMPLE_BYTES: usize = 16 << 20;
+
+/// What of it is not counted: the commit and the folders come first, and are small.
+const SKIPPED_BYTES: usize = 4 << 20;
 
 /// Brings the last commit with all its files. They stay in `store`: from the next time on the server sends only what changed.
 pub(super) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) -> Result<Head> {
@@ -54,17 +57,15 @@ pub(super) fn preview(
     if let Some(kept) = kept.filter(|_| last.is_some() && last == head) {
         return Head::fetched(kept, shown, 0).map(Ok);
     }
-    // Files received, files in all, bytes received.
-    let seen = Cell::new((0, 0, 0));
+    let sample = Cell::new(Sample::default());
     let transfer = |progress: git2::Progress<'_>| {
-        let bytes = progress.received_bytes();
-        seen.set((progress.received_objects(), progress.total_objects(), bytes));
-        bytes < SAMPLE_BYTES && !session.cancelled()
+        sample.set(sample.get().grown(&progress));
+        progress.received_bytes() < SAMPLE_BYTES && !session.cancelled()
     };
     let result = fetch(&repository, url, session, transfer);
     session.check()?;
-    let (files, of, bytes) = seen.get();
-    if bytes < SAMPLE_BYTES {
+    let sample = sample.get();
+    if sample.bytes < SAMPLE_BYTES {
         // So few that they are all there.
         let received = result.map_err(|e| trouble::of_libgit2(shown, &e))?;
         return Head::fetched(repository, shown, received).map(Ok);
@@ -72,11 +73,42 @@ pub(super) fn preview(
     Ok(Err(PreviewedRepository {
         address: shown.to_owned(),
         transport: Transport::Shallow,
-        kernels: of,
-        bytes: (bytes as u64).saturating_mul(of as u64) / (files as u64).max(1),
+        kernels: sample.of,
+        bytes: sample.estimate(),
         kernels_are_exact: false,
         bytes_are_exact: false,
     }))
+}
+
+/// The beginning of a transfer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sample {
+    /// Files and bytes before the counting began.
+    skipped: (usize, usize),
+    files: usize,
+    bytes: usize,
+    /// Files in all.
+    of: usize,
+}
+
+impl Sample {
+    fn grown(mut self, progress: &git2::Progress<'_>) -> Self {
+        self.files = progress.received_objects();
+        self.bytes = progress.received_bytes();
+        self.of = progress.total_objects();
+        if self.bytes <= SKIPPED_BYTES {
+            self.skipped = (self.files, self.bytes);
+        }
+        self
+    }
+
+    /// The bytes of all files, if those to come are as those that were counted.
+    fn estimate(&self) -> u64 {
+        let (files, bytes) = self.skipped;
+        let each = (self.bytes - bytes) / (self.files - files).max(1);
+        let left = self.of.saturating_sub(self.files);
+        (self.bytes as u64).saturating_add((each as u64).saturating_mul(left as u64))
+    }
 }
 
 /// The commit that the server has.

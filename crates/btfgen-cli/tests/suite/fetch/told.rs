@@ -76,6 +76,30 @@ fn dry_runs() {
     }
 }
 
+/// Check that a dry run does not transfer a large repository whole, and estimates what would come.
+#[test]
+fn estimate_of_a_whole_repository() {
+    const FILES: u64 = 40;
+    const FILE_BYTES: u64 = 1_000_000;
+    let ground = Ground::new();
+    let repository = ground.repository("kernels");
+    put_series(&repository, "ol/8/x86_64", FILES, FILE_BYTES as usize);
+    repository.commit();
+    let daemon = ground.daemon();
+    let relay = Relay::before(daemon.address());
+    let remote = url("git", relay.address(), "kernels");
+    let preview = json_of(ground.fetch(Git::Missing, &remote).arg("--dry-run"));
+    let repository = &preview["repositories"][0];
+    assert_eq!(repository["kernels_are_exact"], false);
+    let files = repository["kernels"].as_u64().unwrap();
+    // With the commit and the folders, which git counts too.
+    assert!((FILES..FILES + 10).contains(&files), "{files}");
+    let (told, all) = (repository["bytes"].as_u64().unwrap(), FILES * FILE_BYTES);
+    assert!(told.abs_diff(all) * 10 < all * 2, "{told} told");
+    assert!(relay.sent() < all * 3 / 4, "{} sent", relay.sent());
+    assert!(!ground.hub().exists());
+}
+
 /// Check that all of what came of a fetch is in its JSON, under the names that programs read.
 #[test]
 fn json_for_programs() {
