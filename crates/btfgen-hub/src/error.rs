@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Repository,
     /// The repository wants a password or key that is not there, or not the right one.
     Credentials,
-    /// The server's certificate is not trusted.
+    /// The server's certificate, or its ssh host key, is not trusted.
     Certificate,
     /// A name is not of the form it must have, or a part of a kernel's name is missing.
     InvalidName,

@@ -48,6 +48,8 @@ impl FetchProgress for Silent {}
 pub(crate) struct Session<'a> {
     progress: &'a dyn FetchProgress,
     cancel: Option<&'a AtomicBool>,
+    /// Whether transfers are not told: of little things on the side.
+    quiet: bool,
     /// What had come before the part that is under way, and how many files are to come in all.
     base: Mutex<Transfer>,
 }
@@ -60,6 +62,7 @@ impl<'a> Session<'a> {
         Self {
             progress: progress.unwrap_or(&Silent),
             cancel,
+            quiet: false,
             base: Mutex::default(),
         }
     }
@@ -85,9 +88,12 @@ impl<'a> Session<'a> {
         self.check()
     }
 
-    /// The same without progress.
+    /// The same, without telling what is transferred.
     pub(crate) fn quiet(&self) -> Self {
-        Self::new(None, self.cancel)
+        Self {
+            quiet: true,
+            ..Self::new(Some(self.progress), self.cancel)
+        }
     }
 
     /// Has everything from here on counted together, as so many files.
@@ -100,6 +106,9 @@ impl<'a> Session<'a> {
 
     /// Tells how far the part under way is.
     pub(crate) fn transferred(&self, part: Transfer) {
+        if self.quiet {
+            return;
+        }
         let base = *self.base();
         self.progress.transferred(Transfer {
             files: base.files + part.files,

@@ -9,6 +9,7 @@ const CREDENTIALS_HELP: &str = "check the address; if it is right, a credential 
 to ask on must give the login, as for `git clone`";
 const CERTIFICATE_HELP: &str =
     "if you trust the server, name a file with its authority's certificate in SSL_CERT_FILE";
+const HOST_KEY_HELP: &str = "if you trust the server, connect to it once with `ssh`, which adds its key to ~/.ssh/known_hosts";
 const REPOSITORY_HELP: &str = "check the address and the network; `git ls-remote` with it must work (HTTPS_PROXY names a proxy)";
 
 /// What the C library says of a full disk, in the messages of git and libgit2.
@@ -27,12 +28,13 @@ pub(super) fn of_git(url: &str, shown: &str, failure: &Failure) -> Error {
         "could not read Password",
         "Authentication failed",
         "Permission denied",
-        "Host key verification failed",
         "terminal prompts disabled",
         "error: 401",
         "error: 403",
     ]) {
         (ErrorKind::Credentials, CREDENTIALS_HELP)
+    } else if any(&["Host key verification failed"]) {
+        (ErrorKind::Certificate, HOST_KEY_HELP)
     } else if any(&["certificate", "SSL"]) {
         (ErrorKind::Certificate, CERTIFICATE_HELP)
     } else {
@@ -47,6 +49,7 @@ pub(super) fn of_libgit2(shown: &str, e: &git2::Error) -> Error {
         _ if is_full_disk(e.message()) => (ErrorKind::Io, ROOM_HELP),
         (ErrorCode::Auth, _) => (ErrorKind::Credentials, CREDENTIALS_HELP),
         _ if e.message() == NO_LOGIN => (ErrorKind::Credentials, CREDENTIALS_HELP),
+        (ErrorCode::Certificate, ErrorClass::Ssh) => (ErrorKind::Certificate, HOST_KEY_HELP),
         (ErrorCode::Certificate, _) | (_, ErrorClass::Ssl) => {
             (ErrorKind::Certificate, CERTIFICATE_HELP)
         }

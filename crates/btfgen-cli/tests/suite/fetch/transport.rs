@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use btfgen_testkit::git::{Repository, kernel_file};
 
@@ -176,6 +177,22 @@ fn servers_without_single_files() {
         &unwilling,
         ("shallow", NO_FILES),
     );
+}
+
+/// Check that the same is told where the first thing to be asked for is a link, whose content is not told of otherwise.
+#[test]
+fn old_servers_of_links() {
+    let ground = Ground::new();
+    let repository = archive(&ground, "kernels");
+    repository.link("debian/buster", "10");
+    repository.commit();
+    let http = ground.http().with_old_protocol().start();
+    let url = url("http", http.address(), "kernels");
+    let mut command = ground.fetch(Git::There, &url);
+    run(command.args(["--distro", "debian/buster"]), 0, &[NO_FILES]);
+    assert!(ground.hub().join(BUSTER).is_file() && !ground.hub().join(FOCAL).exists());
+    let link = fs::read_link(ground.hub().join("debian/buster")).unwrap();
+    assert_eq!(link, Path::new("10"));
 }
 
 /// Check that a git that is too old is as good as none, and told with its version.
