@@ -24,7 +24,7 @@ mod staging;
 mod store;
 mod trouble;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -295,13 +295,19 @@ fn stage(
     record: &mut Record,
     session: &Session<'_>,
 ) -> Result<()> {
-    let mut missing: Vec<Vec<Oid>> = Vec::new();
-    for n in 0..sources.len() {
-        let path_of = |blob: &Oid| plan.bring.iter().find(|b| b.blob == *blob);
-        let mut blobs = plan::blobs_of(&plan.bring, n);
-        blobs.retain(|blob| path_of(blob).is_some_and(|b| !staging.holds(*blob, &b.path)));
-        missing.push(blobs);
+    let mut paths: BTreeMap<Oid, Vec<String>> = BTreeMap::new();
+    for bring in &plan.bring {
+        let of = paths.entry(bring.blob).or_default();
+        of.push(bring.path.clone());
     }
+    let paths_of = |blob: Oid| paths.get(&blob).into_iter().flatten();
+    let missing: Vec<Vec<Oid>> = (0..sources.len())
+        .map(|n| {
+            let mut blobs = plan::blobs_of(&plan.bring, n);
+            blobs.retain(|&blob| !paths_of(blob).all(|path| staging.holds(blob, path)));
+            blobs
+        })
+        .collect();
     session.expect(missing.iter().map(Vec::len).sum());
     for (source, blobs) in sources.iter_mut().zip(&missing) {
         if blobs.is_empty() {
@@ -310,9 +316,9 @@ fn stage(
         let name = source.name.clone();
         let mut useless = Vec::new();
         source.contents(blobs, session, &mut |blob, content| {
-            for bring in plan.bring.iter().filter(|b| b.blob == blob) {
-                if let Some(why) = staging.put(blob, &bring.path, content)? {
-                    useless.push((bring.path.clone(), why));
+            for path in paths_of(blob) {
+                if let Some(why) = staging.put(blob, path, content)? {
+                    useless.push((path.clone(), why));
                 }
             }
             Ok(())

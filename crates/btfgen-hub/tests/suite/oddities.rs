@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use btfgen::{Hub, KernelFilter};
 use btfgen_hub::ErrorKind;
+use git2::{ObjectType, Oid};
 
 use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, content, id, left_out, newer};
 
@@ -77,6 +78,22 @@ fn duplicates() {
     assert_eq!(ground.fetched(&repository).updated, [id(twins[0])]);
     assert_eq!(ground.read(twins[0]), content(twins[0]));
     assert_eq!(ground.read(twins[1]), newer());
+}
+
+/// Check that a content which is staged for one form only, for a fetch was killed there, comes in the other form too.
+#[test]
+fn duplicates_in_two_forms() {
+    let ground = Ground::new();
+    let other = FOCAL.replace(".btf.tar.xz", "-twin.btf.xz");
+    let repository = ground.repository("kernels", &[FOCAL]);
+    repository.put(&other, content(FOCAL));
+    repository.commit();
+    let blob = Oid::hash_object(ObjectType::Blob, &content(FOCAL)).unwrap();
+    let staged = format!(".btfgen/staging/{blob}.btf.tar.xz");
+    ground.place(&staged, content(FOCAL));
+    assert_eq!(ground.fetched(&repository).added.len(), 2);
+    assert_eq!(ground.read(FOCAL), content(FOCAL));
+    assert_eq!(ground.read(&other), content(FOCAL));
 }
 
 /// Check that of two forms of one kernel the one is taken that btfhub has, and the other told.
