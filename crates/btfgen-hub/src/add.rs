@@ -172,24 +172,24 @@ impl Add {
                 .with_help("name the kernel's own architecture with --id"));
         }
         drop(btf);
+        let present = self.present(&kernel);
+        let change = self.change(&kernel, &present, vmlinux.btf())?;
         let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
-        let others = self.present(&kernel);
-        let change = self.change(&kernel, &others, vmlinux.btf())?;
-        if change != Change::Unchanged {
-            self.write(&kernel, &target, change, vmlinux.btf())?;
-        }
-        for other in others
-            .iter()
-            .filter(|&other| change == Change::Replaced && *other != target)
-        {
-            std::fs::remove_file(other).map_err(|e| Error::io(other, "cannot be removed", e))?;
-        }
+        let path = match (change, present.first()) {
+            (Change::Unchanged, Some(there)) => there.clone(),
+            _ => {
+                self.write(&kernel, &target, change, vmlinux.btf())?;
+                // What it replaces may have another name.
+                for other in present.iter().filter(|&other| *other != target) {
+                    std::fs::remove_file(other)
+                        .map_err(|e| Error::io(other, "cannot be removed", e))?;
+                }
+                target
+            }
+        };
         Ok(Added {
             kernel,
-            path: match (change, others.into_iter().next()) {
-                (Change::Unchanged, Some(other)) => other,
-                _ => target,
-            },
+            path,
             change,
             origin: vmlinux.origin().to_owned(),
             btf_bytes: vmlinux.btf().len(),
