@@ -69,6 +69,11 @@ fn comes(ground: &Ground, repository: &Repository, git: Git, url: &str, way: (&s
     }
 }
 
+fn comes_both_ways(ground: &Ground, repository: &Repository, url: &str) {
+    comes(ground, repository, Git::There, url, ("partial", ""));
+    comes(ground, repository, Git::Missing, url, ("shallow", NO_GIT));
+}
+
 /// Check that a git daemon's kernels come, all or those that are asked for, with git and without.
 #[test]
 fn from_a_daemon() {
@@ -76,14 +81,7 @@ fn from_a_daemon() {
     let repository = archive(&ground, "kernels");
     let daemon = ground.daemon();
     let url = url("git", daemon.address(), "kernels");
-    comes(&ground, &repository, Git::There, &url, ("partial", ""));
-    comes(
-        &ground,
-        &repository,
-        Git::Missing,
-        &url,
-        ("shallow", NO_GIT),
-    );
+    comes_both_ways(&ground, &repository, &url);
 }
 
 /// Check that the same is so over HTTP.
@@ -93,14 +91,7 @@ fn from_a_web_server() {
     let repository = archive(&ground, "kernels.git");
     let http = ground.http().start();
     let url = url("http", http.address(), "kernels.git");
-    comes(&ground, &repository, Git::There, &url, ("partial", ""));
-    comes(
-        &ground,
-        &repository,
-        Git::Missing,
-        &url,
-        ("shallow", NO_GIT),
-    );
+    comes_both_ways(&ground, &repository, &url);
 }
 
 /// Check that folders of this machine are read where they are, also bare ones, with git or without.

@@ -1,28 +1,53 @@
 //! Several at one hub.
 
-use btfgen_testkit::git::Relay;
+use btfgen_testkit::git::{Daemon, Relay, Repository};
 
 use crate::suite::fetch::{Git, Ground, Running, assert_same, files, kernels, put_series, url};
+
+/// Two fetches into one hub: the first one is held in the middle of its transfer, and the second one waits for it.
+struct Two {
+    relay: Relay,
+    first: Running,
+    second: Running,
+    _daemon: Daemon,
+}
+
+impl Two {
+    fn start(ground: &Ground) -> Self {
+        let daemon = ground.daemon();
+        let relay = Relay::before(daemon.address());
+        let url = url("git", relay.address(), "kernels");
+        relay.hold_after(50_000);
+        let first = Running::start(ground.command(Git::There, &url));
+        relay.wait_until_held();
+        let mut second = Running::start(ground.command(Git::There, &url));
+        second.wait_for("note: waiting for another fetch into this hub");
+        Self {
+            relay,
+            first,
+            second,
+            _daemon: daemon,
+        }
+    }
+}
+
+fn archive(ground: &Ground, kernels: u64) -> Repository {
+    let repository = ground.repository("kernels");
+    put_series(&repository, "ubuntu/20.04/x86_64", kernels, 17_000);
+    repository.commit();
+    repository
+}
 
 /// Check that of two fetches into one hub the second waits, says so, and finds what the first one brought.
 #[test]
 fn two_fetches() {
     let ground = Ground::new();
-    let repository = ground.repository("kernels");
-    put_series(&repository, "ubuntu/20.04/x86_64", 80, 17_000);
-    repository.commit();
-    let daemon = ground.daemon();
-    let relay = Relay::before(daemon.address());
-    let url = url("git", relay.address(), "kernels");
-    relay.hold_after(50_000);
-    let first = Running::start(ground.command(Git::There, &url));
-    relay.wait_until_held();
-    let mut second = Running::start(ground.command(Git::There, &url));
-    second.wait_for("note: waiting for another fetch into this hub");
-    relay.heal();
-    let (code, told) = first.end();
+    let repository = archive(&ground, 80);
+    let two = Two::start(&ground);
+    two.relay.heal();
+    let (code, told) = two.first.end();
     assert!(code == Some(0) && told.contains("80 new"), "{told}");
-    let (code, told) = second.end();
+    let (code, told) = two.second.end();
     assert!(code == Some(0) && told.contains("80 unchanged"), "{told}");
     assert_eq!(told.matches("waiting").count(), 1, "{told}");
     assert_same(&files(&ground.hub()), &kernels(&repository));
@@ -32,21 +57,12 @@ fn two_fetches() {
 #[test]
 fn waiting_can_be_stopped() {
     let ground = Ground::new();
-    let repository = ground.repository("kernels");
-    put_series(&repository, "ubuntu/20.04/x86_64", 10, 17_000);
-    repository.commit();
-    let daemon = ground.daemon();
-    let relay = Relay::before(daemon.address());
-    let url = url("git", relay.address(), "kernels");
-    relay.hold_after(50_000);
-    let first = Running::start(ground.command(Git::There, &url));
-    relay.wait_until_held();
-    let mut second = Running::start(ground.command(Git::There, &url));
-    second.wait_for("waiting for another fetch");
-    second.signal("-INT");
-    assert_eq!(second.end().0, Some(130));
-    relay.heal();
-    let (code, told) = first.end();
+    let repository = archive(&ground, 10);
+    let two = Two::start(&ground);
+    two.second.signal("-INT");
+    assert_eq!(two.second.end().0, Some(130));
+    two.relay.heal();
+    let (code, told) = two.first.end();
     assert_eq!(code, Some(0), "{told}");
     assert_same(&files(&ground.hub()), &kernels(&repository));
 }
@@ -55,9 +71,7 @@ fn waiting_can_be_stopped() {
 #[test]
 fn many_fetches() {
     let ground = Ground::new();
-    let repository = ground.repository("kernels");
-    put_series(&repository, "ubuntu/20.04/x86_64", 10, 17_000);
-    repository.commit();
+    let repository = archive(&ground, 10);
     let folder = repository.folder().display().to_string();
     let start = |_| Running::start(ground.command(Git::There, &folder));
     let all: Vec<Running> = (0..6).map(start).collect();
