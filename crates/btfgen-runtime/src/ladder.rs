@@ -13,7 +13,6 @@ use crate::found::{Entry, Found, Origin};
 use crate::host::{self, Host, Variable};
 use crate::lookup::{ArchiveSource, Lookup};
 use crate::os_release::OsRelease;
-use crate::regular_file;
 use crate::step::{Rung, Steps};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -151,7 +150,9 @@ fn file(
 /// The first four bytes, or fewer.
 fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
-    regular_file::open(path)?.take(4).read_to_end(&mut start)?;
+    btfgen_files::open_regular(path)?
+        .take(4)
+        .read_to_end(&mut start)?;
     Ok(start)
 }
 
@@ -223,7 +224,7 @@ fn named_os_release(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<Option<OsR
 fn read_archive(path: &Path, steps: &mut Steps) -> Result<Vec<u8>> {
     let read = || {
         let mut bytes = Vec::new();
-        regular_file::open(path)?
+        btfgen_files::open_regular(path)?
             .take(MAX_ARCHIVE_BYTES + 1)
             .read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_ARCHIVE_BYTES {

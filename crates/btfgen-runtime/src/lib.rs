@@ -39,7 +39,6 @@ mod ladder;
 mod libbpf_rs;
 mod lookup;
 mod os_release;
-mod regular_file;
 mod step;
 
 pub use btfgen_archive::{Archive, ArchiveOptions, KernelId};

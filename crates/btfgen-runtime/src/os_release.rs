@@ -5,8 +5,6 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use crate::regular_file;
-
 /// A real one has less than 1 KiB.
 const MAX_BYTES: usize = 64 << 10;
 
@@ -43,7 +41,7 @@ impl OsRelease {
     /// Those of opening and reading, and [`io::ErrorKind::InvalidData`] for what is not an os-release file: larger than
     /// 64 KiB, not a regular file, or without an assignment.
     pub fn read(path: impl AsRef<Path>) -> io::Result<Self> {
-        let file = regular_file::open(path.as_ref())?;
+        let file = btfgen_files::open_regular(path.as_ref())?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         Self::parse(&bytes)

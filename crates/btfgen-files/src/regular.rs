@@ -1,0 +1,96 @@
+//! Opening what somebody named, whatever it is: a pipe would keep the caller waiting, and a device may do something.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Opens a regular file and nothing else, to be read. Symbolic links are followed.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::InvalidInput`] for what is no regular file, which is not even opened.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    // Opening a device may already do something to it.
+    require_regular(&fs::metadata(path)?)?;
+    // Should it have become a pipe since, this does not wait for a writer.
+    let no_wait = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(no_wait.bits().cast_signed())
+        .open(path)?;
+    require_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Reads a regular file of at most `max_bytes` bytes.
+///
+/// # Errors
+/// Those of [`open_regular`] and of reading; [`io::ErrorKind::FileTooLarge`] for a larger file, of which no more than
+/// `max_bytes` and one are read; [`io::ErrorKind::OutOfMemory`].
+pub fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let too_large = || {
+        let message = format!("larger than {max_bytes} bytes");
+        io::Error::new(io::ErrorKind::FileTooLarge, message)
+    };
+    let file = open_regular(path)?;
+    // Files of /proc and /sys may have more than they tell, so the size is no more than a hint.
+    let told = file.metadata()?.len();
+    if told > max_bytes {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(told).unwrap_or(usize::MAX))?;
+    file.take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+fn require_regular(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let message = if metadata.is_dir() {
+        "is a folder"
+    } else {
+        "is not a regular file"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that what is no regular file is refused without being waited for.
+    #[test]
+    fn only_regular_files() {
+        let folder = std::env::temp_dir();
+        for path in ["/dev/zero", "/dev/null", "/proc/self/fd"].map(Path::new) {
+            let error = open_regular(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{path:?}");
+        }
+        let fifo = folder.join(format!("btfgen-files-fifo-{}", std::process::id()));
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+        let error = open_regular(&fifo).unwrap_err();
+        fs::remove_file(&fifo).unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(read_regular(Path::new("/proc/self/status"), 1 << 20).is_ok());
+    }
+
+    /// Check that a limit holds for what tells its size, and for what does not.
+    #[test]
+    fn limits() {
+        let this = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        for path in [&this, Path::new("/proc/self/status")] {
+            let len = read_regular(path, 1 << 20).unwrap().len() as u64;
+            let error = read_regular(path, len / 2).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::FileTooLarge, "{path:?}");
+        }
+    }
+}
