@@ -57,7 +57,7 @@ fn require_regular(metadata: &Metadata) -> io::Result<()> {
     let message = if metadata.is_dir() {
         "is a folder"
     } else {
-        "is not a regular file"
+        "not a regular file"
     };
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
