@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::kernel::is_component;
 use crate::read::MANIFEST_NAME;
+use crate::ustar::Body;
 use crate::{Error, ErrorKind, KernelId, Manifest, Result};
 use plan::Plan;
 use stream::Stream;
@@ -153,6 +154,14 @@ impl Builder {
         };
         self.kernels.insert(kernel, position);
         Ok(self)
+    }
+
+    /// Check that a kernel's name, below the prefix, fits into an archive.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NameTooLong`]: a ustar header holds 100 bytes, and 155 more for folders.
+    pub fn check_name(&self, kernel: &KernelId) -> Result<()> {
+        plan::encode_header(&kernel.entry_name_under(&self.prefix), Body::File(0)).map(drop)
     }
 
     /// Write the archive.

@@ -94,10 +94,7 @@ impl Cli {
             Command::Completions(arguments) => arguments.run(),
             Command::Man(arguments) => arguments.run(),
         };
-        result.unwrap_or_else(|e| {
-            console.error(&e);
-            Exit::of(&e)
-        })
+        console.exit(result)
     }
 }
 

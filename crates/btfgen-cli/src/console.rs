@@ -6,13 +6,17 @@ use std::io::Write as _;
 
 use anstyle::Style;
 
+use crate::exit::Exit;
 use crate::style;
+
+/// The way out of an error of the machine.
+const MACHINE_HELP: &str = "the machine failed, so the file may be sound: see to its memory, disk and limits, and run it again";
 
 /// How many of a long list are shown without `--verbose`.
 const SHOWN: usize = 10;
 
 /// Says things on stderr, as loudly as the user wants it. That stderr is closed is no reason to stop.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Console {
     /// Only warnings and errors.
     pub(crate) quiet: bool,
@@ -38,6 +42,14 @@ impl Console {
     /// What is not as it should be, but does not stop the work.
     pub(crate) fn warning(&self, text: impl fmt::Display) {
         labelled(style::WARNING, "warning", text);
+    }
+
+    /// How the command ends: an error is told first.
+    pub(crate) fn exit(&self, result: anyhow::Result<Exit>) -> Exit {
+        result.unwrap_or_else(|e| {
+            self.error(&e);
+            Exit::of(&e)
+        })
     }
 
     /// Why the work ended, with all causes, and the way out if one is known.
@@ -110,7 +122,11 @@ fn help<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     if let Some(error) = error.downcast_ref::<btfgen_hub::Error>() {
         return error.help();
     }
-    error.downcast_ref::<btfgen::Error>()?.help()
+    let error = error.downcast_ref::<btfgen::Error>()?;
+    match error.kind() {
+        btfgen::ErrorKind::Machine => error.help().or(Some(MACHINE_HELP)),
+        _ => error.help(),
+    }
 }
 
 /// An error with all its causes, in one line.

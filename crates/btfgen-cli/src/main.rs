@@ -1,6 +1,6 @@
 //! The `btfgen` command: arguments, progress, printing and exit codes. The work is the engine's, the `btfgen` crate.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 // The macros panic where the reader of a pipe is gone.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(
@@ -11,6 +11,7 @@
 mod amount;
 mod arguments;
 mod cli;
+mod closed_stdout;
 mod commands;
 mod console;
 mod exit;
@@ -25,21 +26,21 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::cli::Cli;
+use crate::console::Console;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
     style::choose(style::asked_for(std::env::args_os()));
+    interrupt::survive_file_size_limit();
     let exit = match Cli::try_parse() {
         Ok(cli) => cli.run(),
-        Err(e) => {
+        Err(e) if e.use_stderr() => {
             // Nobody is left to be told where printing fails.
             let _ = e.print();
-            if e.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            }
+            Exit::Usage
         }
+        // Help and version are what was asked for.
+        Err(e) => Console::default().exit(sink::printed(e.print()).map(|()| Exit::Done)),
     };
     exit.into()
 }

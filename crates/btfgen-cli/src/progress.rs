@@ -85,14 +85,27 @@ impl Progress for Bar {
 pub(crate) struct TransferBar {
     screen: Screen,
     console: Console,
-    state: Mutex<TransferState>,
+    waiting: WaitNote,
+    /// How many files the bar is for.
+    of: Mutex<Option<usize>>,
 }
 
+/// Says once for whom a command waits.
 #[derive(Debug, Default)]
-struct TransferState {
-    waiting: Option<Waiting>,
-    /// How many files the bar is for.
-    of: Option<usize>,
+pub(crate) struct WaitNote(Mutex<Option<Waiting>>);
+
+impl WaitNote {
+    /// Says it, unless that was the last thing it said.
+    pub(crate) fn say(&self, console: Console, for_whom: Waiting) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.replace(for_whom) != Some(for_whom) {
+            let whom = match for_whom {
+                Waiting::Readers => "until nobody reads the hub",
+                _ => "for another command that changes this hub",
+            };
+            console.note(format_args!("waiting {whom}"));
+        }
+    }
 }
 
 impl TransferBar {
@@ -101,7 +114,8 @@ impl TransferBar {
         Self {
             screen: Screen::new(console),
             console,
-            state: Mutex::default(),
+            waiting: WaitNote::default(),
+            of: Mutex::default(),
         }
     }
 
@@ -118,15 +132,8 @@ impl TransferBar {
 
 impl FetchProgress for TransferBar {
     fn waiting(&self, for_whom: Waiting) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.waiting.replace(for_whom) != Some(for_whom) {
-            let whom = match for_whom {
-                Waiting::Readers => "until nobody reads the hub",
-                _ => "for another fetch into this hub",
-            };
-            self.screen
-                .suspend(|| self.console.note(format_args!("waiting {whom}")));
-        }
+        self.screen
+            .suspend(|| self.waiting.say(self.console, for_whom));
     }
 
     fn connecting(&self, repository: &str) {
@@ -147,9 +154,9 @@ impl FetchProgress for TransferBar {
     }
 
     fn transferred(&self, transfer: Transfer) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(of) = transfer.of
-            && state.of.replace(of) != Some(of)
+            && shown.replace(of) != Some(of)
         {
             self.screen.0.reset();
             self.screen.0.set_length(of as u64);

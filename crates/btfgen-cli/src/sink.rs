@@ -4,8 +4,9 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use btfgen::Output;
+use btfgen::{Claims, Output};
 
+use crate::closed_stdout;
 use crate::console::Advised;
 
 /// A place for data.
@@ -18,18 +19,20 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// A place for text: `-` is stdout.
-    pub(crate) fn for_text(path: &Path) -> Result<Self> {
-        Ok(if path == Path::new("-") {
-            Self::Stdout
-        } else {
-            Self::File(Output::probe(path)?)
-        })
+    /// A place for text: `-` is stdout. `what` is for [`Claims`].
+    pub(crate) fn for_text(path: &Path, what: &'static str, claims: &mut Claims) -> Result<Self> {
+        if path == Path::new("-") {
+            claims.writes_stdout(what)?;
+            return Ok(Self::Stdout);
+        }
+        let output = Output::probe(path)?;
+        claims.writes(what, &output)?;
+        Ok(Self::File(output))
     }
 
     /// A place for binary data: `-` is stdout unless that is a terminal.
-    pub(crate) fn for_binary(path: &Path) -> Result<Self> {
-        let sink = Self::for_text(path)?;
+    pub(crate) fn for_binary(path: &Path, what: &'static str, claims: &mut Claims) -> Result<Self> {
+        let sink = Self::for_text(path, what, claims)?;
         if matches!(sink, Self::Stdout) && io::stdout().is_terminal() {
             return Err(Advised::new(
                 "a BTF is not for a terminal to show",
@@ -41,10 +44,10 @@ impl Sink {
     }
 
     /// Writes everything.
-    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, bytes: Vec<u8>) -> Result<()> {
         match self {
-            Self::Stdout => data(|out| out.write_all(bytes)),
-            Self::File(output) => Ok(output.write_all(bytes)?),
+            Self::Stdout => data(|out| out.write_all(&bytes)),
+            Self::File(output) => Ok(output.write(bytes)?),
         }
     }
 }
@@ -75,8 +78,17 @@ fn written(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     mut out: impl Write,
 ) -> Result<()> {
-    match write(&mut out).and_then(|()| out.flush()) {
+    printed(write(&mut out).and_then(|()| out.flush()))
+}
+
+/// What came of writing to stdout.
+pub(crate) fn printed(result: io::Result<()>) -> Result<()> {
+    let closed = || io::Error::other("it is closed");
+    let result = result.and_then(|()| io::stdout().flush());
+    match result {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("stdout: cannot be written"),
+        Ok(()) if closed_stdout::was_closed() => Err(closed()),
+        result => result,
     }
+    .context("stdout: cannot be written")
 }

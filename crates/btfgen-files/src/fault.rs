@@ -39,22 +39,24 @@ const ABOUT_A_FILE: [Errno; 12] = [
 /// assert!(!is_machine_fault(&io::Error::from(io::ErrorKind::UnexpectedEof)));
 /// ```
 pub fn is_machine_fault(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let Some(io) = error.downcast_ref::<io::Error>() else {
-            next = error.source();
-            continue;
-        };
-        if io.kind() == io::ErrorKind::OutOfMemory {
-            return true;
-        }
-        if let Some(errno) = Errno::from_io_error(io) {
-            return !ABOUT_A_FILE.contains(&errno);
-        }
-        // `source()` of an io::Error passes over what it wraps.
-        next = io.get_ref().map(|inner| inner as &(dyn Error + 'static));
-    }
-    false
+    causes(error)
+        .filter_map(|e| e.downcast_ref::<io::Error>())
+        .any(|e| match Errno::from_io_error(e) {
+            Some(errno) => !ABOUT_A_FILE.contains(&errno),
+            None => e.kind() == io::ErrorKind::OutOfMemory,
+        })
+}
+
+/// An error, what caused it, what caused that, and so on.
+///
+/// `source()` of an [`io::Error`] passes over the error that it wraps; this does not.
+pub fn causes<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&e| match e.downcast_ref::<io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as _),
+        None => e.source(),
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
@@ -37,6 +37,31 @@ impl TempFile {
             let file = builder(0o666).tempfile_in(folder)?;
             if owns(file.as_file())? {
                 return Ok(Self(file));
+            }
+        }
+        Err(taken_away())
+    }
+
+    /// A second name of a file, in the same folder. Where the file system has no hard links it is a copy.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn link_of(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let make = |second: &Path| {
+            match fs::hard_link(path, second) {
+                Ok(()) => {}
+                // Another name is tried.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(e),
+                Err(_) => drop(fs::copy(path, second)?),
+            }
+            File::open(second)
+        };
+        for _ in 0..TRIES {
+            let file = builder(0o666).make_in(folder, make)?;
+            let (file, path) = file.into_parts();
+            if owns(&file)? {
+                return Ok(Self(NamedTempFile::from_parts(file, path)));
             }
         }
         Err(taken_away())
@@ -135,6 +160,21 @@ fn owns(file: &File) -> io::Result<bool> {
 
 fn taken_away() -> io::Error {
     io::Error::other("temporary files are removed as soon as they are made")
+}
+
+/// Gives a file another name of the same file system if nothing has that name.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`], and the system's.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // NFS and some others do not know the flag, and kernels before 3.15 not the call. A link is never made over anything.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        renamed => Ok(renamed?),
+    }
 }
 
 /// Removes the temporary files and folders that killed processes of this user left in a folder. What cannot be removed

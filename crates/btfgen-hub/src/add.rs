@@ -1,21 +1,27 @@
 //! One's own kernels into a hub: what `btfgen add` does.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::Metadata;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use btfgen::{
     Btf, DEFAULT_MAX_BTF_BYTES, KernelId, arch_fits, hub_arch, parse_kernel, read_kernel_file,
 };
+use btfgen_files::{TempFile, remove_stale};
 use btfgen_runtime::Lookup;
 use btfgen_vmlinux::{Reader, Vmlinux};
 use liblzma::write::XzEncoder;
 use serde::Serialize;
-use tempfile::{Builder, NamedTempFile};
 
 use crate::ENDINGS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::folder::MadeFolders;
+use crate::fetch::Waiting;
+use crate::folder::{LockedHub, MadeFolders, absolute};
+use crate::record::is_missing;
+use crate::status::unopened;
 
 /// What btfhub-archive's files are compressed with: xz's own default, with a dictionary of 8 MiB.
 const XZ_LEVEL: u32 = 6;
@@ -37,14 +43,30 @@ const KERNELS_OWN: &[u8] = b"task_struct";
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
-pub struct Add {
+#[derive(Clone)]
+pub struct Add<'a> {
     hub: PathBuf,
     named: Named,
     from_host: bool,
     force: bool,
     reader: Reader,
     max_btf_bytes: u64,
+    waiting: Option<&'a (dyn Fn(Waiting) + Sync)>,
+    cancel: Option<Arc<AtomicBool>>,
+}
+
+impl std::fmt::Debug for Add<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Add")
+            .field("hub", &self.hub)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A file that the hub has for the kernel.
+struct Present {
+    path: PathBuf,
+    metadata: Metadata,
 }
 
 /// What of a kernel's id is known.
@@ -85,7 +107,7 @@ pub enum Change {
     Replaced,
 }
 
-impl Add {
+impl<'a> Add<'a> {
     /// An addition to this hub, which is made if it does not exist.
     pub fn to_hub(folder: impl Into<PathBuf>) -> Self {
         Self {
@@ -95,6 +117,8 @@ impl Add {
             force: false,
             reader: Reader::new(),
             max_btf_bytes: DEFAULT_MAX_BTF_BYTES,
+            waiting: None,
+            cancel: None,
         }
     }
 
@@ -150,11 +174,29 @@ impl Add {
         self
     }
 
-    /// Adds the kernel in a file: anything that [`Reader::read`] takes. The hub changes in one step, after all checks.
+    /// Is called several times a second while another process keeps the hub from being changed.
+    #[must_use]
+    pub fn waiting(mut self, told: &'a (dyn Fn(Waiting) + Sync)) -> Self {
+        self.waiting = Some(told);
+        self
+    }
+
+    /// Stops soon after the flag is set. The hub is as it was then.
+    #[must_use]
+    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.reader = self.reader.cancel(Arc::clone(&flag));
+        self.cancel = Some(flag);
+        self
+    }
+
+    /// Adds the kernel in a file: anything that [`Reader::read`] takes. The hub changes in one step, after all checks, and
+    /// while no other process changes it. For a kernel that is replaced, it waits until nobody reads the hub: a
+    /// [`btfgen::Hub`] that this process has open on it must be dropped before.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidKernel`] with the cause for a file without a kernel's BTF, [`ErrorKind::InvalidName`] where a part
-    /// of its name is missing or not what the file says, [`ErrorKind::Exists`], [`ErrorKind::Hub`], [`ErrorKind::Io`].
+    /// of its name is missing or not what the file says, [`ErrorKind::Exists`], [`ErrorKind::Hub`], [`ErrorKind::Io`],
+    /// [`ErrorKind::Cancelled`].
     pub fn file(&self, path: &Path) -> Result<Added> {
         let vmlinux = self.reader.read(path).map_err(unreadable)?;
         let btf = parse_kernel(path, vmlinux.btf()).map_err(unparsed)?;
@@ -172,28 +214,45 @@ impl Add {
                 .with_help("name the kernel's own architecture with --id"));
         }
         drop(btf);
-        let present = self.present(&kernel);
+        let hub = LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?;
+        let present = self.present(&kernel)?;
         let change = self.change(&kernel, &present, vmlinux.btf())?;
         let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
-        let path = match (change, present.first()) {
-            (Change::Unchanged, Some(there)) => there.clone(),
+        let place = match (change, present.first()) {
+            (Change::Unchanged, Some(there)) => there.path.clone(),
             _ => {
-                self.write(&kernel, &target, change, vmlinux.btf())?;
-                // What it replaces may have another name.
-                for other in present.iter().filter(|&other| *other != target) {
-                    std::fs::remove_file(other)
-                        .map_err(|e| Error::io(other, "cannot be removed", e))?;
-                }
+                refuse_own_file(path, &present)?;
+                self.write(&hub, &kernel, &target, &present, vmlinux.btf())?;
                 target
             }
         };
         Ok(Added {
             kernel,
-            path,
+            path: place,
             change,
             origin: vmlinux.origin().to_owned(),
             btf_bytes: vmlinux.btf().len(),
         })
+    }
+
+    fn wait(&self, for_whom: Waiting) -> Result<()> {
+        if let Some(told) = self.waiting {
+            told(for_whom);
+        }
+        self.go_on()
+    }
+
+    /// Fails when the caller has asked to stop.
+    fn go_on(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(Error::cancelled());
+        }
+        Ok(())
+    }
+
+    fn is_cancelled(&self) -> bool {
+        let flag = self.cancel.as_ref();
+        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     fn kernel(&self, path: &Path, vmlinux: &Vmlinux) -> Result<KernelId> {
@@ -221,66 +280,162 @@ impl Add {
     }
 
     /// The files that the hub has for a kernel, under all names it can have.
-    fn present(&self, kernel: &KernelId) -> Vec<PathBuf> {
+    fn present(&self, kernel: &KernelId) -> Result<Vec<Present>> {
         let folder = self.hub.join(kernel.distro()).join(kernel.version());
-        let spellings = std::fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|p| {
-                let name = p.file_name().and_then(|n| n.to_str());
-                name.is_some_and(|arch| hub_arch(arch) == kernel.arch())
-            });
-        let names = ENDINGS.map(|ending| format!("{}{ending}", kernel.release()));
-        spellings
-            .flat_map(|arch| names.clone().map(|name| arch.join(name)))
-            .filter(|file| file.symlink_metadata().is_ok())
-            .collect()
+        let unreadable = |path: &Path, e| Error::io(path, "cannot be read", e);
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
+            Err(e) if is_missing(&e) => return Ok(Vec::new()),
+            Err(e) => Err(e),
+        };
+        let mut present = Vec::new();
+        for entry in entries.map_err(|e| unreadable(&folder, e))? {
+            let name = entry.file_name();
+            if name.to_str().map(hub_arch) != Some(kernel.arch()) {
+                continue;
+            }
+            for ending in ENDINGS {
+                let path = entry.path().join(format!("{}{ending}", kernel.release()));
+                match path.symlink_metadata() {
+                    Ok(metadata) => present.push(Present { path, metadata }),
+                    Err(e) if is_missing(&e) => {}
+                    Err(e) => return Err(unreadable(&path, e)),
+                }
+            }
+        }
+        Ok(present)
     }
 
-    fn change(&self, kernel: &KernelId, present: &[PathBuf], btf: &[u8]) -> Result<Change> {
+    fn change(&self, kernel: &KernelId, present: &[Present], btf: &[u8]) -> Result<Change> {
         let Some(first) = present.first() else {
             return Ok(Change::New);
         };
-        let there = read_kernel_file(first, self.max_btf_bytes);
+        let there = read_kernel_file(&first.path, self.max_btf_bytes);
         if there.as_ref().is_ok_and(|there| there == btf) {
             return Ok(Change::Unchanged);
-        }
-        if self.force {
-            return Ok(Change::Replaced);
         }
         let exists = |message| {
             Error::new(ErrorKind::Exists, kernel, message)
                 .with_help("--force replaces it; --id names another kernel")
         };
-        Err(match there {
-            Ok(_) => exists(format!("another BTF of it is in {}", first.display())),
-            Err(e) => exists(format!("{} is in its place", first.display())).with_source(e),
-        })
+        let place = first.path.display();
+        match there {
+            Err(e) if e.kind() == btfgen::ErrorKind::Machine => Err(unopened(e)),
+            _ if self.force => Ok(Change::Replaced),
+            Ok(_) => Err(exists(format!("another BTF of it is in {place}"))),
+            Err(e) => Err(exists(format!("{place} is in its place")).with_source(e)),
+        }
     }
 
-    fn write(&self, kernel: &KernelId, target: &Path, change: Change, btf: &[u8]) -> Result<()> {
+    /// Puts a kernel into its place, and takes away what it replaces, which may have other names.
+    fn write(
+        &self,
+        hub: &LockedHub,
+        kernel: &KernelId,
+        target: &Path,
+        present: &[Present],
+        btf: &[u8],
+    ) -> Result<()> {
         let folder = target.parent().unwrap_or(Path::new("."));
         let _made = MadeFolders::make(&absolute(folder)?)?;
-        let failed = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+        let failed = |e: io::Error| match e.kind() {
+            _ if self.is_cancelled() => Error::cancelled(),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Error::new(ErrorKind::Hub, folder.display(), "cannot be written to")
                     .with_source(e)
                     .with_help("name a hub that you may write to with --hub")
             }
+            io::ErrorKind::AlreadyExists => changed(target),
             _ => Error::io(target, "cannot be written", e),
         };
-        let file = packed(folder, kernel, btf).map_err(failed)?;
-        match change {
-            Change::Replaced => file.persist(target).map_err(|e| failed(e.error))?,
-            // Nobody else's, if it came in this moment.
-            _ => file
-                .persist_noclobber(target)
-                .map_err(|e| failed(e.error))?,
-        };
+        remove_stale(folder);
+        let file = self.packed(folder, kernel, btf).map_err(failed)?;
+        self.go_on()?;
+        if present.is_empty() {
+            return file.persist_new(target).map_err(failed);
+        }
+        let _alone = hub.exclude_readers(|| self.wait(Waiting::Readers))?;
+        // Only btfgen's commands keep to the lock.
+        if let Some(other) = present.iter().find(|p| !p.is_still_there()) {
+            return Err(changed(&other.path));
+        }
+        if present.iter().any(|p| p.path == target) {
+            file.persist(target).map_err(failed)?;
+        } else {
+            file.persist_new(target).map_err(failed)?;
+        }
+        for Present { path, .. } in present.iter().filter(|p| p.path != target) {
+            std::fs::remove_file(path).map_err(|e| Error::io(path, "cannot be removed", e))?;
+        }
         Ok(())
     }
+
+    /// A BTF in btfhub's form: `RELEASE.btf` in a tar, compressed with xz. The same BTF gives the same bytes.
+    fn packed(&self, folder: &Path, kernel: &KernelId, btf: &[u8]) -> io::Result<TempFile> {
+        let mut file = TempFile::create_in(folder)?;
+        let mut header = tar::Header::new_gnu();
+        header.set_size(btf.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        let mut tar = tar::Builder::new(XzEncoder::new(file.as_file_mut(), XZ_LEVEL));
+        let btf = UnlessCancelled {
+            add: self,
+            from: btf,
+        };
+        tar.append_data(&mut header, format!("{}.btf", kernel.release()), btf)?;
+        tar.into_inner()?.finish()?;
+        file.sync()?;
+        Ok(file)
+    }
+}
+
+/// Ends with an error when the caller has asked to stop: xz takes seconds for a large BTF.
+struct UnlessCancelled<'c, R> {
+    add: &'c Add<'c>,
+    from: R,
+}
+
+impl<R: Read> Read for UnlessCancelled<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.add.is_cancelled() {
+            return Err(io::Error::other("stopped"));
+        }
+        self.from.read(buffer)
+    }
+}
+
+impl Present {
+    fn is_still_there(&self) -> bool {
+        let seen = |m: &Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+        let now = self.path.symlink_metadata();
+        now.is_ok_and(|now| seen(&now) == seen(&self.metadata))
+    }
+}
+
+/// The file to add may be one of the files that it would replace.
+fn refuse_own_file(path: &Path, present: &[Present]) -> Result<()> {
+    let id = |m: &Metadata| (m.dev(), m.ino());
+    let Ok(file) = std::fs::metadata(path) else {
+        return Ok(());
+    };
+    match present.iter().find(|p| id(&p.metadata) == id(&file)) {
+        Some(_) => Err(Error::new(
+            ErrorKind::Exists,
+            path.display(),
+            "is in the hub, and would be replaced by itself",
+        )
+        .with_help("move the kernel's other file out of the hub, and this one is taken")),
+        None => Ok(()),
+    }
+}
+
+fn changed(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::Exists,
+        path.display(),
+        "was written by another program meanwhile",
+    )
+    .with_help("nothing was replaced; run it again")
 }
 
 impl Named {
@@ -369,39 +524,16 @@ fn is_kernels(btf: &Btf) -> bool {
 fn unreadable(e: btfgen_vmlinux::Error) -> Error {
     let kind = match e.kind() {
         btfgen_vmlinux::ErrorKind::Io => ErrorKind::Io,
+        btfgen_vmlinux::ErrorKind::Cancelled => ErrorKind::Cancelled,
         _ => ErrorKind::InvalidKernel,
     };
     Error::adopt(kind, e.subject(), e.message(), e.help(), &e)
 }
 
 fn unparsed(e: btfgen::Error) -> Error {
-    Error::adopt(
-        ErrorKind::InvalidKernel,
-        e.subject(),
-        e.message(),
-        e.help(),
-        &e,
-    )
-}
-
-fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|e| Error::io(path, "is not a folder's name", e))
-}
-
-/// A BTF in btfhub's form: `RELEASE.btf` in a tar, compressed with xz. The same BTF gives the same bytes.
-fn packed(folder: &Path, kernel: &KernelId, btf: &[u8]) -> std::io::Result<NamedTempFile> {
-    let mut file = Builder::new()
-        .prefix(".btfgen-")
-        // As any new file: the umask takes away what the user does not want to give.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
-    let mut header = tar::Header::new_gnu();
-    header.set_size(btf.len() as u64);
-    header.set_mode(0o644);
-    header.set_mtime(0);
-    let mut tar = tar::Builder::new(XzEncoder::new(file.as_file_mut(), XZ_LEVEL));
-    tar.append_data(&mut header, format!("{}.btf", kernel.release()), btf)?;
-    tar.into_inner()?.finish()?;
-    file.as_file().sync_all()?;
-    Ok(file)
+    let kind = match e.kind() {
+        btfgen::ErrorKind::Machine => ErrorKind::Io,
+        _ => ErrorKind::InvalidKernel,
+    };
+    Error::adopt(kind, e.subject(), e.message(), e.help(), &e)
 }

@@ -1,37 +1,26 @@
-//! The hub's folder as something to write to: made where it is missing, refused where it must not be touched, and locked.
-//!
-//! Two locks, both of flock(2), so that they end with the process that holds them. That of `.btfgen` in the hub keeps two
-//! fetches apart for as long as they run. That of the hub's folder itself is shared by all readers ([`btfgen::Hub`] holds
-//! it) and taken alone for the moment in which new files take their names.
+//! The hub's folder as something to write to: made where it is missing, refused where it must not be touched, and locked by
+//! the protocol of [`btfgen_files::HubWriter`].
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use btfgen_files::{Exclusion, HubWriter, LockError};
 use git2::Repository;
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where a fetch keeps what it needs from run to run. Hubs are read without folders that begin with a dot.
-pub(crate) const OWN: &str = ".btfgen";
+/// Where a hub keeps what its writers need from run to run.
+pub(crate) use btfgen_files::OWN_FOLDER as OWN;
 
 /// Where files wait in there until all of them have come.
 pub(crate) const STAGING: &str = "staging";
-
-/// How often a lock that another process holds is asked for.
-const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// A hub that this process alone writes to.
 #[derive(Debug)]
 pub(crate) struct LockedHub {
     root: PathBuf,
-    /// Open for the lock's sake.
-    _lock: File,
+    lock: HubWriter,
     /// What was made for it; goes again where nothing came of it.
-    _made: MadeFolders,
+    made: MadeFolders,
 }
 
 /// Folders that were made for something to come. Those that are still empty in the end are removed.
@@ -45,30 +34,12 @@ impl LockedHub {
     /// Makes the hub if it is missing, and waits until no other process writes to it. `waiting` is called over and over while
     /// one does, and ends the wait with its error.
     pub(crate) fn lock(root: &Path, mut waiting: impl FnMut() -> Result<()>) -> Result<Self> {
-        let root =
-            std::path::absolute(root).map_err(|e| Error::io(root, "is not a folder's name", e))?;
-        refuse_foreign_repository(&root)?;
+        let root = absolute(root)?;
         let own = root.join(OWN);
         loop {
             let made = MadeFolders::make(&own)?;
-            let unusable = |e| refused(&own, "cannot be opened").with_source(e);
-            let lock = File::open(&own).map_err(unusable)?;
-            wait(&lock, &mut waiting)?.map_err(|e| {
-                refused(&own, "cannot be locked")
-                    .with_source(e)
-                    .with_help("name a hub on a file system that knows locks")
-            })?;
-            // The one that held it may have removed the folder at its end.
-            let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| {
-                (a.dev(), a.ino()) == (b.dev(), b.ino())
-            };
-            let ours = lock.metadata().map_err(unusable)?;
-            if std::fs::metadata(&own).is_ok_and(|now| same(&now, &ours)) {
-                return Ok(Self {
-                    root,
-                    _lock: lock,
-                    _made: made,
-                });
+            if let Some(lock) = HubWriter::lock(&own, &mut waiting)? {
+                return Ok(Self { root, lock, made });
             }
         }
     }
@@ -78,31 +49,42 @@ impl LockedHub {
         &self.root
     }
 
-    /// A path in the folder that is the fetch's own.
+    /// A path in the folder that is the hub's own.
     pub(crate) fn own(&self, name: &str) -> PathBuf {
         self.root.join(OWN).join(name)
     }
 
     /// Keeps all readers out while it lives. `waiting` as in [`LockedHub::lock`].
-    pub(crate) fn exclude_readers(&self, mut waiting: impl FnMut() -> Result<()>) -> Result<File> {
-        let failed = |e| Error::io(&self.root, "cannot be locked", e);
-        let folder = File::open(&self.root).map_err(failed)?;
-        wait(&folder, &mut waiting)?.map_err(failed)?;
-        Ok(folder)
+    pub(crate) fn exclude_readers(
+        &self,
+        waiting: impl FnMut() -> Result<()>,
+    ) -> Result<Exclusion<'_>> {
+        self.lock.exclude_readers(waiting)
     }
 }
 
-/// Takes a lock as soon as nobody else has it.
-fn wait(file: &File, waiting: &mut dyn FnMut() -> Result<()>) -> Result<std::io::Result<()>> {
-    loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Ok(())),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                waiting()?;
-                std::thread::sleep(LOCK_POLL);
-            }
-            Err(e) => return Ok(Err(e.into())),
+impl Drop for LockedHub {
+    fn drop(&mut self) {
+        // Nothing came of it: not even a record or a staged file.
+        if self.made.have(&self.root.join(OWN)) && holds_locks_only(&self.root.join(OWN)) {
+            self.lock.remove_files();
         }
+    }
+}
+
+/// Whether there is nothing in a hub's own folder but what locks it.
+fn holds_locks_only(own: &Path) -> bool {
+    let is_lock = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|e| e.path().extension().is_some_and(|e| e == "lock"))
+    };
+    std::fs::read_dir(own).is_ok_and(|mut entries| entries.all(is_lock))
+}
+
+impl From<LockError> for Error {
+    fn from(e: LockError) -> Self {
+        refused(e.path(), "cannot be locked")
+            .with_source(e)
+            .with_help("name a hub that you may write to, on a file system that knows locks")
     }
 }
 
@@ -120,10 +102,13 @@ fn refused(path: &Path, message: &str) -> Error {
     Error::new(ErrorKind::Hub, path.display(), message)
 }
 
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io(path, "is not a folder's name", e))
+}
+
 /// The full name of a folder that can be a hub to fetch into.
 pub(crate) fn usable(root: &Path) -> Result<PathBuf> {
-    let root =
-        std::path::absolute(root).map_err(|e| Error::io(root, "is not a folder's name", e))?;
+    let root = absolute(root)?;
     missing_folders(&root)?;
     refuse_foreign_repository(&root)?;
     Ok(root)
@@ -149,6 +134,11 @@ fn missing_folders(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl MadeFolders {
+    /// Whether this folder was made.
+    fn have(&self, folder: &Path) -> bool {
+        self.made.iter().any(|made| made == folder)
+    }
+
     /// Makes a folder and what it lies in.
     pub(crate) fn make(folder: &Path) -> Result<Self> {
         let missing = missing_folders(folder)?;

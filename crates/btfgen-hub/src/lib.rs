@@ -23,7 +23,7 @@ pub use crate::fetch::{
     PreviewedRepository, Transfer, Transport, Waiting,
 };
 pub use crate::status::{KernelCount, RecordedRepository, Status};
-pub use crate::verify::{Broken, Verified, Verify};
+pub use crate::verify::{Broken, Fate, Verified, Verify};
 
 /// The endings of kernels' files in a hub, btfhub's own first.
 const ENDINGS: [&str; 3] = [".btf.tar.xz", ".btf.xz", ".btf"];

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::io::Write as _;
+use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use btfgen_files::{TempFile, read_regular};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
@@ -19,6 +19,9 @@ pub(crate) const RECORD: &str = "record.json";
 
 /// The form of the record. Another one is as good as none.
 const VERSION: u32 = 1;
+
+/// No record is so large: 200 bytes for each of a million files are less.
+const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -68,24 +71,31 @@ impl Default for Record {
 }
 
 impl Record {
-    /// The record in a file; an empty one where there is none that can be read.
-    pub(crate) fn read(path: &Path) -> Self {
-        std::fs::read(path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok())
-            .filter(|record| record.version == VERSION)
-            .unwrap_or_default()
+    /// The record in a file; an empty one where there is none, or a damaged one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where there may be one that cannot be read: without it, what a fetch brought
+    /// would count as its user's for ever.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        match read_regular(path, MAX_BYTES) {
+            Ok(bytes) => Ok(serde_json::from_slice::<Self>(&bytes)
+                .ok()
+                .filter(|record| record.version == VERSION)
+                .unwrap_or_default()),
+            Err(e) if is_missing(&e) => Ok(Self::default()),
+            Err(e) => Err(Error::io(path, "cannot be read", e)),
+        }
     }
 
     /// Replaces the file in one step.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let failed = |e| Error::io(path, "cannot be written", e);
         let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
-        serde_json::to_writer(&mut file, self).map_err(|e| failed(e.into()))?;
-        file.flush().map_err(failed)?;
-        file.persist(path).map_err(|e| failed(e.error))?;
-        Ok(())
+        let mut file = TempFile::create_in(folder).map_err(failed)?;
+        let mut out = io::BufWriter::new(file.as_file_mut());
+        serde_json::to_writer(&mut out, self).map_err(|e| failed(e.into()))?;
+        out.into_inner().map_err(|e| failed(e.into_error()))?;
+        file.persist(path).map_err(failed)
     }
 
     /// What is recorded of a file, whichever repository it came from.
@@ -123,6 +133,14 @@ impl RecordedFile {
     pub(crate) fn is_unchanged(&self, metadata: &Metadata) -> bool {
         self.bytes == metadata.len() && self.modified == modified(metadata)
     }
+}
+
+/// Whether a path leads to nothing.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn modified(metadata: &Metadata) -> u128 {

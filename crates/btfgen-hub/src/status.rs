@@ -77,12 +77,12 @@ impl Status {
     /// Looks into a hub.
     ///
     /// # Errors
-    /// [`ErrorKind::Hub`] if there is none that can be read.
+    /// [`ErrorKind::Hub`] if there is none that can be read, [`ErrorKind::Io`].
     pub fn of(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let mut hub = Hub::open(&[folder]).map_err(unopened)?;
         let rejected = hub.take_rejected();
-        let record = Record::read(&folder.join(OWN).join(RECORD));
+        let record = Record::read(&folder.join(OWN).join(RECORD))?;
         let mut counts: BTreeMap<[&str; 3], (usize, u64)> = BTreeMap::new();
         for kernel in hub.kernels() {
             let id = kernel.id();
@@ -124,7 +124,12 @@ impl Status {
 }
 
 pub(crate) fn unopened(e: btfgen::Error) -> Error {
-    Error::adopt(ErrorKind::Hub, e.subject(), e.message(), e.help(), &e)
+    let kind = match e.kind() {
+        btfgen::ErrorKind::Machine => ErrorKind::Io,
+        btfgen::ErrorKind::Cancelled => ErrorKind::Cancelled,
+        _ => ErrorKind::Hub,
+    };
+    Error::adopt(kind, e.subject(), e.message(), e.help(), &e)
 }
 
 fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {

@@ -1,12 +1,18 @@
 //! Whether a hub is whole: what `btfgen hub verify` does.
 
-use std::path::{Path, PathBuf};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use btfgen::{DEFAULT_MAX_BTF_BYTES, Hub, HubKernel, KernelFilter, Progress};
+use btfgen::{DEFAULT_MAX_BTF_BYTES, Hub, HubKernel, KernelFilter, Progress, in_pool};
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::ENDINGS;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::Waiting;
+use crate::folder::{LockedHub, OWN};
+use crate::record::{RECORD, Record};
 use crate::status::unopened;
 
 /// Reads every kernel of a hub.
@@ -28,6 +34,8 @@ pub struct Verify<'a> {
     filter: KernelFilter,
     max_btf_bytes: Option<u64>,
     delete: bool,
+    dry_run: bool,
+    waiting: Option<&'a (dyn Fn(Waiting) + Sync)>,
     progress: Option<&'a dyn Progress>,
     cancel: Option<&'a AtomicBool>,
 }
@@ -56,8 +64,27 @@ pub struct Verified {
 pub struct Broken {
     /// What is wrong with it. Its subject is the file.
     pub error: btfgen::Error,
-    /// Whether it was deleted.
-    pub deleted: bool,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of a broken file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It stays, whatever is asked for: it may be sound, or its user put it there.
+    Stays,
+    /// It is damaged in its own place, or a fetch brought it: [`Verify::delete`] deletes it.
+    Deletable,
+    /// It was deleted.
+    Deleted,
+}
+
+/// A kernel that did not pass, as it was when it was read.
+struct Failed {
+    error: btfgen::Error,
+    kernel: HubKernel,
+    seen: Option<Metadata>,
 }
 
 impl<'a> Verify<'a> {
@@ -83,11 +110,25 @@ impl<'a> Verify<'a> {
         self
     }
 
-    /// Whether damaged and misplaced files are deleted. What merely could not be read, is too large, or is newer than this
-    /// libbpf stays.
+    /// Whether files are deleted that are [`Fate::Deletable`]. What cannot be read, is too large, or is newer than this
+    /// libbpf stays, and so does what its user put into another kernel's place.
     #[must_use]
     pub fn delete(mut self, on: bool) -> Self {
         self.delete = on;
+        self
+    }
+
+    /// Whether nothing is deleted after all: [`Fate::Deletable`] tells what would be.
+    #[must_use]
+    pub fn dry_run(mut self, on: bool) -> Self {
+        self.dry_run = on;
+        self
+    }
+
+    /// Is called several times a second while another process keeps the hub from being changed.
+    #[must_use]
+    pub fn waiting(mut self, told: &'a (dyn Fn(Waiting) + Sync)) -> Self {
+        self.waiting = Some(told);
         self
     }
 
@@ -105,58 +146,159 @@ impl<'a> Verify<'a> {
         self
     }
 
-    /// Does the work, on all processors.
+    /// Does the work, on all processors. To delete, it waits until no other process changes the hub, and then until nobody
+    /// reads it: a [`btfgen::Hub`] that this process has open on it must be dropped before.
     ///
     /// # Errors
-    /// [`ErrorKind::Hub`](crate::ErrorKind::Hub) if there is none that can be read,
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if a broken file cannot be deleted,
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    /// [`ErrorKind::Hub`] if there is none that can be read, or if files are to be deleted from a folder that is not known to
+    /// be a hub: btfgen has never written to it, and no kernel in it is sound. [`ErrorKind::Io`] if a broken file cannot be
+    /// deleted or the machine fails, [`ErrorKind::Cancelled`].
     pub fn run(&self) -> Result<Verified> {
-        let mut hub = Hub::open(&[&self.hub])
-            .map_err(unopened)?
-            .filtered(&self.filter);
-        if let Some(progress) = self.progress {
-            progress.start(hub.kernels().len());
+        let was_written = self.hub.join(OWN).is_dir();
+        // The lock would make a hub that is missing.
+        drop(self.open()?);
+        let lock = if self.delete && !self.dry_run {
+            Some(LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?)
+        } else {
+            None
+        };
+        let mut hub = self.open()?.filtered(&self.filter);
+        let record = Record::read(&self.hub.join(OWN).join(RECORD))?;
+        let failed = self.check_all(&hub)?;
+        let sound = hub.kernels().len() - failed.len();
+        let rejected = hub.take_rejected();
+        // No longer a reader, for readers keep writers out.
+        drop(hub);
+
+        let (deletable, others): (Vec<_>, Vec<_>) = failed
+            .into_iter()
+            .partition(|failed| failed.is_deletable(&record));
+        let is_hub = was_written || sound > 0;
+        if self.delete && !deletable.is_empty() && !is_hub && !self.has_sound_kernel()? {
+            return Err(Error::new(
+                ErrorKind::Hub,
+                self.hub.display(),
+                "is not known to be a hub: no kernel in it is sound, and btfgen has never written to it",
+            )
+            .with_help("nothing was deleted; name the hub with --hub"));
         }
-        let checked: Vec<Option<btfgen::Error>> = hub
-            .kernels()
-            .par_iter()
-            .map(|kernel| self.check(kernel))
-            .collect::<Result<_>>()?;
-        let sound = checked.iter().filter(|e| e.is_none()).count();
-        let mut errors: Vec<btfgen::Error> = checked.into_iter().flatten().collect();
-        errors.extend(hub.take_rejected());
-        errors.sort_by(|a, b| a.subject().cmp(b.subject()));
-        let broken = errors.into_iter().map(|error| self.delete_broken(error));
-        Ok(Verified {
-            sound,
-            broken: broken.collect::<Result<_>>()?,
-        })
+        let others = others.into_iter().map(|failed| failed.error);
+        let mut broken: Vec<Broken> = rejected
+            .into_iter()
+            .chain(others)
+            .map(|error| Broken {
+                error,
+                fate: Fate::Stays,
+            })
+            .collect();
+        let _alone = match &lock {
+            Some(lock) if !deletable.is_empty() => {
+                Some(lock.exclude_readers(|| self.wait(Waiting::Readers))?)
+            }
+            _ => None,
+        };
+        for failed in deletable {
+            let fate = if lock.is_some() {
+                failed.delete()?
+            } else {
+                Fate::Deletable
+            };
+            let error = failed.error;
+            broken.push(Broken { error, fate });
+        }
+        broken.sort_by(|a, b| a.error.subject().cmp(b.error.subject()));
+        Ok(Verified { sound, broken })
     }
 
-    fn check(&self, kernel: &HubKernel) -> Result<Option<btfgen::Error>> {
+    fn open(&self) -> Result<Hub> {
+        let go_on = || match self.go_on() {
+            Ok(()) => Ok(()),
+            Err(_) => Err(btfgen::Error::cancelled("hub")),
+        };
+        Hub::open_waiting(&[&self.hub], go_on).map_err(unopened)
+    }
+
+    fn wait(&self, for_whom: Waiting) -> Result<()> {
+        if let Some(told) = self.waiting {
+            told(for_whom);
+        }
+        self.go_on()
+    }
+
+    /// Fails when the caller has asked to stop.
+    fn go_on(&self) -> Result<()> {
         if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Error::cancelled());
         }
-        let error = kernel
-            .verify(self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES))
-            .err();
+        Ok(())
+    }
+
+    fn limit(&self) -> u64 {
+        self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES)
+    }
+
+    /// Whether any kernel is sound, whatever the filter.
+    fn has_sound_kernel(&self) -> Result<bool> {
+        let hub = self.open()?;
+        let mut kernels = hub.kernels().iter();
+        Ok(kernels.any(|kernel| kernel.verify(self.limit()).is_ok()))
+    }
+
+    fn check_all(&self, hub: &Hub) -> Result<Vec<Failed>> {
+        let kernels = hub.kernels();
+        if let Some(progress) = self.progress {
+            progress.start(kernels.len());
+        }
+        let checked: Vec<Option<Failed>> = in_pool(0, || {
+            let checks = kernels.par_iter().map(|kernel| self.check(kernel));
+            checks.collect::<Result<_>>()
+        })?;
+        Ok(checked.into_iter().flatten().collect())
+    }
+
+    fn check(&self, kernel: &HubKernel) -> Result<Option<Failed>> {
+        self.go_on()?;
+        let seen = kernel.path().symlink_metadata().ok();
+        let error = kernel.verify(self.limit()).err();
         if let Some(progress) = self.progress {
             progress.kernel(kernel.id(), error.as_ref());
         }
-        Ok(error)
+        match error {
+            // The file may be sound.
+            Some(e) if e.kind() == btfgen::ErrorKind::Machine => Err(unopened(e)),
+            error => Ok(error.map(|error| Failed {
+                error,
+                kernel: kernel.clone(),
+                seen,
+            })),
+        }
+    }
+}
+
+impl Failed {
+    /// Whether the file is damaged in its own place, or came by a fetch and is as it came.
+    fn is_deletable(&self, record: &Record) -> bool {
+        match self.error.kind() {
+            btfgen::ErrorKind::InvalidKernel => true,
+            btfgen::ErrorKind::InvalidName | btfgen::ErrorKind::OtherForm => {
+                let place = |ending| format!("{}{ending}", self.kernel.id());
+                let mut records = ENDINGS.iter().filter_map(|e| record.file(&place(e)));
+                let seen = self.seen.as_ref();
+                seen.is_some_and(|seen| records.any(|file| file.is_unchanged(seen)))
+            }
+            _ => false,
+        }
     }
 
-    fn delete_broken(&self, error: btfgen::Error) -> Result<Broken> {
-        let is_useless = matches!(
-            error.kind(),
-            btfgen::ErrorKind::InvalidKernel | btfgen::ErrorKind::InvalidName
-        );
-        let deleted = self.delete && is_useless;
-        if deleted {
-            let path = Path::new(error.subject());
-            std::fs::remove_file(path).map_err(|e| Error::io(path, "cannot be deleted", e))?;
+    /// Deletes the file, unless it is another one by now.
+    fn delete(&self) -> Result<Fate> {
+        let path = self.kernel.path();
+        let id = |m: &Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+        let now = path.symlink_metadata().ok();
+        if now.is_none() || now.as_ref().map(id) != self.seen.as_ref().map(id) {
+            return Ok(Fate::Stays);
         }
-        Ok(Broken { error, deleted })
+        std::fs::remove_file(path).map_err(|e| Error::io(path, "cannot be deleted", e))?;
+        Ok(Fate::Deleted)
     }
 }

@@ -8,4 +8,5 @@ mod suite {
     mod several;
     mod update;
     mod util;
+    mod writers;
 }

@@ -3,16 +3,23 @@
 use std::fmt;
 use std::path::Path;
 
+use btfgen_files::is_machine_fault;
+
 /// What went wrong, without the details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A file could not be read or written.
+    /// A file could not be read: it is missing, or must not be read.
     Io,
+    /// The machine failed: its disk, its memory, or a limit of open files or threads. This says nothing about any file, so
+    /// it ends the work.
+    Machine,
     /// Not a BPF object with usable BTF.
     InvalidObject,
-    /// A kernel's file is damaged or holds no BTF.
+    /// A kernel's file is damaged, or what it holds is no BTF.
     InvalidKernel,
+    /// A kernel's file may be sound, but is not of a form that a hub holds: a tar with several BTFs, for instance.
+    OtherForm,
     /// A kernel's BTF uses what this libbpf does not know, or what a BTF cannot express.
     Unsupported,
     /// A file is larger than the limit allows.
@@ -59,8 +66,29 @@ impl Error {
         }
     }
 
-    pub(crate) fn io(path: &Path, what: &str, source: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, path.display(), what).with_source(source)
+    /// What a `waiting` gives to end the wait, as that of [`Hub::open_waiting`](crate::Hub::open_waiting).
+    pub fn cancelled(what: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Cancelled, what, "stopped")
+    }
+
+    /// What the system says about a file: of kind [`ErrorKind::Io`], or [`ErrorKind::Machine`].
+    pub(crate) fn io(
+        path: &Path,
+        what: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let source = source.into();
+        let kind = if is_machine_fault(source.as_ref()) {
+            ErrorKind::Machine
+        } else {
+            ErrorKind::Io
+        };
+        Self::new(kind, path.display(), what).with_source(source)
+    }
+
+    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
     }
 
     pub(crate) fn with_help(mut self, help: &'static str) -> Self {

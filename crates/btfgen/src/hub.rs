@@ -1,28 +1,30 @@
 //! The hub: a folder of kernels' BTFs in btfhub-archive's layout, `ID/VERSION/ARCH/RELEASE.btf.tar.xz`.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use btfgen_archive::KernelId;
-use rustix::fs::{FlockOperation, flock};
+use btfgen_files::{HubReader, LockError, is_machine_fault};
 use walkdir::WalkDir;
 
 use crate::arch::arch_fits;
+use crate::claims::{FileId, file_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel_file::{self, Packing, parse_kernel};
 use crate::kernel_filter::{Codenames, KernelFilter};
 
 /// The kernels of one or more hubs.
 ///
-/// While it lives, no `btfgen fetch` changes the hubs: what was listed can be read.
+/// While it lives, no btfgen command changes the hubs' kernels: what was listed can be read.
 #[derive(Debug, Default)]
 pub struct Hub {
     kernels: Vec<HubKernel>,
     rejected: Vec<Error>,
     codenames: Codenames,
-    /// The hubs' folders with a shared lock, flock(2).
-    locks: Vec<File>,
+    /// All files with a kernel's name, those that are left out, too.
+    files: HashSet<FileId>,
+    _locks: Vec<HubReader>,
 }
 
 /// One kernel of a hub. Its file is not read before [`HubKernel::read`].
@@ -38,17 +40,41 @@ const LAYOUT_HELP: &str =
     "a hub holds ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), like btfhub-archive";
 
 impl Hub {
-    /// Looks into folders; where two hold the same kernel, the first one named has it.
+    /// Looks into folders; where two hold the same kernel, the first one named has it. Waits while a btfgen command changes
+    /// one of them.
     ///
     /// What is not a kernel is passed over, what looks like one and cannot be taken is listed in [`Hub::rejected`].
     ///
     /// # Errors
-    /// [`ErrorKind::EmptyHub`] if a folder is missing or is none, [`ErrorKind::Io`] if it cannot be read.
+    /// [`ErrorKind::EmptyHub`] if a folder is missing or is none, [`ErrorKind::Io`] if it cannot be read,
+    /// [`ErrorKind::Machine`].
     pub fn open<P: AsRef<Path>>(folders: &[P]) -> Result<Self> {
-        let mut kernels = BTreeMap::new();
+        Self::open_waiting(folders, || Ok(()))
+    }
+
+    /// As [`Hub::open`]. `waiting` is called over and over while another process changes a hub; its error ends the wait.
+    ///
+    /// # Errors
+    /// Those of [`Hub::open`] and of `waiting`.
+    pub fn open_waiting<P: AsRef<Path>>(
+        folders: &[P],
+        mut waiting: impl FnMut() -> Result<()>,
+    ) -> Result<Self> {
         let mut hub = Self::default();
+        let mut kernels = BTreeMap::new();
         for folder in folders {
-            hub.walk(folder.as_ref(), &mut kernels)?;
+            let root = root_of(folder.as_ref())?;
+            let mut lock = HubReader::lock(&root, &mut waiting)?;
+            let mut found = list(&root)?;
+            if lock.is_none() && HubReader::is_possible(&root) {
+                // The hub's first writer has come meanwhile.
+                lock = HubReader::lock(&root, &mut waiting)?;
+                found = list(&root)?;
+            }
+            hub._locks.extend(lock);
+            for found in found {
+                hub.take(&root, found, &mut kernels);
+            }
         }
         hub.kernels = kernels.into_values().collect();
         Ok(hub)
@@ -72,48 +98,31 @@ impl Hub {
         self
     }
 
-    fn walk(&mut self, folder: &Path, kernels: &mut BTreeMap<KernelId, HubKernel>) -> Result<()> {
-        let root = root_of(folder)?;
-        self.locks.extend(shared_lock(&root));
-        let visible = |e: &walkdir::DirEntry| {
-            e.depth() == 0 || !e.file_name().to_string_lossy().starts_with('.')
-        };
-        // Sorted, so that of two forms of one kernel the same one is taken everywhere: `.btf` sorts first.
-        for entry in WalkDir::new(&root)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_entry(visible)
-        {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(e) => {
-                    let path = e.path().unwrap_or(&root).to_owned();
-                    let unreadable = Error::new(ErrorKind::Io, path.display(), "cannot be read");
-                    self.rejected.push(unreadable.with_source(e));
-                    continue;
-                }
-            };
-            if entry.file_type().is_symlink() {
-                self.note_codename(&root, entry.path());
+    fn take(&mut self, root: &Path, found: Found, kernels: &mut BTreeMap<KernelId, HubKernel>) {
+        match found {
+            Found::Link(path) => self.note_codename(root, &path),
+            Found::Rejected(error, file) => {
+                self.rejected.push(error);
+                self.files.extend(file);
             }
-            if let Some(taken) = kernel(&root, &entry) {
-                match taken {
-                    Err(e) => self.rejected.push(e),
-                    Ok(kernel) => {
-                        if let Some(other) = kernels.get(&kernel.id) {
-                            self.rejected.push(Error::new(
-                                ErrorKind::InvalidName,
-                                kernel.path.display(),
-                                format!("the same kernel is in {}", other.path.display()),
-                            ));
-                        } else {
-                            kernels.insert(kernel.id.clone(), kernel);
-                        }
-                    }
+            Found::Kernel(kernel, file) => {
+                self.files.insert(file);
+                if let Some(other) = kernels.get(&kernel.id) {
+                    self.rejected.push(Error::new(
+                        ErrorKind::InvalidName,
+                        kernel.path.display(),
+                        format!("the same kernel is in {}", other.path.display()),
+                    ));
+                } else {
+                    kernels.insert(kernel.id.clone(), kernel);
                 }
             }
         }
-        Ok(())
+    }
+
+    /// All files with a kernel's name.
+    pub(crate) fn files(&self) -> impl Iterator<Item = FileId> {
+        self.files.iter().copied()
     }
 
     /// Takes what [`Hub::rejected`] lists.
@@ -154,11 +163,15 @@ fn root_of(folder: &Path) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// Keeps `btfgen fetch` from changing a hub; without it where the file system knows no locks.
-fn shared_lock(root: &Path) -> Option<File> {
-    let folder = File::open(root).ok()?;
-    flock(&folder, FlockOperation::LockShared).ok()?;
-    Some(folder)
+impl From<LockError> for Error {
+    fn from(e: LockError) -> Self {
+        Self::new(
+            ErrorKind::Machine,
+            e.path().display(),
+            "the hub cannot be locked",
+        )
+        .with_source(e)
+    }
 }
 
 /// The folder that hubs live in unless another is named: `$BTFHUB_CACHE_DIR` or `$BTFHUB_CACHE`, else `btfgen/btfhub` in the XDG
@@ -180,47 +193,109 @@ pub fn default_hub() -> Option<PathBuf> {
         })
 }
 
-/// The kernel in a walk's entry; `None` for what does not claim to be one.
-fn kernel(root: &Path, entry: &walkdir::DirEntry) -> Option<Result<HubKernel>> {
-    let path = entry.path();
-    let file_type = entry.file_type();
-    if file_type.is_dir() {
-        return None;
-    }
-    let name = path.strip_prefix(root).ok()?.to_str()?;
-    let packing = Packing::of(name);
-    if file_type.is_symlink() {
-        let inside = path.canonicalize().is_ok_and(|to| to.starts_with(root));
-        // A folder outside may hold kernels, so it is not passed over in silence; a README may lie anywhere.
-        if !inside && (packing.is_some() || path.is_dir()) {
-            return Some(Err(Error::new(
-                ErrorKind::InvalidName,
-                path.display(),
-                "a symbolic link that leads out of the hub is not followed",
-            )));
+/// What a hub's folder holds, as far as it matters.
+enum Found {
+    Kernel(HubKernel, FileId),
+    /// It has a kernel's name, but cannot be taken.
+    Rejected(Error, Option<FileId>),
+    /// A symbolic link that is no kernel's: perhaps a codename.
+    Link(PathBuf),
+}
+
+fn list(root: &Path) -> Result<Vec<Found>> {
+    let visible = |e: &walkdir::DirEntry| {
+        e.depth() == 0 || !e.file_name().as_encoded_bytes().starts_with(b".")
+    };
+    let mut found = Vec::new();
+    // Sorted, so that of two forms of one kernel the same one is taken everywhere: `.btf` sorts first.
+    for entry in WalkDir::new(root)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(visible)
+    {
+        match entry {
+            Ok(entry) => found.extend(look_at(root, &entry)?),
+            Err(e) => {
+                let path = e.path().unwrap_or(root).to_owned();
+                let unreadable = Error::io(&path, "cannot be read", e);
+                if unreadable.kind() == ErrorKind::Machine {
+                    return Err(unreadable);
+                }
+                found.push(Found::Rejected(unreadable, None));
+            }
         }
     }
-    let (packing, stem) = packing?;
-    let metadata = std::fs::metadata(path).ok()?;
-    if metadata.is_dir() {
-        // A link for a codename, `debian/buster` for `debian/10`: its kernels have their place already.
-        return None;
+    Ok(found)
+}
+
+/// What a walk's entry is; `None` for what does not claim to be a kernel.
+///
+/// # Errors
+/// Those of the machine.
+fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
+    let path = entry.path();
+    let is_link = entry.file_type().is_symlink();
+    if entry.file_type().is_dir() {
+        return Ok(None);
     }
-    match KernelId::from_btf_path(&format!("{stem}.btf")) {
-        Ok(id) => Some(Ok(HubKernel {
-            id,
-            path: path.to_owned(),
-            packing,
-            file_bytes: metadata.len(),
-        })),
-        Err(e) => Some(Err(Error::new(
-            ErrorKind::InvalidName,
-            path.display(),
-            "its place is not ID/VERSION/ARCH/RELEASE",
-        )
-        .with_source(e)
-        .with_help(LAYOUT_HELP))),
+    let rejected = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
+    let packing = Packing::of(path.as_os_str());
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        // A link that leads nowhere may stand for a codename all the same.
+        Err(e) if is_link && packing.is_none() && !is_machine_fault(&e) => {
+            return Ok(Some(Found::Link(path.to_owned())));
+        }
+        Err(e) => {
+            let error = Error::io(path, "cannot be read", e);
+            return match error.kind() {
+                ErrorKind::Machine => Err(error),
+                _ => Ok(packing.map(|_| Found::Rejected(error, None))),
+            };
+        }
+    };
+    if is_link {
+        let inside = path.canonicalize().is_ok_and(|to| to.starts_with(root));
+        // A folder outside may hold kernels, so it is not passed over in silence; a README may lie anywhere.
+        if !inside && (packing.is_some() || metadata.is_dir()) {
+            let error = rejected("a symbolic link that leads out of the hub is not followed");
+            return Ok(Some(Found::Rejected(error, None)));
+        }
+        if packing.is_none() || metadata.is_dir() {
+            // For a codename, `debian/buster` for `debian/10`: its kernels have their place already.
+            return Ok(Some(Found::Link(path.to_owned())));
+        }
     }
+    let Some((packing, _)) = packing else {
+        return Ok(None);
+    };
+    let file = file_id(&metadata);
+    Ok(Some(match kernel(root, path, packing, &metadata) {
+        Ok(kernel) => Found::Kernel(kernel, file),
+        Err(e) => Found::Rejected(e, Some(file)),
+    }))
+}
+
+fn kernel(root: &Path, path: &Path, packing: Packing, metadata: &Metadata) -> Result<HubKernel> {
+    let refused = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
+    let place = path.strip_prefix(root).unwrap_or(path);
+    let place = place
+        .to_str()
+        .ok_or_else(|| refused("its name is not UTF-8").with_help(LAYOUT_HELP))?;
+    if !metadata.is_file() {
+        return Err(refused("is not a regular file"));
+    }
+    let stem = Packing::of(place.as_ref()).and_then(|(_, stem)| place.get(..stem.len()));
+    let id: KernelId = stem.unwrap_or(place).parse().map_err(|e| {
+        let error = refused("its place is not ID/VERSION/ARCH/RELEASE").with_source(e);
+        error.with_help(LAYOUT_HELP)
+    })?;
+    Ok(HubKernel {
+        id,
+        path: path.to_owned(),
+        packing,
+        file_bytes: metadata.len(),
+    })
 }
 
 impl HubKernel {
@@ -242,7 +317,8 @@ impl HubKernel {
     /// Reads and unpacks the BTF, which may have at most `max_bytes`.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`], [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::TooLarge`].
+    /// [`ErrorKind::Io`], [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::OtherForm`], [`ErrorKind::TooLarge`],
+    /// [`ErrorKind::Machine`].
     pub fn read(&self, max_bytes: u64) -> Result<Vec<u8>> {
         Ok(kernel_file::read(&self.path, self.packing, max_bytes)?.btf)
     }

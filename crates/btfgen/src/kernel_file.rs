@@ -1,9 +1,11 @@
 //! One kernel's file: from what lies in a hub to the bytes of a BTF.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
+use btfgen_files::{causes, is_machine_fault, open_regular};
 use btfgen_libbpf::Btf;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
@@ -31,15 +33,18 @@ pub(crate) enum Packing {
 }
 
 impl Packing {
-    /// The packing a file's name tells, and the name without its ending.
-    pub(crate) fn of(name: &str) -> Option<(Self, &str)> {
+    /// The packing that a file's name tells, and the name without its ending, in bytes: names are not always UTF-8.
+    pub(crate) fn of(name: &OsStr) -> Option<(Self, &[u8])> {
         [
             (Self::TarXz, ".btf.tar.xz"),
             (Self::Xz, ".btf.xz"),
             (Self::Plain, ".btf"),
         ]
         .into_iter()
-        .find_map(|(packing, ending)| Some((packing, name.strip_suffix(ending)?)))
+        .find_map(|(packing, ending)| {
+            let stem = name.as_encoded_bytes().strip_suffix(ending.as_bytes())?;
+            Some((packing, stem))
+        })
     }
 }
 
@@ -48,10 +53,7 @@ impl Packing {
 /// # Errors
 /// As [`HubKernel::read`](crate::HubKernel::read).
 pub fn read_kernel_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
-    let packing = path
-        .to_str()
-        .and_then(Packing::of)
-        .map_or(Packing::Plain, |(packing, _)| packing);
+    let packing = Packing::of(path.as_os_str()).map_or(Packing::Plain, |(packing, _)| packing);
     Ok(read(path, packing, max_bytes)?.btf)
 }
 
@@ -64,15 +66,8 @@ pub(crate) struct KernelFile {
 
 pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<KernelFile> {
     let unreadable = |e| Error::io(path, "cannot be read", e);
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_regular(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(Error::new(
-            ErrorKind::InvalidKernel,
-            path.display(),
-            "is a folder",
-        ));
-    }
     let unpack = Unpack { path, max_bytes };
     let (btf, name) = match packing {
         // A size of 0 is also what the kernel's own /sys/kernel/btf tells before it is read.
@@ -114,6 +109,10 @@ impl Unpack<'_> {
         Error::new(ErrorKind::InvalidKernel, self.path.display(), message)
     }
 
+    fn other_form(&self, message: &str) -> Error {
+        Error::new(ErrorKind::OtherForm, self.path.display(), message)
+    }
+
     fn too_large(&self) -> Error {
         Error::new(
             ErrorKind::TooLarge,
@@ -123,14 +122,25 @@ impl Unpack<'_> {
         .with_help("raise the limit with --max-btf-size if the kernel's BTF really is so large")
     }
 
-    fn damaged(&self, e: std::io::Error) -> Error {
+    /// What a reader of the bytes found wrong: in the bytes, unless the machine failed it.
+    fn damaged(&self, e: io::Error) -> Error {
+        // The one error of the machine that comes from a decoder, and so without a number.
+        let no_memory = causes(&e).any(|e| e.downcast_ref() == Some(&liblzma::stream::Error::Mem));
+        let e = if no_memory {
+            io::ErrorKind::OutOfMemory.into()
+        } else {
+            e
+        };
+        if is_machine_fault(&e) {
+            return Error::io(self.path, "cannot be read", e);
+        }
         self.invalid("is damaged or truncated").with_source(e)
     }
 
     /// The decompressed bytes, one more than is allowed at the most.
     fn xz(&self, file: File, overhead: u64) -> Result<impl Read> {
         let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)
-            .map_err(|e| self.invalid("the xz decoder cannot start").with_source(e))?;
+            .map_err(|e| self.damaged(e.into()))?;
         let decoder = XzDecoder::new_stream(BufReader::with_capacity(128 << 10, file), stream);
         Ok(decoder.take(self.max_bytes.saturating_add(overhead).saturating_add(1)))
     }
@@ -139,7 +149,10 @@ impl Unpack<'_> {
         if expected > self.max_bytes {
             return Err(self.too_large());
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(usize::try_from(expected).unwrap_or(usize::MAX))
+            .map_err(|e| self.damaged(e.into()))?;
         let limit = self.max_bytes.saturating_add(1);
         from.by_ref()
             .take(limit)
@@ -165,7 +178,7 @@ impl Unpack<'_> {
                 )
             });
             if climbs {
-                return Err(self.invalid(&format!(
+                return Err(self.other_form(&format!(
                     "the tar's entry {} leads out of its folder",
                     name.display()
                 )));
@@ -174,13 +187,13 @@ impl Unpack<'_> {
                 continue;
             }
             if !entry.header().entry_type().is_file() {
-                return Err(self.invalid(&format!(
+                return Err(self.other_form(&format!(
                     "the tar's entry {} is no regular file",
                     name.display()
                 )));
             }
             if found.is_some() {
-                return Err(self.invalid("the tar holds more than one .btf"));
+                return Err(self.other_form("the tar holds more than one .btf"));
             }
             let size = entry.size();
             let bytes = self.read(entry, size)?;
@@ -189,6 +202,6 @@ impl Unpack<'_> {
             }
             found = Some((bytes, name));
         }
-        found.ok_or_else(|| self.invalid("the tar holds no .btf"))
+        found.ok_or_else(|| self.other_form("the tar holds no .btf"))
     }
 }

@@ -14,6 +14,7 @@
 
 mod arch;
 mod candidates;
+mod claims;
 mod compose;
 mod error;
 mod harvest;
@@ -29,6 +30,7 @@ mod outcome;
 mod output;
 mod pack;
 mod sketch;
+mod threads;
 mod writer;
 
 pub use btfgen_archive as archive;
@@ -36,6 +38,7 @@ pub use btfgen_archive::KernelId;
 pub use btfgen_libbpf::{Btf, ReloKind};
 
 pub use crate::arch::{arch_fits, hub_arch};
+pub use crate::claims::Claims;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::harvest::{Packed, PackedKernel, Totals};
 pub use crate::hub::{Hub, HubKernel, default_hub};
@@ -46,8 +49,9 @@ pub use crate::minimize::{MinimizeError, Minimized, Minimizer};
 pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::Outcome;
-pub use crate::output::Output;
-pub use crate::pack::{Pack, Progress};
+pub use crate::output::{Output, Staged, commit};
+pub use crate::pack::{Pack, Prepared, Progress};
+pub use crate::threads::in_pool;
 
 /// The README's example compiles.
 #[cfg(doctest)]

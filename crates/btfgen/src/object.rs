@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use btfgen_files::read_regular;
 use btfgen_libbpf::{Btf, Checker, ReloKind, Relocation, TypeId};
 use btfgen_object::{
     BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section, Sections, Signature, Walk,
@@ -62,6 +63,9 @@ impl fmt::Display for SourceLine {
     }
 }
 
+/// The largest object that is read, twenty times the largest known.
+const MAX_OBJECT_BYTES: u64 = 256 << 20;
+
 const COMPILE_HELP: &str =
     "compile the program with `clang -target bpf -g -O2 -c`; -g makes the BTF";
 
@@ -69,11 +73,12 @@ impl Object {
     /// Reads and parses an object file.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`], or those of [`Object::parse`].
+    /// [`ErrorKind::Io`], also for what is no regular file or larger than 256 MiB; [`ErrorKind::Machine`]; those of
+    /// [`Object::parse`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes =
-            std::fs::read(path).map_err(|e| Error::io(path, "cannot read the object", e))?;
+        let bytes = read_regular(path, MAX_OBJECT_BYTES)
+            .map_err(|e| Error::io(path, "cannot read the object", e))?;
         let name = path.file_name().map_or_else(
             || path.display().to_string(),
             |n| n.to_string_lossy().into_owned(),

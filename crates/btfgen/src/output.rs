@@ -1,44 +1,73 @@
-//! Outputs: refused before the work starts if they cannot be written, never half written.
+//! Outputs: refused before the work starts if they cannot be written, never half written, never of two runs.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, NamedTempFile};
+use btfgen_files::{TempFile, remove_stale};
+use rustix::fs::{FlockOperation, OFlags, fcntl_setfl, flock};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// As many symbolic links as the kernel follows, `path_resolution(7)`.
+const MAX_LINKS: usize = 40;
+
 /// A file to be written at the end of long work.
 ///
-/// Nothing is left behind unless [`Output::write`] succeeds: the content goes to a temporary file in the same
-/// folder, which then takes the name; an older file stays as it was until then.
+/// The content goes to a temporary file in the same folder, which then takes the name; an older file stays as it was until
+/// then. Whatever is no regular file (a device, a pipe, `/dev/stdout`) is written to and not replaced.
 #[derive(Debug, Clone)]
 pub struct Output {
+    /// As the user named it.
+    named: PathBuf,
+    /// The file itself: links are followed, those that lead to nothing yet, too.
     path: PathBuf,
-    /// A device or pipe: written to, not replaced.
-    special: bool,
+    place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// A regular file, or nothing yet.
+    File,
+    /// A device or a pipe.
+    Special,
+    /// A descriptor that some process has open, in /proc.
+    Descriptor { number: String, is_ours: bool },
+}
+
+/// An output whose content is on the disk, but not under its name yet. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Staged {
+    output: Output,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    File(TempFile),
+    Through(Vec<u8>),
 }
 
 impl Output {
-    /// Checks that the file can be written.
+    /// Checks that the file can be written, and removes what killed runs left in its folder.
     ///
     /// # Errors
     /// [`ErrorKind::Output`]: the folder is missing or not writable, or the path is a folder's.
     pub fn probe(path: impl Into<PathBuf>) -> Result<Self> {
-        let mut output = Self {
-            path: path.into(),
-            special: false,
+        let named = path.into();
+        let refused = |message: &str| Error::new(ErrorKind::Output, named.display(), message);
+        let path = follow(&named).map_err(|e| refused("cannot be written").with_source(e))?;
+        let place = place_of(&path);
+        let output = Self {
+            named: named.clone(),
+            path,
+            place,
         };
-        if output.path.is_symlink()
-            && let Ok(target) = output.path.canonicalize()
-        {
-            output.path = target;
-        }
-        output.special = std::fs::metadata(&output.path).is_ok_and(|m| !m.is_file() && !m.is_dir());
-        if output.special {
+        if output.place != Place::File {
             return Ok(output);
         }
-        let refused = |message: &str| Error::new(ErrorKind::Output, output.path.display(), message);
         if output.path.is_dir() {
             return Err(refused("is a folder; name the file to write"));
         }
@@ -50,7 +79,8 @@ impl Output {
             return Err(refused("the folder to write to does not exist")
                 .with_help("create it first, or write somewhere else with -o"));
         }
-        output.temporary().map_err(|e| {
+        remove_stale(folder);
+        TempFile::create_in(folder).map_err(|e| {
             refused("cannot be written there")
                 .with_source(e)
                 .with_help("write to a folder you may write to with -o")
@@ -58,65 +88,226 @@ impl Output {
         Ok(output)
     }
 
-    /// Writes the whole content, and takes the name when it is safely on disk.
+    /// Writes the whole content to the disk, under a temporary name.
     ///
     /// # Errors
     /// [`ErrorKind::Output`], for instance on a full disk.
-    pub fn write(&self, content: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-        let failed = |e: std::io::Error| {
-            Error::new(ErrorKind::Output, self.path.display(), "cannot be written").with_source(e)
+    pub fn stage(&self, content: Vec<u8>) -> Result<Staged> {
+        let content = if self.place == Place::File {
+            let stage = || {
+                let mut file = TempFile::create_in(self.folder())?;
+                file.as_file_mut().write_all(&content)?;
+                file.sync()?;
+                Ok(file)
+            };
+            Content::File(stage().map_err(|e| self.unwritten(e))?)
+        } else {
+            Content::Through(content)
         };
-        if self.special {
-            return content(
-                &mut File::options()
-                    .write(true)
-                    .open(&self.path)
-                    .map_err(failed)?,
-            );
-        }
-        let mut file = self.temporary().map_err(failed)?;
-        content(file.as_file_mut())?;
-        file.flush()
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(failed)?;
-        file.persist(&self.path).map_err(|e| failed(e.error))?;
-        Ok(())
-    }
-
-    /// As [`Output::write`], with a content that is in memory.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Output`].
-    pub fn write_all(&self, content: &[u8]) -> Result<()> {
-        self.write(|file| {
-            file.write_all(content).map_err(|e| {
-                Error::new(ErrorKind::Output, self.path.display(), "cannot be written")
-                    .with_source(e)
-            })
+        Ok(Staged {
+            output: self.clone(),
+            content,
         })
     }
 
-    /// The file's path.
+    /// Writes the whole content, and takes the name when it is safely on disk.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Output`].
+    pub fn write(&self, content: Vec<u8>) -> Result<()> {
+        commit(vec![self.stage(content)?])
+    }
+
+    /// The file's path, as it was named.
     pub fn path(&self) -> &Path {
+        &self.named
+    }
+
+    /// The file's path, without links.
+    pub(crate) fn real_path(&self) -> &Path {
         &self.path
     }
 
     fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        }
+        self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    fn temporary(&self) -> std::io::Result<NamedTempFile> {
-        let mut builder = Builder::new();
-        builder.prefix(".btfgen-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            // As any new file: the umask takes away what the user does not want to give.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
+    fn unwritten(&self, e: io::Error) -> Error {
+        Error::new(ErrorKind::Output, self.named.display(), "cannot be written").with_source(e)
+    }
+
+    /// Writes to what is no regular file.
+    fn write_through(&self, content: &[u8]) -> io::Result<()> {
+        let mut file = match &self.place {
+            // The same open file, so that what others write to it stays in order.
+            Place::Descriptor {
+                number,
+                is_ours: true,
+            } if number == "1" => File::from(io::stdout().as_fd().try_clone_to_owned()?),
+            Place::Descriptor {
+                number,
+                is_ours: true,
+            } if number == "2" => File::from(io::stderr().as_fd().try_clone_to_owned()?),
+            // Opened anew it would be written from its beginning.
+            Place::Descriptor { .. } => OpenOptions::new().append(true).open(&self.path)?,
+            Place::File | Place::Special => {
+                // A pipe that nobody reads is an error; to wait for a reader could take for ever.
+                let no_wait = OFlags::NONBLOCK | OFlags::NOCTTY;
+                let file = OpenOptions::new()
+                    .write(true)
+                    .custom_flags(no_wait.bits().cast_signed())
+                    .open(&self.path)?;
+                fcntl_setfl(&file, OFlags::empty())?;
+                file
+            }
+        };
+        file.write_all(content)
+    }
+}
+
+/// Has all outputs of one run take their names.
+///
+/// Outputs of several runs are never mixed for longer than the renames take: the folders are locked meanwhile (where the file
+/// system knows such locks), and where one output cannot take its name, the others get their older files back.
+///
+/// # Errors
+/// [`ErrorKind::Output`]. The older files are there then, all of them, unless the error says otherwise.
+pub fn commit(outputs: Vec<Staged>) -> Result<()> {
+    let mut files = Vec::new();
+    for Staged { output, content } in outputs {
+        match content {
+            Content::File(file) => files.push((output, file)),
+            Content::Through(bytes) => output
+                .write_through(&bytes)
+                .map_err(|e| output.unwritten(e))?,
         }
-        builder.tempfile_in(self.folder())
+    }
+    let _locks = match &*files {
+        [] | [_] => Vec::new(),
+        several => lock_folders(several.iter().map(|(output, _)| output.folder())),
+    };
+    let last = files.len().saturating_sub(1);
+    let mut replaced: Vec<Replaced> = Vec::new();
+    for (n, (output, file)) in files.into_iter().enumerate() {
+        let renamed = if n < last {
+            Replaced::by(&output, file).map(|one| replaced.push(one))
+        } else {
+            file.persist(&output.path)
+        };
+        if let Err(e) = renamed {
+            let error = output.unwritten(e);
+            let stuck: Vec<String> = replaced.iter().rev().filter_map(Replaced::undo).collect();
+            return Err(if stuck.is_empty() {
+                error
+            } else {
+                let message = format!(
+                    "cannot be written, but {} is of this run already",
+                    stuck.join(", ")
+                );
+                error.with_message(message)
+            });
+        }
+    }
+    Ok(())
+}
+
+/// An output that has its name, and the older file for the case that another output cannot have its own.
+struct Replaced {
+    output: Output,
+    /// A second name of the older file; `None` where there was no file.
+    older: Option<TempFile>,
+}
+
+impl Replaced {
+    fn by(output: &Output, file: TempFile) -> io::Result<Self> {
+        let older = match fs::symlink_metadata(&output.path) {
+            Ok(_) => Some(TempFile::link_of(&output.path)?),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => return Err(e),
+        };
+        file.persist(&output.path)?;
+        Ok(Self {
+            output: output.clone(),
+            older,
+        })
+    }
+
+    /// Puts the older file back; the path where that fails.
+    fn undo(&self) -> Option<String> {
+        let undone = match &self.older {
+            Some(older) => fs::rename(older.path(), &self.output.path),
+            None => fs::remove_file(&self.output.path),
+        };
+        undone
+            .err()
+            .map(|_| self.output.named.display().to_string())
+    }
+}
+
+/// Locks folders, each once and all processes in the same order, so that none waits for another in a circle.
+fn lock_folders<'f>(folders: impl Iterator<Item = &'f Path>) -> Vec<File> {
+    let opened = folders.filter_map(|folder| {
+        let file = File::open(folder).ok()?;
+        let metadata = file.metadata().ok()?;
+        Some(((metadata.dev(), metadata.ino()), file))
+    });
+    let mut opened: Vec<_> = opened.collect();
+    opened.sort_by_key(|(id, _)| *id);
+    opened.dedup_by_key(|(id, _)| *id);
+    let locked = opened.into_iter().map(|(_, folder)| {
+        // NFS has no locks of folders. The renames are as fast there, but two runs may mix.
+        let _ = flock(&folder, FlockOperation::LockExclusive);
+        folder
+    });
+    locked.collect()
+}
+
+/// The path without links. Unlike `canonicalize`, it may lead to what is not there yet; and a descriptor in /proc stays one,
+/// for what it seems to lead to is only its name.
+pub(crate) fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Some(name) = path.file_name() else {
+            return path.canonicalize();
+        };
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let Ok(folder) = folder.canonicalize() else {
+            // Missing, or a file: the caller says so.
+            return Ok(path);
+        };
+        let real = folder.join(name);
+        if descriptors_of(&folder).is_some() {
+            return Ok(real);
+        }
+        match fs::read_link(&real) {
+            Ok(target) => path = folder.join(target),
+            Err(_) => return Ok(real),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// Whose open files a folder lists: `/proc/PID/fd`, or `/proc/PID/task/TID/fd`.
+fn descriptors_of(folder: &Path) -> Option<u32> {
+    let rest = folder.strip_prefix("/proc").ok()?;
+    let process = rest.iter().next()?.to_str()?.parse().ok()?;
+    rest.ends_with("fd").then_some(process)
+}
+
+fn place_of(path: &Path) -> Place {
+    if let Some(process) = path.parent().and_then(descriptors_of)
+        && let Some(number) = path.file_name()
+    {
+        return Place::Descriptor {
+            number: number.to_string_lossy().into_owned(),
+            is_ours: process == std::process::id(),
+        };
+    }
+    match fs::metadata(path) {
+        Ok(m) if !m.is_file() && !m.is_dir() => Place::Special,
+        _ => Place::File,
     }
 }

@@ -1,6 +1,5 @@
 //! All kernels of a hub, minimized and packed: what `btfgen pack` and a `build.rs` call.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +8,7 @@ use btfgen_archive::{Builder, KernelId, Manifest};
 use btfgen_libbpf::ByteOrder;
 use rayon::prelude::*;
 
+use crate::claims::Claims;
 use crate::error::{Error, ErrorKind, Result};
 use crate::harvest::{Harvest, Packed, Totals};
 use crate::hub::{Hub, HubKernel, default_hub};
@@ -18,7 +18,8 @@ use crate::linkable::{TargetArch, linkable_object};
 use crate::minimize::{MinimizeError, Minimized, Minimizer};
 use crate::needs::Needs;
 use crate::object::Object;
-use crate::output::Output;
+use crate::output::{Output, Staged, commit};
+use crate::threads::in_pool;
 
 /// Packs the BTFs of a hub's kernels for some objects.
 ///
@@ -51,6 +52,7 @@ pub struct Pack<'a> {
     threads: usize,
     strict: bool,
     max_btf_bytes: Option<u64>,
+    claims: Claims,
     progress: Option<&'a dyn Progress>,
     cancel: Option<&'a AtomicBool>,
 }
@@ -68,6 +70,37 @@ impl std::fmt::Debug for Pack<'_> {
 struct Outputs {
     archive: Output,
     linkable: Option<(Output, TargetArch)>,
+}
+
+/// An archive that is on the disk, but does not have its name yet: see [`Pack::prepare`].
+#[derive(Debug)]
+pub struct Prepared {
+    packed: Packed,
+    outputs: Vec<Staged>,
+}
+
+impl Prepared {
+    /// What was packed.
+    pub fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
+    /// Has another output of the same run take its name together with the archive.
+    #[must_use]
+    pub fn with(mut self, output: Staged) -> Self {
+        // The archive is the last one: who sees it sees the others.
+        self.outputs.insert(0, output);
+        self
+    }
+
+    /// Has the archive take its name, and all that belongs to it.
+    ///
+    /// # Errors
+    /// As [`commit`].
+    pub fn commit(self) -> Result<Packed> {
+        commit(self.outputs)?;
+        Ok(self.packed)
+    }
 }
 
 /// Is told how far the work is, from several threads.
@@ -129,7 +162,7 @@ impl<'a> Pack<'a> {
 
     /// Writes the archive also as an object to link with a C program; see [`linkable_object`].
     ///
-    /// All that [`Pack::write`] promises for the archive holds for it. It takes its name just before the archive does.
+    /// All that [`Pack::write`] promises for the archive holds for it. Both take their names at once, see [`commit`].
     #[must_use]
     pub fn linkable(mut self, path: impl Into<PathBuf>, arch: TargetArch) -> Self {
         self.linkable = Some((path.into(), arch));
@@ -157,6 +190,13 @@ impl<'a> Pack<'a> {
         self
     }
 
+    /// Files that the caller reads and writes in the same run: none of the outputs may be one of them.
+    #[must_use]
+    pub fn claims(mut self, claims: Claims) -> Self {
+        self.claims = claims;
+        self
+    }
+
     /// Has progress told.
     #[must_use]
     pub fn progress(mut self, progress: &'a dyn Progress) -> Self {
@@ -174,59 +214,96 @@ impl<'a> Pack<'a> {
     /// Does the work, and writes the archive in one step at its end.
     ///
     /// # Errors
-    /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or [`Pack::linkable`]'s is the archive or
-    /// one of the objects; the errors of [`Object::open`] and [`Hub::open`], [`ErrorKind::EmptyHub`] if there is no kernel
-    /// to pack, or none that could be, [`ErrorKind::Cancelled`]. With [`Pack::strict`] that of the first kernel.
+    /// Those of [`Pack::prepare`] and [`Prepared::commit`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<Packed> {
-        let outputs = self.probe(path.as_ref())?;
+        self.prepare(path)?.commit()
+    }
+
+    /// Does the work, and writes the archive under a temporary name, for [`Prepared::commit`] to give it its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or is one of the others or an input; the
+    /// errors of [`Object::open`] and [`Hub::open`], [`ErrorKind::EmptyHub`] if there is no kernel to pack, or none that could
+    /// be, [`ErrorKind::Cancelled`], [`ErrorKind::Machine`]. With [`Pack::strict`] that of the first kernel.
+    pub fn prepare(&self, path: impl AsRef<Path>) -> Result<Prepared> {
+        let mut claims = self.claims.clone();
+        let outputs = self.probe(path.as_ref(), &mut claims)?;
         let objects = self
             .objects
             .iter()
             .map(Object::open)
             .collect::<Result<_>>()?;
         let needs = Needs::new(objects);
-        let mut hub = self.open_hub()?;
+        let mut hub = self.open_hub(&mut claims)?;
         let mut left_out = hub.take_rejected();
+        let builder = self.builder(&needs, &outputs)?;
+        let (kernels, too_long) = self.nameable(&builder, hub.kernels());
+        left_out.extend(too_long);
         if self.strict && !left_out.is_empty() {
             return Err(left_out.swap_remove(0));
         }
-        let harvest = self.minimize_all(&needs, hub.kernels())?;
-        self.finish(&outputs, needs, left_out, harvest)
+        let harvest = self.minimize_all(&needs, &kernels)?;
+        self.finish(&outputs, builder, needs, left_out, harvest)
     }
 
-    fn probe(&self, path: &Path) -> Result<Outputs> {
+    fn probe(&self, path: &Path, claims: &mut Claims) -> Result<Outputs> {
+        for object in &self.objects {
+            claims.reads("the BPF object", object)?;
+        }
         let archive = Output::probe(path)?;
-        let Some((path, arch)) = &self.linkable else {
-            return Ok(Outputs {
-                archive,
-                linkable: None,
-            });
-        };
-        let linkable = Output::probe(path)?;
-        let refused = |message: &str| {
-            Error::new(ErrorKind::Output, path.display(), message)
-                .with_help("give the object to link a file of its own")
-        };
-        let target = real(linkable.path());
-        if target == real(archive.path()) {
-            return Err(refused("is where the archive is to be written"));
+        claims.writes("the archive", &archive)?;
+        let mut linkable = None;
+        if let Some((path, arch)) = &self.linkable {
+            let output = Output::probe(path)?;
+            claims.writes("the object to link", &output)?;
+            linkable = Some((output, *arch));
         }
-        let is_target = |o: &PathBuf| o.canonicalize().is_ok_and(|o| o == target);
-        if self.objects.iter().any(is_target) {
-            return Err(refused("is one of the BPF objects to pack for"));
-        }
-        Ok(Outputs {
-            archive,
-            linkable: Some((linkable, *arch)),
-        })
+        Ok(Outputs { archive, linkable })
     }
 
-    fn open_hub(&self) -> Result<Hub> {
+    /// The archive to be, with all but the kernels.
+    fn builder(&self, needs: &Needs, outputs: &Outputs) -> Result<Builder> {
+        let bad = |e| outputs.bad_archive(e);
+        let mut builder = Builder::new()
+            .hard_links(!self.copies)
+            .manifest(self.manifest(needs));
+        if let Some(prefix) = &self.prefix {
+            builder = builder.prefix(prefix).map_err(bad)?;
+        }
+        for (name, content) in &self.files {
+            builder = builder.file(name, content.as_slice()).map_err(bad)?;
+        }
+        Ok(builder)
+    }
+
+    /// The kernels whose names an archive can hold, and errors for the others.
+    fn nameable<'h>(
+        &self,
+        builder: &Builder,
+        kernels: &'h [HubKernel],
+    ) -> (Vec<&'h HubKernel>, Vec<Error>) {
+        let (mut nameable, mut too_long) = (Vec::new(), Vec::new());
+        for kernel in kernels {
+            match builder.check_name(kernel.id()) {
+                Ok(()) => nameable.push(kernel),
+                Err(e) => {
+                    let subject = kernel.path().display();
+                    let message = "its name is too long for an archive";
+                    let error = Error::new(ErrorKind::InvalidName, subject, message);
+                    too_long.push(error.with_source(e));
+                }
+            }
+        }
+        (nameable, too_long)
+    }
+
+    fn open_hub(&self, claims: &mut Claims) -> Result<Hub> {
         let hubs = match (&*self.hubs, default_hub()) {
             ([], Some(hub)) => vec![hub],
             (hubs, _) => hubs.to_vec(),
         };
-        let hub = Hub::open(&hubs)?;
+        let hub = Hub::open_waiting(&hubs, || self.go_on())?;
+        claims.reads_hub(&hub)?;
         let all = hub.kernels().len();
         let mut hub = hub.filtered(&self.filter);
         if !hub.kernels().is_empty() {
@@ -246,24 +323,34 @@ impl<'a> Pack<'a> {
         })
     }
 
-    fn minimize_all(&self, needs: &Needs, kernels: &[HubKernel]) -> Result<Harvest> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            // More would have nothing to do.
-            .num_threads(self.threads.min(kernels.len()))
-            .build()
-            .map_err(|e| {
-                Error::new(ErrorKind::Io, "threads", "cannot be started").with_source(e)
-            })?;
+    fn minimize_all(&self, needs: &Needs, kernels: &[&HubKernel]) -> Result<Harvest> {
         let minimizer = Minimizer::new(needs);
-        let harvest = Mutex::new(Harvest::default());
         if let Some(progress) = self.progress {
             progress.start(kernels.len());
         }
-        let each = |kernel: &HubKernel| -> Result<()> {
-            if self.is_cancelled() {
-                return Err(self.cancelled());
-            }
-            let one = self.minimize(&minimizer, kernel);
+        // More threads would have nothing to do.
+        let threads = self.threads.min(kernels.len());
+        in_pool(threads, || {
+            let mut harvest = self.harvest(needs, &minimizer, kernels)?;
+            harvest.share_names(minimizer).map_err(|e| {
+                let message = "cannot share names";
+                Error::new(ErrorKind::Unproven, "pack", message).with_source(e)
+            })?;
+            self.go_on()?;
+            Ok(harvest)
+        })
+    }
+
+    fn harvest(
+        &self,
+        needs: &Needs,
+        minimizer: &Minimizer<'_>,
+        kernels: &[&HubKernel],
+    ) -> Result<Harvest> {
+        let harvest = Mutex::new(Harvest::default());
+        kernels.par_iter().try_for_each(|kernel| {
+            self.go_on()?;
+            let one = self.minimize(minimizer, kernel);
             if let Some(progress) = self.progress {
                 progress.kernel(kernel.id(), one.as_ref().err());
             }
@@ -272,21 +359,13 @@ impl<'a> Pack<'a> {
                 Ok((full, order, minimized)) => {
                     harvest.add(needs, kernel.id().clone(), full, order, minimized);
                 }
-                Err(e) if self.strict => return Err(e),
+                // The kernel may be sound: an archive without it would only look whole.
+                Err(e) if self.strict || e.kind() == ErrorKind::Machine => return Err(e),
                 Err(e) => harvest.left_out.push((kernel.id().clone(), e)),
             }
             Ok(())
-        };
-        pool.install(|| kernels.par_iter().try_for_each(each))?;
-        let mut harvest = harvest.into_inner().unwrap_or_else(PoisonError::into_inner);
-        pool.install(|| harvest.share_names(minimizer))
-            .map_err(|e| {
-                Error::new(ErrorKind::Unproven, "pack", "cannot share names").with_source(e)
-            })?;
-        if self.is_cancelled() {
-            return Err(self.cancelled());
-        }
-        Ok(harvest)
+        })?;
+        Ok(harvest.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn minimize(
@@ -308,10 +387,11 @@ impl<'a> Pack<'a> {
     fn finish(
         &self,
         outputs: &Outputs,
+        mut builder: Builder,
         needs: Needs,
         mut left_out: Vec<Error>,
         mut harvest: Harvest,
-    ) -> Result<Packed> {
+    ) -> Result<Prepared> {
         harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
         left_out.extend(harvest.left_out.into_iter().map(|(_, e)| e));
         if harvest.kernels.is_empty() {
@@ -325,16 +405,6 @@ impl<'a> Pack<'a> {
                 None => none,
             });
         }
-        let bad = |e| outputs.bad_archive(e);
-        let mut builder = Builder::new()
-            .hard_links(!self.copies)
-            .manifest(self.manifest(&needs));
-        if let Some(prefix) = &self.prefix {
-            builder = builder.prefix(prefix).map_err(bad)?;
-        }
-        for (name, content) in &self.files {
-            builder = builder.file(name, content.as_slice()).map_err(bad)?;
-        }
         harvest.kernels.sort_by(|a, b| a.0.kernel.cmp(&b.0.kernel));
         let mut totals = Totals {
             distinct_btfs: harvest.contents.len(),
@@ -347,44 +417,36 @@ impl<'a> Pack<'a> {
             totals.full_bytes += kernel.full_bytes;
             totals.minimal_bytes += kernel.minimal_bytes;
             totals.largest_btf_bytes = totals.largest_btf_bytes.max(kernel.full_bytes);
-            builder = builder.add(kernel.kernel.clone(), btf).map_err(bad)?;
+            builder = builder
+                .add(kernel.kernel.clone(), btf)
+                .map_err(|e| outputs.bad_archive(e))?;
             kernels.push(kernel);
         }
-        totals.archive_bytes = self.store(builder, outputs)?;
-        let found = harvest.found;
-        let unresolved = (0..needs.len())
-            .filter(|i| !found.get(*i).copied().unwrap_or(false))
-            .collect();
-        Ok(Packed {
-            kernels,
-            left_out,
-            needs,
-            unresolved,
-            totals,
-        })
-    }
-
-    /// Writes the archive, and returns its size.
-    fn store(&self, builder: Builder, outputs: &Outputs) -> Result<u64> {
         let mut archive = Vec::new();
         let summary = builder
             .write(&mut archive)
             .map_err(|e| outputs.bad_archive(e))?;
-        outputs.archive.write(|file| {
-            file.write_all(&archive).map_err(|e| {
-                let subject = outputs.archive.path().display();
-                Error::new(ErrorKind::Output, subject, "cannot be written").with_source(e)
-            })?;
-            if self.is_cancelled() {
-                return Err(self.cancelled());
-            }
-            // Within: if it cannot be written, then the archive is not either.
-            match &outputs.linkable {
-                Some((output, arch)) => output.write_all(&linkable_object(&archive, *arch)?),
-                None => Ok(()),
-            }
-        })?;
-        Ok(summary.archive_bytes)
+        totals.archive_bytes = summary.archive_bytes;
+        let mut staged = Vec::new();
+        if let Some((output, arch)) = &outputs.linkable {
+            staged.push(output.stage(linkable_object(&archive, *arch)?)?);
+        }
+        staged.push(outputs.archive.stage(archive)?);
+        self.go_on()?;
+        let found = harvest.found;
+        let unresolved = (0..needs.len())
+            .filter(|i| !found.get(*i).copied().unwrap_or(false))
+            .collect();
+        Ok(Prepared {
+            packed: Packed {
+                kernels,
+                left_out,
+                needs,
+                unresolved,
+                totals,
+            },
+            outputs: staged,
+        })
     }
 
     fn manifest(&self, needs: &Needs) -> Manifest {
@@ -406,12 +468,13 @@ impl<'a> Pack<'a> {
         }
     }
 
-    fn is_cancelled(&self) -> bool {
-        self.cancel.is_some_and(|c| c.load(Ordering::Relaxed))
-    }
-
-    fn cancelled(&self) -> Error {
-        Error::new(ErrorKind::Cancelled, "pack", "stopped; nothing was written")
+    /// Fails when the caller has asked to stop.
+    fn go_on(&self) -> Result<()> {
+        if self.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+            let message = "stopped; nothing was written";
+            return Err(Error::new(ErrorKind::Cancelled, "pack", message));
+        }
+        Ok(())
     }
 }
 
@@ -419,16 +482,6 @@ impl Outputs {
     fn bad_archive(&self, e: btfgen_archive::Error) -> Error {
         let subject = self.archive.path().display();
         Error::new(ErrorKind::Archive, subject, "cannot be packed").with_source(e)
-    }
-}
-
-/// A path with its folder's links resolved; the file may be missing.
-fn real(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new(".")).canonicalize();
-    match (folder, path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_owned(),
     }
 }
 

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use btfgen_hub::{Add, Added, Change};
+use btfgen_hub::{Add, Added, Change, ErrorKind};
 
 use crate::amount::{bytes, count};
 use crate::arguments::{LimitArguments, TargetHubArguments};
 use crate::console::{Advised, Console, printable};
 use crate::exit::Exit;
+use crate::interrupt;
+use crate::progress::WaitNote;
 use crate::sink;
 use crate::style::STRONG;
 
@@ -62,7 +64,11 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let note = WaitNote::default();
+        let waiting = |for_whom| note.say(console, for_whom);
         let mut add = Add::to_hub(self.hub.folder()?)
+            .waiting(&waiting)
+            .cancel(interrupt::flag(console, None))
             .from_host(self.from_host)
             .force(self.force)
             .max_btf_bytes(self.limit.max_btf_size);
@@ -85,6 +91,7 @@ impl Arguments {
         for file in &self.files {
             match add.file(file) {
                 Ok(one) => added.push(one),
+                Err(e) if e.kind() == ErrorKind::Cancelled => return Err(e.into()),
                 Err(e) => {
                     failed += 1;
                     console.error(&e.into());

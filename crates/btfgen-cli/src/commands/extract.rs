@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use btfgen::archive::Archive;
-use btfgen::{KernelFilter, KernelId};
+use btfgen::{Claims, KernelFilter, KernelId};
+use btfgen_files::read_regular;
 
 use crate::amount::bytes;
 use crate::console::{Advised, Console};
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::sink::Sink;
 
 const EXAMPLES: &str = "\
@@ -47,15 +49,19 @@ impl Arguments {
             Some(path) => path.clone(),
             None => format!("{}.btf", self.kernel.release()).into(),
         };
-        let sink = Sink::for_binary(&output)?;
+        let stop = interrupt::flag(console, None);
+        let mut claims = Claims::default();
+        claims.reads("the archive", &self.archive)?;
+        let sink = Sink::for_binary(&output, "the BTF", &mut claims)?;
         let archive = open(&self.archive)?;
         let (kernel, btf) = self.find(&archive)?;
-        sink.write(&btf)?;
+        interrupt::check(&stop)?;
+        let size = bytes(btf.len() as u64);
+        sink.write(btf)?;
         if let Sink::File(output) = sink {
             console.say(format_args!(
-                "{}: {} of {kernel}",
-                output.path().display(),
-                bytes(btf.len() as u64)
+                "{}: {size} of {kernel}",
+                output.path().display()
             ));
         }
         Ok(Exit::Done)
@@ -128,10 +134,13 @@ impl Arguments {
     }
 }
 
+/// The largest archive that is read. Thousands of kernels are a few megabytes.
+const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
+
 /// Opens an archive, with an error that names it.
 pub(crate) fn open(path: &Path) -> Result<Archive<'static>> {
     let named = || format!("{}: cannot be read", path.display());
-    let bytes = std::fs::read(path).with_context(named)?;
+    let bytes = read_regular(path, MAX_ARCHIVE_BYTES).with_context(named)?;
     let archive = Archive::from_vec(bytes).map_err(|e| match e.kind() {
         btfgen::archive::ErrorKind::NotGzip => Advised::new(
             format!("{}: not an archive", path.display()),

@@ -68,7 +68,7 @@ impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let hub = self.hub.folder()?;
         let bar = TransferBar::new(console);
-        let cancel = interrupt::flag(console, bar.screen());
+        let cancel = interrupt::flag(console, Some(bar.screen()));
         let mut fetch = Fetch::into_hub(&hub)
             .filter(self.filter.filter()?)
             .prune(self.prune)

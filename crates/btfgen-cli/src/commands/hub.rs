@@ -1,7 +1,7 @@
 //! `btfgen hub`: what is in a hub, and whether it is whole.
 
 use anyhow::Result;
-use btfgen_hub::{Broken, Status, Verify};
+use btfgen_hub::{Broken, Fate, Status, Verify};
 use serde::Serialize;
 
 use crate::amount::{bytes, count};
@@ -9,7 +9,7 @@ use crate::arguments::{FilterArguments, LimitArguments, TargetHubArguments};
 use crate::console::{Console, caused, chain, printable};
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::progress::Bar;
+use crate::progress::{Bar, WaitNote};
 use crate::sink;
 use crate::table::{Column, Table};
 
@@ -27,6 +27,7 @@ EXAMPLES
 const VERIFY_EXAMPLES: &str = "\
 EXAMPLES
   btfgen hub verify
+  btfgen hub verify --delete --dry-run
   btfgen hub verify --delete && btfgen fetch
   btfgen hub verify --json | jq -r '.broken[].path'";
 
@@ -63,13 +64,19 @@ struct StatusArguments {
 
 /// Check that every file reads, is a kernel's BTF, and that its name agrees with its place
 ///
-/// The broken ones are named, and the exit code is 1 if there are any.
+/// The broken files are named, and the exit code is 1 if one of them is still there at the end. --delete deletes only what is
+/// damaged in its own place, or what a fetch brought; it waits until no other command uses the hub. An error of the machine,
+/// as a failing disk or too little memory, ends the check: it does not make a file a broken one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 struct VerifyArguments {
-    /// Delete files that are damaged or not in their place; `btfgen fetch` brings those that it can anew
+    /// Delete damaged files; `btfgen fetch` brings those that it can anew
     #[arg(long)]
     delete: bool,
+
+    /// With --delete: say what would be deleted, and delete nothing
+    #[arg(short = 'n', long, requires = "delete")]
+    dry_run: bool,
 
     /// Print JSON: an object with the number of sound files and an array of broken ones
     #[arg(long)]
@@ -194,6 +201,8 @@ struct Report<'r> {
 struct ReportedFile<'r> {
     path: &'r str,
     error: String,
+    /// Whether --delete deletes it.
+    deletable: bool,
     deleted: bool,
 }
 
@@ -201,11 +210,15 @@ impl VerifyArguments {
     fn run(self, console: Console) -> Result<Exit> {
         let folder = self.hub.folder()?;
         let bar = Bar::new(console);
-        let cancel = interrupt::flag(console, bar.screen());
+        let cancel = interrupt::flag(console, Some(bar.screen()));
+        let (note, screen) = (WaitNote::default(), bar.screen());
+        let waiting = |for_whom| screen.suspend(|| note.say(console, for_whom));
         let verified = Verify::hub(&folder)
             .filter(self.filter.filter()?)
             .max_btf_bytes(self.limit.max_btf_size)
             .delete(self.delete)
+            .dry_run(self.dry_run)
+            .waiting(&waiting)
             .progress(&bar)
             .cancel(&cancel)
             .run();
@@ -226,11 +239,17 @@ impl VerifyArguments {
         if !broken.is_empty() {
             console.warning(format_args!("{} broken:", count(broken.len(), "file")));
             console.details(broken.iter().map(|b| {
-                let deleted = if b.deleted { " (deleted)" } else { "" };
-                format!("{}{deleted}", chain(&b.error))
+                let fate = match b.fate {
+                    Fate::Deleted => " (deleted)",
+                    Fate::Deletable if self.dry_run => " (would be deleted)",
+                    _ if self.delete => " (stays)",
+                    _ => "",
+                };
+                format!("{}{fate}", chain(&b.error))
             }));
         }
-        Ok(Exit::left_out(!broken.is_empty()))
+        let all_deleted = broken.iter().all(|b| b.fate == Fate::Deleted);
+        Ok(Exit::left_out(!all_deleted))
     }
 }
 
@@ -238,6 +257,7 @@ fn reported(broken: &Broken) -> ReportedFile<'_> {
     ReportedFile {
         path: broken.error.subject(),
         error: caused(broken.error.message(), &broken.error),
-        deleted: broken.deleted,
+        deletable: broken.fate != Fate::Stays,
+        deleted: broken.fate == Fate::Deleted,
     }
 }

@@ -1,9 +1,11 @@
 //! `btfgen man`: manual pages, from the definition of the arguments.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use btfgen_files::TempFolder;
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
@@ -32,10 +34,21 @@ impl Arguments {
                 clap_mangen::Man::new(Cli::command()).render(&mut page)?;
                 sink::data(|out| out.write_all(&page))?;
             }
-            Some(folder) => fs::create_dir_all(&folder)
-                .and_then(|()| clap_mangen::generate_to(Cli::command(), &folder))
+            Some(folder) => write_all(&folder)
                 .with_context(|| format!("{}: cannot write the manual pages", folder.display()))?,
         }
         Ok(Exit::Done)
     }
+}
+
+/// Writes the pages where nobody looks, and gives them their names when all are whole.
+fn write_all(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let new = TempFolder::create_in(folder)?;
+    clap_mangen::generate_to(Cli::command(), new.path())?;
+    for page in fs::read_dir(new.path())? {
+        let page = page?;
+        fs::rename(page.path(), folder.join(page.file_name()))?;
+    }
+    Ok(())
 }

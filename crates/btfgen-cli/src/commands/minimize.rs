@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use btfgen::{Btf, Minimized, Minimizer, Needs, Object, read_kernel_file};
+use btfgen::{Btf, Claims, Minimized, Minimizer, Needs, Object, read_kernel_file};
 
 use crate::amount::{bytes, count};
 use crate::arguments::LimitArguments;
 use crate::console::Console;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::sink::Sink;
 
 const EXAMPLES: &str = "\
@@ -38,7 +39,13 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
-        let sink = Sink::for_binary(&self.output)?;
+        let stop = interrupt::flag(console, None);
+        let mut claims = Claims::default();
+        claims.reads("the kernel", &self.kernel)?;
+        for object in &self.objects {
+            claims.reads("the BPF object", object)?;
+        }
+        let sink = Sink::for_binary(&self.output, "the minimal BTF", &mut claims)?;
         let objects = self
             .objects
             .iter()
@@ -51,7 +58,8 @@ impl Arguments {
         let minimized = Minimizer::new(&needs)
             .minimize(&btf)
             .with_context(|| named("cannot be minimized"))?;
-        sink.write(&minimized.btf)?;
+        interrupt::check(&stop)?;
+        sink.write(minimized.btf.clone())?;
         self.summarize(console, &needs, full.len(), &minimized);
         Ok(Exit::Done)
     }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Need, Pack, Packed, PackedKernel, TargetArch, Totals};
+use btfgen::{Claims, Need, Pack, Packed, PackedKernel, TargetArch, Totals};
+use btfgen_files::read_regular;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -15,8 +16,11 @@ use crate::console::{Advised, Console, caused, chain, printable};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Bar;
-use crate::sink::{Sink, json_text};
+use crate::sink::{self, Sink, json_text};
 use crate::style::STRONG;
+
+/// The largest package.json that is taken. An archive is embedded into programs.
+const MAX_JSON_BYTES: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -98,23 +102,31 @@ fn target_arch() -> impl TypedValueParser<Value = TargetArch> {
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let bar = Bar::new(console);
-        let cancel = interrupt::flag(console, bar.screen());
-        let summary = self
-            .json_summary
-            .as_deref()
-            .map(Sink::for_text)
-            .transpose()?;
+        let cancel = interrupt::flag(console, Some(bar.screen()));
+        let mut claims = Claims::default();
+        if let Some(json) = &self.json {
+            claims.reads("the file for package.json", json)?;
+        }
+        let summary = match &self.json_summary {
+            Some(path) => Some(Sink::for_text(path, "the summary", &mut claims)?),
+            None => None,
+        };
         let linkable = self.linkable()?;
-        let mut pack = self.pack()?.progress(&bar).cancel(&cancel);
+        let mut pack = self.pack()?.claims(claims).progress(&bar).cancel(&cancel);
         if let Some((path, arch)) = linkable {
             pack = pack.linkable(path, arch);
         }
-        let result = pack.write(&self.output);
+        let prepared = pack.prepare(&self.output);
         bar.clear();
-        let packed = result?;
+        let mut prepared = prepared?;
+        let text = json_text(&Summary::new(prepared.packed()))?;
+        if let Some(Sink::File(output)) = &summary {
+            prepared = prepared.with(output.stage(text.as_bytes().to_vec())?);
+        }
+        let packed = prepared.commit()?;
         self.print(console, &packed, linkable);
-        if let Some(sink) = summary {
-            sink.write(json_text(&Summary::new(&packed))?.as_bytes())?;
+        if let Some(Sink::Stdout) = summary {
+            sink::data(|out| out.write_all(text.as_bytes()))?;
         }
         Ok(Exit::left_out(!packed.left_out.is_empty()))
     }
@@ -231,8 +243,8 @@ impl Arguments {
 }
 
 fn read_json(path: &Path) -> Result<Vec<u8>> {
-    let bytes =
-        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let bytes = read_regular(path, MAX_JSON_BYTES)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
     serde_json::from_slice::<IgnoredAny>(&bytes)
         .with_context(|| format!("{}: is no JSON", path.display()))?;
     Ok(bytes)

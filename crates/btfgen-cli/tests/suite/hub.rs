@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::suite::{NEW, OLD, btfgen, hub, place, place_kernel, run, stdout, tar, xz};
+use crate::suite::{NEW, OLD, btfgen, hub, names, place, place_kernel, run, stdout, tar, xz};
 
 fn command(name: &str) -> assert_cmd::Command {
     let mut command = btfgen();
@@ -71,7 +71,7 @@ fn sound() {
     run(command.arg("--hub").arg(hub()), 0, &["8 kernels sound"]);
 }
 
-/// Check that every kind of damage is named, that only `--delete` deletes, and only what is of no use.
+/// Check that every kind of damage is named, that only `--delete` deletes, and only what is damaged in its own place.
 #[test]
 fn broken() {
     let dir = tempdir().unwrap();
@@ -80,37 +80,81 @@ fn broken() {
     place_kernel(own, "a/1/s390x/byte-order");
     let full = fs::read(hub().join(format!("{OLD}.btf.tar.xz"))).unwrap();
     place(own, "a/1/x86_64/cut.btf.tar.xz", &full[..full.len() / 2]);
-    place(own, "a/1/x86_64/name.btf.tar.xz", &full);
     place(own, "a/1/x86_64/empty.btf.tar.xz", b"");
-    place(own, "a/1/x86_64/nothing.btf.tar.xz", &xz(&tar(&[])));
     place(own, "a/1/x86_64/text.btf", b"not BTF");
+    // What its user may want to keep.
+    place(own, "a/1/x86_64/name.btf.tar.xz", &full);
+    place(own, "a/1/x86_64/nothing.btf.tar.xz", &xz(&tar(&[])));
+    let two: [(&str, &[u8]); 2] = [("1.btf", b"x"), ("2.btf", b"x")];
+    place(own, "a/1/x86_64/two.btf.tar.xz", &xz(&tar(&two)));
+    place(own, "a/1/x86_64/good.btf.xz", b"another form");
     place(own, "a/misplaced.btf", b"");
-    let broken = [
-        ("a/1/s390x/byte-order.btf", "byte order"),
+    let damaged = [
         ("a/1/x86_64/cut.btf.tar.xz", "damaged or truncated"),
         ("a/1/x86_64/empty.btf.tar.xz", "the file is empty"),
+        ("a/1/x86_64/text.btf", "not a usable BTF"),
+    ];
+    let users = [
+        ("a/1/s390x/byte-order.btf", "byte order"),
+        ("a/1/x86_64/good.btf.xz", "the same kernel is in"),
         ("a/1/x86_64/name.btf.tar.xz", "5.10.0-30-cloud-amd64.btf"),
         ("a/1/x86_64/nothing.btf.tar.xz", "holds no .btf"),
-        ("a/1/x86_64/text.btf", "not a usable BTF"),
+        ("a/1/x86_64/two.btf.tar.xz", "holds more than one .btf"),
         ("a/misplaced.btf", "ID/VERSION/ARCH/RELEASE"),
     ];
     let mut verify = command("verify");
-    verify.arg("--hub").arg(own);
-    let pieces: Vec<&str> = broken
-        .iter()
-        .flat_map(|(path, why)| [*path, *why])
-        .collect();
+    verify.arg("-v").arg("--hub").arg(own);
+    let all = [&damaged[..], &users[..]].concat();
+    let pieces: Vec<&str> = all.iter().flat_map(|(path, why)| [*path, *why]).collect();
     run(&mut verify, 1, &pieces);
-    assert!(broken.iter().all(|(path, _)| own.join(path).exists()));
+    let would_be = run(verify.args(["--delete", "--json"]).arg("--dry-run"), 1, &pieces);
+    let report: Value = serde_json::from_slice(&would_be.stdout).unwrap();
+    let of = |key: &str, report: &Value| {
+        let broken = report["broken"].as_array().unwrap().iter();
+        broken.filter(|b| b[key] == true).count()
+    };
+    assert_eq!((of("deletable", &report), of("deleted", &report)), (3, 0));
+    assert!(all.iter().all(|(path, _)| own.join(path).exists()));
 
-    let output = run(verify.args(["--delete", "--json"]), 1, &["1 kernel sound"]);
+    let mut verify = command("verify");
+    verify.args(["-v", "--delete", "--json", "--hub"]).arg(own);
+    let output = run(&mut verify, 1, &["1 kernel sound", "empty.btf.tar.xz: the file is empty (deleted)"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["sound"], 1);
-    let listed = report["broken"].as_array().unwrap();
-    assert_eq!(listed.len(), broken.len());
-    assert!(listed.iter().all(|b| b["deleted"] == true), "{report}");
-    assert!(!broken.iter().any(|(path, _)| own.join(path).exists()));
-    run(&mut verify, 0, &["1 kernel sound"]);
+    assert_eq!((of("deletable", &report), of("deleted", &report)), (3, 3));
+    assert!(!damaged.iter().any(|(path, _)| own.join(path).exists()));
+    assert!(users.iter().all(|(path, _)| own.join(path).exists()));
+}
+
+/// Check that nothing is deleted from a folder that is no hub, whatever lies in it.
+#[test]
+fn no_hub() {
+    let dir = tempdir().unwrap();
+    let project = dir.path();
+    place(project, "src/kernel.btf", b"mine");
+    place(project, "build/x86_64/debug/types.btf", b"mine, too");
+    let mut verify = command("verify");
+    verify.args(["--delete", "--hub"]).arg(project);
+    run(&mut verify, 2, &["is not known to be a hub", "nothing was deleted"]);
+    assert_eq!(names(project), ["build", "src"]);
+    assert!(project.join("build/x86_64/debug/types.btf").exists());
+    fs::remove_dir_all(project.join("build")).unwrap();
+    run(&mut verify, 1, &["src/kernel.btf"]);
+    assert!(project.join("src/kernel.btf").exists());
+}
+
+/// Check that what was deleted is done with: the exit code lets a fetch follow.
+#[test]
+fn deleted_is_done() {
+    let dir = tempdir().unwrap();
+    place_kernel(dir.path(), "a/1/x86_64/good");
+    place(dir.path(), "a/1/x86_64/empty.btf", b"");
+    let mut verify = command("verify");
+    verify.arg("--hub").arg(dir.path());
+    run(&mut verify, 1, &["1 file broken"]);
+    run(verify.arg("--delete"), 0, &["(deleted)"]);
+    assert_eq!(names(&dir.path().join("a/1/x86_64")), ["good.btf"]);
+    assert_eq!(names(dir.path()), ["a"]);
 }
 
 /// Check that what is merely too large is named and stays.

@@ -1,6 +1,8 @@
 //! Inputs that are not what they should be: a clear error that names the file, never a panic.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
@@ -237,4 +239,34 @@ fn hostile_names() {
         &["\\u{1b}[2J"],
     );
     assert!(!output.stderr.contains(&0x1b));
+}
+
+/// Check that names which an archive cannot hold, or that are no text, leave out their kernel, name it, and stop no other.
+#[test]
+fn impossible_names() {
+    let (dir, own) = (tempdir().unwrap(), tempdir().unwrap());
+    place_kernel(own.path(), "a/1/x86_64/good");
+    let long = format!("a/1/x86_64/{}", "l".repeat(101));
+    place_kernel(own.path(), &long);
+    let folder = own.path().join("a/1/x86_64");
+    fs::copy(folder.join("good.btf"), folder.join(OsStr::from_bytes(b"latin-\xe9.btf"))).unwrap();
+    let archive = dir.path().join("a.tar.gz");
+    let pieces = [
+        "lll.btf: its name is too long for an archive",
+        ".btf: its name is not UTF-8",
+        "2 kernels left out",
+    ];
+    run(&mut pack(own.path(), &archive), 1, &pieces);
+    let output = run(btfgen().args(["list", "--archive"]).arg(&archive), 0, &[]);
+    assert_eq!(output.stdout, b"a/1/x86_64/good\n");
+    run(btfgen().args(["list", "--hub"]).arg(own.path()), 1, &["not UTF-8"]);
+    run(
+        pack(own.path(), &archive).arg("--strict"),
+        2,
+        &["not UTF-8"],
+    );
+    // What fits by itself may not fit below a folder of the archive.
+    let mut deeper = pack(own.path(), &archive);
+    deeper.args(["--prefix", &"p".repeat(150)]);
+    run(&mut deeper, 1, &pieces);
 }

@@ -1,6 +1,7 @@
 //! What the tests have in common: the command, and hubs made for them.
 
 mod add;
+mod claims;
 mod emit_obj;
 mod extract;
 mod fetch;
@@ -9,9 +10,11 @@ mod inputs;
 mod interrupt;
 mod list;
 mod lookup;
+mod machine;
 mod needs;
 mod outputs;
 mod pack;
+mod special;
 mod usage;
 
 use std::fs;

@@ -1,13 +1,14 @@
 //! The `git` executable, for what libgit2 cannot do: transfer only some files of a repository (partial clone).
 
 use std::collections::VecDeque;
-use std::io::{IsTerminal as _, Read, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use git2::Config;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::session::{Session, Transfer};
@@ -15,6 +16,9 @@ use crate::error::Result;
 
 /// The first git whose `fetch` reads object ids from stdin.
 const OLDEST: (u32, u32) = (2, 29);
+
+/// How often it is looked whether git has ended, or is to be stopped.
+const POLL: Duration = Duration::from_millis(100);
 
 /// How long git may take to clean up after itself when it is asked to stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -172,68 +176,114 @@ fn certificates(command: &mut Command) {
     }
 }
 
+/// Reads git's messages until it ends. Its own end counts, not that of its messages: what git has started (a helper for
+/// passwords, a daemon) may hold stderr for as long as it likes.
 fn watch(mut child: Child, session: &Session<'_>) -> Result<Ended> {
-    let mut lines = VecDeque::new();
-    if let Some(stderr) = child.stderr.take() {
-        let messages = read_lines(stderr);
-        loop {
-            if let Err(e) = session.check() {
-                stop(&mut child);
-                return Err(e);
-            }
-            match messages.recv_timeout(Duration::from_millis(100)) {
-                Ok(line) if line.contains("filtering not recognized by server") => {
-                    stop(&mut child);
-                    return Ok(Ended::Unfiltered);
-                }
-                Ok(line) => match received(&line) {
-                    Some(transfer) => session.transferred(transfer),
-                    None => {
-                        lines.push_back(line);
-                        if lines.len() > KEPT_LINES {
-                            lines.pop_front();
-                        }
-                    }
-                },
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+    let mut messages = Messages::of(child.stderr.take());
+    let ended = loop {
+        if let Err(e) = session.check() {
+            stop(&mut child);
+            return Err(e);
         }
-    }
-    let ended = child.wait();
+        let ended = child.try_wait();
+        // After its end, for what it said last.
+        messages.read(|transfer| session.transferred(transfer));
+        if messages.says_unfiltered {
+            stop(&mut child);
+            return Ok(Ended::Unfiltered);
+        }
+        match ended {
+            Ok(None) => messages.wait(POLL),
+            Ok(Some(status)) => break Ok(status),
+            Err(e) => break Err(e),
+        }
+    };
     // Ctrl-C on a terminal goes to git as well, which then ends first.
     session.check()?;
     Ok(match ended {
         Ok(status) if status.success() => Ended::Done,
-        Ok(status) => Ended::Failed(Failure { status, lines }),
+        Ok(status) => Ended::Failed(Failure {
+            status,
+            lines: messages.lines,
+        }),
         Err(e) => Ended::Failed(Failure::unstarted(&e)),
     })
 }
 
-/// The lines of git's messages, of which it writes some over others with `\r`.
-fn read_lines(mut from: impl Read + Send + 'static) -> Receiver<String> {
-    let (send, receive) = channel();
-    std::thread::spawn(move || {
+/// What git says on stderr, read without waiting for it.
+struct Messages {
+    stderr: Option<ChildStderr>,
+    /// A line whose end has not come yet.
+    begun: Vec<u8>,
+    /// The last lines, without those of progress.
+    lines: VecDeque<String>,
+    says_unfiltered: bool,
+}
+
+impl Messages {
+    fn of(stderr: Option<ChildStderr>) -> Self {
+        let unblocked = |stderr: &ChildStderr| fcntl_setfl(stderr, OFlags::NONBLOCK).is_ok();
+        Self {
+            stderr: stderr.filter(unblocked),
+            begun: Vec::new(),
+            lines: VecDeque::new(),
+            says_unfiltered: false,
+        }
+    }
+
+    /// Waits until there is something to read, but no longer than that.
+    fn wait(&self, timeout: Duration) {
+        let Some(stderr) = &self.stderr else {
+            // Git has closed it, and so ends soon.
+            return std::thread::sleep(timeout / 10);
+        };
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // A signal ends it early, which is no harm.
+        let _ = poll(&mut [PollFd::new(stderr, PollFlags::IN)], Some(&timeout));
+    }
+
+    /// Reads what is there; `progress` gets what git says about that.
+    fn read(&mut self, mut progress: impl FnMut(Transfer)) {
         let mut buffer = [0; 4096];
-        let mut line = Vec::new();
-        while let Ok(n @ 1..) = from.read(&mut buffer) {
-            for &byte in &buffer[..n] {
-                if !matches!(byte, b'\r' | b'\n') {
-                    // What goes on without end is no message.
-                    if line.len() < 4096 {
-                        line.push(byte);
-                    }
-                } else if !line.is_empty() {
-                    let text = String::from_utf8_lossy(&line).trim().to_owned();
-                    line.clear();
-                    if send.send(text).is_err() {
-                        return;
+        while let Some(stderr) = &mut self.stderr {
+            match stderr.read(&mut buffer) {
+                Ok(n @ 1..) => {
+                    for &byte in &buffer[..n] {
+                        self.take(byte, &mut progress);
                     }
                 }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                _ => self.stderr = None,
             }
         }
-    });
-    receive
+    }
+
+    /// Git writes some lines over others, with `\r`.
+    fn take(&mut self, byte: u8, progress: &mut impl FnMut(Transfer)) {
+        if !matches!(byte, b'\r' | b'\n') {
+            // What goes on without end is no message.
+            if self.begun.len() < 4096 {
+                self.begun.push(byte);
+            }
+            return;
+        }
+        let line = String::from_utf8_lossy(&self.begun).trim().to_owned();
+        self.begun.clear();
+        if line.contains("filtering not recognized by server") {
+            self.says_unfiltered = true;
+        } else if let Some(transfer) = received(&line) {
+            progress(transfer);
+        } else if !line.is_empty() {
+            self.lines.push_back(line);
+            if self.lines.len() > KEPT_LINES {
+                self.lines.pop_front();
+            }
+        }
+    }
 }
 
 /// Asks git to end, and ends it if it does not: asked, it takes its temporary files with it.

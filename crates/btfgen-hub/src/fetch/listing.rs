@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use btfgen::KernelId;
-use git2::{ObjectType, Oid, Repository, TreeEntry, TreeWalkMode, TreeWalkResult};
+use git2::{ObjectType, Oid, Repository, TreeEntry};
 
 use super::report::LeftOut;
 use crate::ENDINGS;
@@ -59,44 +59,58 @@ impl Listing {
             .and_then(|c| c.tree())
             .map_err(unreadable)?;
         let mut listing = Self::default();
-        let mut left = MAX_ENTRIES;
-        tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-            if left == 0 {
-                return TreeWalkResult::Abort;
+        let mut entries = 0;
+        // libgit2's own walk ends with an error at the first folder whose name is not UTF-8.
+        let mut folders = vec![(Vec::new(), tree)];
+        while let Some((folder, tree)) = folders.pop() {
+            for entry in &tree {
+                entries += 1;
+                if entries > MAX_ENTRIES {
+                    return Err(Error::new(
+                        ErrorKind::Repository,
+                        address,
+                        format!("has more than {MAX_ENTRIES} files"),
+                    ));
+                }
+                let path = [&*folder, entry.name_bytes()].concat();
+                match entry.kind() {
+                    Some(ObjectType::Tree) => {
+                        let inner = repository.find_tree(entry.id()).map_err(unreadable)?;
+                        folders.push(([path, b"/".to_vec()].concat(), inner));
+                    }
+                    Some(ObjectType::Blob) => listing.take(path, &entry),
+                    _ => {}
+                }
             }
-            left -= 1;
-            listing.take(folder, entry);
-            TreeWalkResult::Ok
-        })
-        .or_else(|e| if left == 0 { Ok(()) } else { Err(e) })
-        .map_err(unreadable)?;
-        if left == 0 {
-            return Err(Error::new(
-                ErrorKind::Repository,
-                address,
-                format!("has more than {MAX_ENTRIES} files"),
-            ));
         }
         Ok(listing)
     }
 
-    fn take(&mut self, folder: &str, entry: &TreeEntry<'_>) {
-        // A path that is no UTF-8 cannot be a kernel's.
-        let Ok(name) = entry.name() else { return };
-        if entry.kind() != Some(ObjectType::Blob) {
-            return;
-        }
-        let path = format!("{folder}{name}");
+    fn take(&mut self, path: Vec<u8>, entry: &TreeEntry<'_>) {
+        let path = match String::from_utf8(path) {
+            Ok(path) => path,
+            Err(e) => {
+                let path = String::from_utf8_lossy(e.as_bytes()).into_owned();
+                if ENDINGS.iter().any(|ending| path.ends_with(ending)) {
+                    let why = "its name is not UTF-8";
+                    self.left_out.push(LeftOut::useless(path, why));
+                }
+                return;
+            }
+        };
         // Readers of a hub do not look there, and one of them is ours.
         if path.split('/').any(|part| part.starts_with('.')) {
             return;
         }
         let is_link = entry.filemode() == LINK;
         let Some(stem) = ENDINGS.iter().find_map(|e| path.strip_suffix(e)) else {
-            if is_link && let Some((distro, "")) = folder.split_once('/') {
+            if is_link
+                && let Some((distro, codename)) = path.split_once('/')
+                && !codename.contains('/')
+            {
                 self.links.push(Link {
                     distro: distro.to_owned(),
-                    codename: name.to_owned(),
+                    codename: codename.to_owned(),
                     blob: entry.id(),
                 });
             }

@@ -42,7 +42,7 @@ use self::source::Source;
 use self::staging::Staging;
 use self::store::NewStores;
 use crate::error::{Error, ErrorKind, Result};
-use crate::folder::{LockedHub, STAGING};
+use crate::folder::{LockedHub, STAGING, usable};
 use crate::record::{RECORD, Record, RecordedFile};
 
 /// The repository of published BTFs that is taken unless another is named.
@@ -135,9 +135,10 @@ impl<'a> Fetch<'a> {
     pub fn run(&self) -> Result<Fetched> {
         let session = Session::new(self.progress, self.cancel);
         let addresses = self.addresses()?;
-        let hub = LockedHub::lock(&self.hub, || session.waiting(Waiting::Fetch))?;
+        let hub = usable(&self.hub)?;
+        let hub = LockedHub::lock(&hub, || session.waiting(Waiting::Writer))?;
         let record_path = hub.own(RECORD);
-        let mut record = Record::read(&record_path);
+        let mut record = Record::read(&record_path)?;
         let stores = hub.own("repositories");
         let mut new = NewStores::default();
         let mut sources = open_all(&addresses, &stores, &mut new, &session)?;
@@ -156,14 +157,14 @@ impl<'a> Fetch<'a> {
         record.write(&record_path)?;
         {
             let _alone = hub.exclude_readers(|| session.waiting(Waiting::Readers))?;
-            let files: Vec<(Oid, &str, PathBuf)> = plan
-                .bring
-                .iter()
-                .map(|b| (b.blob, &*b.path, hub.root().join(&b.path)))
-                .collect();
-            staging.deliver(&files)?;
+            for passed_over in staging.deliver(hub.root(), &plan.bring)?.into_iter().rev() {
+                let user_has = plan.bring.remove(passed_over);
+                record.pending.remove(&user_has.path);
+                plan.kept.push(user_has.kernel);
+            }
+            plan.kept.sort();
             if self.prune {
-                remove_gone(hub.root(), &plan)?;
+                remove_gone(hub.root(), &mut plan, &record)?;
             }
             codenames::link(hub.root(), &codenames);
         }
@@ -249,7 +250,7 @@ impl<'a> Fetch<'a> {
             fetched.written_bytes += metadata.len();
             let file = RecordedFile::new(bring.blob.to_string(), &metadata);
             record.set_file(&sources[bring.source].name, &bring.path, file);
-            if bring.update {
+            if bring.older.is_some() {
                 fetched.updated.push(bring.kernel);
             } else {
                 fetched.added.push(bring.kernel);
@@ -303,11 +304,19 @@ fn stage(
     let paths_of = |blob: Oid| paths.get(&blob).into_iter().flatten();
     let missing: Vec<Vec<Oid>> = (0..sources.len())
         .map(|n| {
-            let mut blobs = plan::blobs_of(&plan.bring, n);
-            blobs.retain(|&blob| !paths_of(blob).all(|path| staging.holds(blob, path)));
-            blobs
+            let blobs = plan::blobs_of(&plan.bring, n);
+            let mut missing = Vec::new();
+            for blob in blobs {
+                for path in paths_of(blob) {
+                    if !staging.holds(blob, path)? {
+                        missing.push(blob);
+                        break;
+                    }
+                }
+            }
+            Ok(missing)
         })
-        .collect();
+        .collect::<Result<_>>()?;
     session.expect(missing.iter().map(Vec::len).sum());
     for (source, blobs) in sources.iter_mut().zip(&missing) {
         if blobs.is_empty() {
@@ -344,7 +353,14 @@ fn pending(plan: &Plan) -> impl Iterator<Item = (String, String)> {
         .map(|b| (b.path.clone(), b.blob.to_string()))
 }
 
-fn remove_gone(root: &Path, plan: &Plan) -> Result<()> {
+/// Removes what the repositories have no more, unless it has changed since the plan was made: then it is its user's.
+fn remove_gone(root: &Path, plan: &mut Plan, record: &Record) -> Result<()> {
+    let is_unchanged = |path: &str| {
+        let now = root.join(path).symlink_metadata();
+        let recorded = record.file(path);
+        now.is_ok_and(|now| recorded.is_some_and(|r| r.is_unchanged(&now)))
+    };
+    plan.gone.retain(|(_, path)| is_unchanged(path));
     for (_, path) in &plan.gone {
         let file = root.join(path);
         std::fs::remove_file(&file).map_err(|e| Error::io(&file, "cannot be removed", e))?;

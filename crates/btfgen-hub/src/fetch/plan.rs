@@ -1,9 +1,12 @@
 //! What has to be done to a hub: what repositories have, against what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::io;
 use std::path::Path;
 
 use btfgen::{Codenames, KernelFilter, KernelId};
+use btfgen_files::{is_machine_fault, read_regular};
 use git2::{ObjectType, Oid};
 
 use super::listing::Listed;
@@ -11,7 +14,10 @@ use super::report::{Collision, LeftOut};
 use super::source::Source;
 use crate::ENDINGS;
 use crate::error::{Error, Result};
-use crate::record::{Record, RecordedFile};
+use crate::record::{Record, RecordedFile, is_missing};
+
+/// A file of a hub that is larger is no fetch's: git transfers none of that size as a kernel's.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// A hub's kernels, as they will be.
 #[derive(Debug, Default)]
@@ -36,8 +42,27 @@ pub(super) struct Bring {
     /// The file's path in the repository and in the hub.
     pub(super) path: String,
     pub(super) blob: Oid,
-    /// Whether the hub has an older one.
-    pub(super) update: bool,
+    /// The older one that the hub has.
+    pub(super) older: Option<Metadata>,
+}
+
+impl Bring {
+    /// Whether the hub still has in the kernel's place what it had when this was planned: nothing, or the older file.
+    ///
+    /// # Errors
+    /// Where that cannot be known.
+    pub(super) fn is_as_planned(&self, root: &Path) -> io::Result<bool> {
+        let now = match root.join(&self.path).symlink_metadata() {
+            Ok(now) => Some(now),
+            Err(e) if is_missing(&e) => None,
+            Err(e) => return Err(e),
+        };
+        Ok(match (&self.older, now) {
+            (None, None) => !has_another_form(root, &self.kernel)?,
+            (Some(older), Some(now)) => RecordedFile::new(String::new(), older).is_unchanged(&now),
+            _ => false,
+        })
+    }
 }
 
 /// What a hub has in a kernel's place.
@@ -46,7 +71,7 @@ enum Present {
     /// This very content.
     Same(RecordedFile),
     /// One that a fetch brought.
-    Older,
+    Older(Metadata),
     /// One that no fetch brought.
     Foreign,
 }
@@ -124,7 +149,7 @@ impl Plan {
             });
             return Ok(());
         }
-        let update = match present(root, kernel, listed, record)? {
+        let older = match present(root, kernel, listed, record)? {
             Present::Same(file) => {
                 self.have.push((source, listed.path.clone(), file));
                 return Ok(());
@@ -133,15 +158,15 @@ impl Plan {
                 self.kept.push(kernel.clone());
                 return Ok(());
             }
-            Present::Nothing => false,
-            Present::Older => true,
+            Present::Nothing => None,
+            Present::Older(metadata) => Some(metadata),
         };
         self.bring.push(Bring {
             kernel: kernel.clone(),
             source,
             path: listed.path.clone(),
             blob: listed.blob,
-            update,
+            older,
         });
         Ok(())
     }
@@ -149,14 +174,18 @@ impl Plan {
 
 fn present(root: &Path, kernel: &KernelId, listed: &Listed, record: &Record) -> Result<Present> {
     let path = root.join(&listed.path);
-    let Ok(metadata) = path.symlink_metadata() else {
-        let other = ENDINGS.map(|ending| root.join(format!("{kernel}{ending}")));
-        let foreign = other.iter().any(|path| path.exists());
-        return Ok(if foreign {
-            Present::Foreign
-        } else {
-            Present::Nothing
-        });
+    let unreadable = |e| Error::io(&path, "cannot be read", e);
+    let metadata = match path.symlink_metadata() {
+        Ok(metadata) => metadata,
+        Err(e) if is_missing(&e) => {
+            let foreign = has_another_form(root, kernel).map_err(unreadable)?;
+            return Ok(if foreign {
+                Present::Foreign
+            } else {
+                Present::Nothing
+            });
+        }
+        Err(e) => return Err(unreadable(e)),
     };
     if !metadata.is_file() {
         return Ok(Present::Foreign);
@@ -166,28 +195,48 @@ fn present(root: &Path, kernel: &KernelId, listed: &Listed, record: &Record) -> 
     let same = || Present::Same(RecordedFile::new(wanted.clone(), &metadata));
     if let Some(recorded) = recorded.filter(|r| r.is_unchanged(&metadata)) {
         let is_same = recorded.blob == wanted;
-        return Ok(if is_same { same() } else { Present::Older });
+        return Ok(if is_same {
+            same()
+        } else {
+            Present::Older(metadata)
+        });
     }
     // Copied here, put back after a damage, or written by a fetch that was killed: its content tells.
-    let found = hash(&path)?;
+    let found = match hash(&path) {
+        Ok(found) => found,
+        Err(e) if is_machine_fault(&e) => return Err(unreadable(e)),
+        // No fetch has brought what cannot be read, or is so large.
+        Err(_) => return Ok(Present::Foreign),
+    };
     let brought = |blob: &String| *blob == found;
     Ok(if found == wanted {
         same()
     } else if recorded.is_some_and(|r| brought(&r.blob))
         || record.pending.get(&listed.path).is_some_and(brought)
     {
-        Present::Older
+        Present::Older(metadata)
     } else {
         Present::Foreign
     })
 }
 
+/// Whether a hub has a kernel's file of any form.
+fn has_another_form(root: &Path, kernel: &KernelId) -> io::Result<bool> {
+    for ending in ENDINGS {
+        match root.join(format!("{kernel}{ending}")).symlink_metadata() {
+            Ok(_) => return Ok(true),
+            Err(e) if is_missing(&e) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(false)
+}
+
 /// The id that git gives to a file's content.
-pub(super) fn hash(path: &Path) -> Result<String> {
-    let id = Oid::hash_file(ObjectType::Blob, path).map_err(|e| {
-        Error::new(crate::ErrorKind::Io, path.display(), "cannot be read").with_git_source(&e)
-    })?;
-    Ok(id.to_string())
+pub(super) fn hash(path: &Path) -> io::Result<String> {
+    let content = read_regular(path, MAX_BYTES)?;
+    let id = Oid::hash_object(ObjectType::Blob, &content);
+    id.map(|id| id.to_string()).map_err(io::Error::other)
 }
 
 fn recorded<'r>(

@@ -1,5 +1,6 @@
 //! What a fetch would bring, without bringing it.
 
+use btfgen_files::TempFolder;
 use git2::Oid;
 
 use super::Fetch;
@@ -24,10 +25,11 @@ impl Fetch<'_> {
     pub fn preview(&self) -> Result<Preview> {
         let session = Session::new(self.progress, self.cancel);
         let addresses = self.addresses()?;
-        let scratch = tempfile::tempdir()
-            .map_err(|e| Error::io(&std::env::temp_dir(), "cannot be written to", e))?;
+        let temp_dir = std::env::temp_dir();
+        let scratch = TempFolder::create_in(&temp_dir)
+            .map_err(|e| Error::io(&temp_dir, "cannot be written to", e))?;
         let root = usable(&self.hub)?;
-        let record = Record::read(&root.join(OWN).join(RECORD));
+        let record = Record::read(&root.join(OWN).join(RECORD))?;
         let mut sources = Vec::new();
         let mut preview = Preview::default();
         // Those that cannot be listed come whole.

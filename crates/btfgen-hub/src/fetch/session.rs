@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Is told how far a fetch is.
 pub trait FetchProgress: Sync {
-    /// Another process holds the hub: fetches into it, or reads it while new files are ready to take their names. Called
+    /// Another process holds the hub: changes it, or reads it while new files are ready to take their names. Called
     /// several times a second for as long as it does.
     fn waiting(&self, _for_whom: Waiting) {}
     /// A repository is asked what it has.
@@ -18,12 +18,12 @@ pub trait FetchProgress: Sync {
     fn transferred(&self, _transfer: Transfer) {}
 }
 
-/// Whom a fetch waits for.
+/// Whom a command that changes a hub waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Waiting {
-    /// Another fetch into the same hub.
-    Fetch,
+    /// Another command that changes the same hub.
+    Writer,
     /// A pack, or another reader of the hub.
     Readers,
 }

@@ -1,19 +1,19 @@
 //! Files on their way into the hub: complete and named by their content, so that an interrupted fetch finds them again.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use btfgen::{DEFAULT_MAX_BTF_BYTES, read_kernel_file};
+use btfgen_files::{TempFile, is_machine_fault, remove_stale, rename_new};
 use git2::Oid;
-use tempfile::Builder;
 
-use super::plan::hash;
+use super::plan::{Bring, hash};
 use crate::ENDINGS;
 use crate::error::{Error, Result};
 use crate::record::Useless;
+use crate::status::unopened;
 
 /// No kernel's BTF is so small, compressed or not: such a file is read at once, for it may be an empty archive.
 const SUSPICIOUS_BYTES: usize = 16 << 10;
@@ -34,6 +34,7 @@ impl Staging {
     /// Opens the folder.
     pub(super) fn open(folder: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
+        remove_stale(&folder);
         Ok(Self { folder })
     }
 
@@ -45,9 +46,16 @@ impl Staging {
     }
 
     /// Whether a content is here from an earlier fetch, undamaged.
-    pub(super) fn holds(&self, blob: Oid, path: &str) -> bool {
+    ///
+    /// # Errors
+    /// Those of the machine.
+    pub(super) fn holds(&self, blob: Oid, path: &str) -> Result<bool> {
         let staged = self.path(blob, path);
-        staged.exists() && hash(&staged).is_ok_and(|found| found == blob.to_string())
+        match hash(&staged) {
+            Ok(found) => Ok(found == blob.to_string()),
+            Err(e) if is_machine_fault(&e) => Err(Error::io(&staged, "cannot be read", e)),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Takes a content in, unless it is of no use: then that is said.
@@ -78,16 +86,15 @@ impl Staging {
         }
         let staged = self.path(blob, path);
         let failed = |e| Error::io(&staged, "cannot be written", e);
-        // As any new file: the umask takes away what the user does not want to give.
-        let mut file = Builder::new()
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(&self.folder)
-            .map_err(failed)?;
-        file.write_all(content).map_err(failed)?;
-        file.persist(&staged).map_err(|e| failed(e.error))?;
+        let mut file = TempFile::create_in(&self.folder).map_err(failed)?;
+        file.as_file_mut().write_all(content).map_err(failed)?;
+        file.persist(&staged).map_err(failed)?;
         if content.len() < SUSPICIOUS_BYTES
             && let Err(e) = read_kernel_file(&staged, DEFAULT_MAX_BTF_BYTES)
         {
+            if e.kind() == btfgen::ErrorKind::Machine {
+                return Err(unopened(e));
+            }
             self.remove(&staged)?;
             return useless(e.message(), false);
         }
@@ -98,33 +105,59 @@ impl Staging {
         std::fs::remove_file(staged).map_err(|e| Error::io(staged, "cannot be removed", e))
     }
 
-    /// Moves contents to where they belong. Each name changes from its old file to the new one in a single step.
-    pub(super) fn deliver(&self, files: &[(Oid, &str, PathBuf)]) -> Result<()> {
+    /// Moves contents to where they belong. Each name changes from its old file to the new one in a single step, and only
+    /// where the hub still has what it had when the plan was made. Returns what was not moved, by its position.
+    pub(super) fn deliver(&self, root: &Path, files: &[Bring]) -> Result<Vec<usize>> {
         let mut left: BTreeMap<PathBuf, usize> = BTreeMap::new();
-        for (blob, path, _) in files {
-            *left.entry(self.path(*blob, path)).or_default() += 1;
+        for bring in files {
+            *left.entry(self.path(bring.blob, &bring.path)).or_default() += 1;
         }
-        for (blob, path, target) in files {
-            let failed = |e| Error::io(target, "cannot be written", e);
-            if let Some(folder) = target.parent() {
-                std::fs::create_dir_all(folder).map_err(failed)?;
-            }
-            let staged = self.path(*blob, path);
+        let mut passed_over = Vec::new();
+        for (n, bring) in files.iter().enumerate() {
+            let staged = self.path(bring.blob, &bring.path);
             let uses = left.entry(staged.clone()).or_default();
             *uses -= 1;
-            if *uses == 0 {
-                std::fs::rename(&staged, target).map_err(failed)?;
-                continue;
+            let moved = self.deliver_one(root, bring, &staged, *uses > 0);
+            if !moved.map_err(|e| Error::io(&root.join(&bring.path), "cannot be written", e))? {
+                passed_over.push(n);
             }
-            // Several kernels with one content: SLES has releases under two names.
-            let twin = self.folder.join("twin");
-            let _ = std::fs::remove_file(&twin);
-            std::fs::hard_link(&staged, &twin)
-                .or_else(|_| std::fs::copy(&staged, &twin).map(drop))
-                .and_then(|()| std::fs::rename(&twin, target))
-                .map_err(failed)?;
         }
-        Ok(())
+        Ok(passed_over)
+    }
+
+    /// False where somebody has put something into the file's place.
+    fn deliver_one(
+        &self,
+        root: &Path,
+        bring: &Bring,
+        staged: &Path,
+        is_used_again: bool,
+    ) -> io::Result<bool> {
+        if !bring.is_as_planned(root)? {
+            return Ok(false);
+        }
+        let target = root.join(&bring.path);
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        // Several kernels with one content: SLES has releases under two names.
+        let twin = self.folder.join("twin");
+        let from = if is_used_again {
+            let _ = std::fs::remove_file(&twin);
+            std::fs::hard_link(staged, &twin)
+                .or_else(|_| std::fs::copy(staged, &twin).map(drop))?;
+            &*twin
+        } else {
+            staged
+        };
+        if bring.older.is_some() {
+            std::fs::rename(from, &target)?;
+            return Ok(true);
+        }
+        match rename_new(from, &target) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            renamed => renamed.map(|()| true),
+        }
     }
 
     /// Removes the folder and what an earlier fetch left in it.

@@ -1,0 +1,29 @@
+//! Whether there is a stdout at all.
+//!
+//! Rust's runtime opens /dev/null for each standard stream that is closed when a program starts, so that no file takes its
+//! number by chance. What is printed then seems to be written. So the stream is looked at before the runtime starts.
+#![allow(
+    unsafe_code,
+    reason = "a function in .init_array is the only one that runs before Rust's runtime"
+)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: the C runtime calls every function pointer in this section once, before `main` (System V ABI, "Initialization and
+// Termination Functions"). This one makes a system call and sets an atomic: it needs nothing of Rust's runtime, and does not
+// unwind.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+extern "C" fn look() {
+    let closed = rustix::io::fcntl_getfd(rustix::stdio::stdout()) == Err(rustix::io::Errno::BADF);
+    WAS_CLOSED.store(closed, Ordering::Relaxed);
+}
+
+/// Whether this process was started without a stdout.
+pub(crate) fn was_closed() -> bool {
+    WAS_CLOSED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,176 @@
+//! Which files one run reads and writes: none is written that is read, and none is written twice.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use btfgen_files::OWN_FOLDER;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub::Hub;
+use crate::output::{Output, follow};
+
+/// The files of one run. Each is claimed before the work; what would overwrite another one is refused.
+///
+/// Two paths are one file if their device and inode are the same, so links count; where nothing is there yet, if their paths
+/// without links are the same.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use btfgen::{Claims, Output};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let object = dir.path().join("app.bpf.o");
+/// # std::fs::write(&object, "")?;
+/// let mut claims = Claims::default();
+/// claims.reads("the BPF object", &object)?;
+/// let error = claims.writes("the archive", &Output::probe(&object)?).unwrap_err();
+/// assert!(error.to_string().contains("is the BPF object"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Claims {
+    claims: Vec<Claim>,
+    /// Files of hubs, all of them to read.
+    kernels: HashSet<FileId>,
+}
+
+#[derive(Debug, Clone)]
+struct Claim {
+    what: &'static str,
+    /// As the user named it.
+    named: PathBuf,
+    /// Without links.
+    path: PathBuf,
+    file: Option<FileId>,
+    is_written: bool,
+}
+
+/// What the system knows a file by: its device and its inode.
+pub(crate) type FileId = (u64, u64);
+
+pub(crate) fn file_id(metadata: &fs::Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
+}
+
+const HELP: &str = "name another file to write to: each output needs one of its own";
+
+impl Claims {
+    /// Claims a file to read; `what` names it, as "the BPF object".
+    ///
+    /// # Errors
+    /// [`ErrorKind::Output`] if it is claimed to be written.
+    pub fn reads(&mut self, what: &'static str, path: &Path) -> Result<()> {
+        let claim = Claim {
+            what,
+            named: path.to_owned(),
+            path: follow(path).unwrap_or_else(|_| path.to_owned()),
+            file: fs::metadata(path).ok().as_ref().map(file_id),
+            is_written: false,
+        };
+        for output in self.claims.iter().filter(|c| c.is_written) {
+            output.refuse_if(&claim)?;
+        }
+        self.claims.push(claim);
+        Ok(())
+    }
+
+    /// Claims a file to write; `what` names it, as "the archive".
+    ///
+    /// # Errors
+    /// [`ErrorKind::Output`] if it is claimed already, to be read or written, or lies in a hub's folder that is btfgen's.
+    pub fn writes(&mut self, what: &'static str, output: &Output) -> Result<()> {
+        let path = output.real_path();
+        let metadata = fs::metadata(path).ok();
+        let claim = Claim {
+            what,
+            named: output.path().to_owned(),
+            path: path.to_owned(),
+            file: metadata.as_ref().map(file_id),
+            is_written: true,
+        };
+        let mut folders = path.parent().into_iter().flat_map(Path::iter);
+        if folders.any(|name| name == OWN_FOLDER) {
+            return Err(claim.refused(&format!("lies in {OWN_FOLDER}, which is btfgen's own")));
+        }
+        // Terminals and /dev/null take what comes, from everyone.
+        if metadata.is_some_and(|m| m.file_type().is_char_device()) {
+            return Ok(());
+        }
+        self.write(claim)
+    }
+
+    /// Claims stdout to write, which may have been redirected to a file.
+    ///
+    /// # Errors
+    /// As [`Claims::writes`].
+    pub fn writes_stdout(&mut self, what: &'static str) -> Result<()> {
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let metadata = stdout.and_then(|stdout| stdout.metadata()).ok();
+        match metadata.filter(fs::Metadata::is_file) {
+            Some(metadata) => self.write(Claim {
+                what,
+                named: "stdout".into(),
+                path: PathBuf::new(),
+                file: Some(file_id(&metadata)),
+                is_written: true,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Claims all files of a hub that look like kernels, to read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Output`] if one of them is claimed to be written.
+    pub fn reads_hub(&mut self, hub: &Hub) -> Result<()> {
+        self.kernels.extend(hub.files());
+        let mut outputs = self.claims.iter().filter(|c| c.is_written);
+        outputs.try_for_each(|output| self.not_a_kernel(output))
+    }
+
+    fn write(&mut self, claim: Claim) -> Result<()> {
+        for other in &self.claims {
+            claim.refuse_if(other)?;
+        }
+        self.not_a_kernel(&claim)?;
+        self.claims.push(claim);
+        Ok(())
+    }
+
+    fn not_a_kernel(&self, output: &Claim) -> Result<()> {
+        if output.file.is_some_and(|file| self.kernels.contains(&file)) {
+            return Err(output.refused("is a kernel of the hub"));
+        }
+        Ok(())
+    }
+}
+
+impl Claim {
+    /// Refuses an output that is another file of the run.
+    fn refuse_if(&self, other: &Self) -> Result<()> {
+        let same = match (self.file, other.file) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.path == other.path,
+        };
+        if !same {
+            return Ok(());
+        }
+        let Self { what, .. } = other;
+        let named = if self.named == other.named {
+            String::new()
+        } else {
+            format!(" {}", other.named.display())
+        };
+        Err(self.refused(&format!("is {what}{named}")))
+    }
+
+    fn refused(&self, why: &str) -> Error {
+        let message = format!("{why}, so {} cannot be written there", self.what);
+        Error::new(ErrorKind::Output, self.named.display(), message).with_help(HELP)
+    }
+}
