@@ -109,3 +109,52 @@ fn lack_of_memory() {
         assert_eq!(told.outcome, "Ok", "{path:?}: {told:?}");
     }
 }
+
+/// An RPM that names this many files, all of which are where the store begins.
+fn rpm_of_files(count: u32, store_len: u64) -> Vec<u8> {
+    const INT16: u32 = 3;
+    const INT32: u32 = 4;
+    const STRINGS: u32 = 8;
+    let tags = [
+        (1028, INT32),
+        (1030, INT16),
+        (1095, INT32),
+        (1096, INT32),
+        (1116, INT32),
+        (1117, STRINGS),
+        (1118, STRINGS),
+    ];
+    let intro = |tags: usize, len: u64| {
+        let numbers = [tags as u32, len as u32].map(u32::to_be_bytes);
+        [&b"\x8e\xad\xe8\x01\0\0\0\0"[..], numbers.as_flattened()].concat()
+    };
+    let mut rpm = [&b"\xed\xab\xee\xdb"[..], &[0; 92]].concat();
+    rpm.extend(intro(0, 0));
+    rpm.extend(intro(tags.len(), store_len));
+    for (tag, kind) in tags {
+        rpm.extend([tag, kind, 0, count].map(u32::to_be_bytes).as_flattened());
+    }
+    // The modes are regular files.
+    rpm.extend(0o100_644_u16.to_be_bytes().repeat(store_len as usize / 2));
+    rpm.extend(b"07070X00000000\0\0 and no more");
+    rpm
+}
+
+/// Check that a small file whose header promises millions of files does not take the memory for them.
+#[test]
+fn rpm_header() {
+    let folder = Folder::new();
+    for (count, store_len, outcome) in [
+        (1 << 24, 60 * MIB, "TooLarge"),
+        (u32::MAX, 200 * MIB, "TooLarge"),
+        (1 << 20, 200 * MIB, "Damaged"),
+    ] {
+        let packed = through(&["xz", "-0"], &rpm_of_files(count, store_len));
+        assert!(packed.len() < 100_000, "{} bytes", packed.len());
+        let Some(told) = read_apart(&folder.write("rpm.xz", &packed), 4000 * MIB) else {
+            return;
+        };
+        assert_eq!(told.outcome, outcome, "{told:?}");
+        assert!(told.peak_bytes < 128 * MIB, "{told:?}");
+    }
+}
