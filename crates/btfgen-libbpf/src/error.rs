@@ -8,10 +8,13 @@ pub enum ErrorKind {
     InvalidBtf,
     /// The BTF is of a version or has a type kind that this libbpf does not know.
     Unsupported,
-    /// A type that libbpf must not be let loose on: endless nesting, an impossible bitfield.
+    /// A type that libbpf must not be let loose on: endless nesting, an impossible bitfield, a size beyond
+    /// any kernel's.
     UnsafeType,
     /// A CO-RE relocation record that does not fit its object's BTF.
     InvalidRelocation,
+    /// The system has no memory for what libbpf wants to keep. It says nothing about the bytes.
+    OutOfMemory,
 }
 
 /// An error of this crate.

@@ -277,7 +277,7 @@ impl Resolver {
             )
         };
         if err < 0 {
-            return Err(-err);
+            return Err(err.saturating_neg());
         }
         // SAFETY: the spec was zeroed above, which is a valid value of all its fields, or written by libbpf.
         let spec = unsafe { self.specs[2].assume_init_ref() };

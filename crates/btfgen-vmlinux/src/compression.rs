@@ -1,11 +1,13 @@
 //! The compressions that kernels and packages come in, told by their magic.
 
+use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use liblzma::bufread::XzDecoder;
-use liblzma::stream::{CONCATENATED, Stream};
+use liblzma::stream::{self, CONCATENATED, Stream};
 use lz4_flex::frame::FrameDecoder;
+use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
 use crate::lz4::{self, LegacyDecoder};
 
@@ -100,22 +102,72 @@ fn xz<'r>(from: impl BufRead + 'r, followed: Followed) -> io::Result<Box<dyn Rea
         Followed::ByMore => CONCATENATED,
         Followed::ByAnything => 0,
     };
-    let stream = Stream::new_stream_decoder(XZ_MEMORY, flags)?;
-    Ok(Box::new(XzDecoder::new_stream(from, stream)))
+    let stream = Stream::new_stream_decoder(XZ_MEMORY, flags).map_err(of_xz)?;
+    Ok(of_xz_stream(from, stream))
 }
 
 fn lzma<'r>(from: impl BufRead + 'r) -> io::Result<Box<dyn Read + 'r>> {
-    let stream = Stream::new_lzma_decoder(XZ_MEMORY)?;
-    Ok(Box::new(XzDecoder::new_stream(from, stream)))
+    let stream = Stream::new_lzma_decoder(XZ_MEMORY).map_err(of_xz)?;
+    Ok(of_xz_stream(from, stream))
+}
+
+fn of_xz(error: stream::Error) -> io::Error {
+    with_lack_of_memory(error.into(), xz_lacks_memory)
+}
+
+fn of_xz_stream<'r>(from: impl BufRead + 'r, stream: Stream) -> Box<dyn Read + 'r> {
+    Box::new(Decoder {
+        decoder: XzDecoder::new_stream(from, stream),
+        lacks_memory: xz_lacks_memory,
+    })
+}
+
+fn xz_lacks_memory(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(stream::Error::Mem))
 }
 
 fn zstd<'r>(from: impl BufRead + 'r, followed: Followed) -> io::Result<Box<dyn Read + 'r>> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(from)?;
+    // It has read nothing yet, so it can only have found no memory.
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(from)
+        .map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e))?;
     decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-    Ok(match followed {
-        Followed::ByMore => Box::new(decoder),
-        Followed::ByAnything => Box::new(decoder.single_frame()),
-    })
+    Ok(Box::new(Decoder {
+        decoder: match followed {
+            Followed::ByMore => decoder,
+            Followed::ByAnything => decoder.single_frame(),
+        },
+        lacks_memory: zstd_lacks_memory,
+    }))
+}
+
+/// All that is left of zstd's error is its text.
+fn zstd_lacks_memory(error: &(dyn Error + 'static)) -> bool {
+    // Where functions return it, it is negated: `ERROR()` of zstd's error_private.h.
+    let code = (ZSTD_ErrorCode::ZSTD_error_memory_allocation as usize).wrapping_neg();
+    error.to_string() == zstd_safe::get_error_name(code)
+}
+
+/// A decoder whose lack of memory is told as [`io::ErrorKind::OutOfMemory`]. The libraries tell it as they tell damage.
+struct Decoder<D> {
+    decoder: D,
+    lacks_memory: fn(&(dyn Error + 'static)) -> bool,
+}
+
+impl<D: Read> Read for Decoder<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.decoder.read(buffer);
+        got.map_err(|e| with_lack_of_memory(e, self.lacks_memory))
+    }
+}
+
+fn with_lack_of_memory(
+    error: io::Error,
+    lacks_memory: fn(&(dyn Error + 'static)) -> bool,
+) -> io::Error {
+    match error.get_ref() {
+        Some(inner) if lacks_memory(inner) => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        _ => error,
+    }
 }
 
 /// The lzma format has no magic. As xz does, take its header for one if the dictionary's size is 2ⁿ or 2ⁿ + 2ⁿ⁻¹ and

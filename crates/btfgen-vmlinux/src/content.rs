@@ -5,10 +5,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use btfgen_files::open_regular;
+
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 
-/// The largest file that is unpacked: the largest vmlinux with its debug symbols is an eighth of it.
+/// The largest file that is read or unpacked: the largest vmlinux with its debug symbols is an eighth of it. Some files of
+/// /proc have no end.
 pub(crate) const MAX_FILE_BYTES: u64 = 8 << 30;
 
 /// The largest kernel without debug symbols that is unpacked from an image, or looked through.
@@ -16,36 +20,37 @@ pub(crate) const MAX_KERNEL_BYTES: u64 = 512 << 20;
 
 const COPY_BYTES: usize = 128 << 10;
 
+/// The most that is read at once, so that a cancelled reading ends soon.
+const READ_BYTES: usize = 1 << 20;
+
 #[derive(Debug)]
 pub(crate) struct Content {
     file: File,
     len: u64,
     /// Of the file that was named; what is unpacked has none.
     path: Option<PathBuf>,
+    budget: Budget,
 }
 
 impl Content {
-    /// Opens what was named. A pipe is copied first, for it can be read only once.
-    pub(crate) fn open(path: &Path, place: &Place, temp_dir: &Path) -> Result<Self> {
-        let unreadable = |e| place.error(ErrorKind::Io, "cannot be read").with_source(e);
-        let mut file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if metadata.is_dir() {
-            return Err(place
-                .error(ErrorKind::Unrecognized, "is a folder")
-                .with_help("name the kernel's image or package in it"));
+    /// Opens what was named, if it is a regular file. A pipe or a device is not even opened: it might never end.
+    pub(crate) fn open(path: &Path, place: &Place) -> Result<Self> {
+        let mut file = open_regular(path).map_err(|e| unopened(path, place, e))?;
+        let len = file
+            .seek(SeekFrom::End(0))
+            .map_err(|e| place.unreadable(e))?;
+        if len > MAX_FILE_BYTES {
+            let message = format!(
+                "has {len} bytes; files of more than {} GiB are not read",
+                MAX_FILE_BYTES >> 30
+            );
+            return Err(place.error(ErrorKind::TooLarge, message));
         }
-        if is_pipe(&metadata) {
-            return Self::unpack(file, MAX_FILE_BYTES, place, temp_dir);
-        }
-        if !metadata.is_file() {
-            return Err(place.error(ErrorKind::Unrecognized, "is neither a file nor a pipe"));
-        }
-        let len = file.seek(SeekFrom::End(0)).map_err(unreadable)?;
         Ok(Self {
             file,
             len,
             path: Some(path.to_owned()),
+            budget: place.budget.clone(),
         })
     }
 
@@ -83,7 +88,20 @@ impl Content {
             file,
             len,
             path: None,
+            budget: place.budget.clone(),
         })
+    }
+
+    /// What cannot be read, for tests: it is open for writing only.
+    #[cfg(test)]
+    pub(crate) fn unreadable(len: u64, place: &Place) -> Self {
+        let device = File::options().write(true).open("/dev/null");
+        Self {
+            file: device.expect("a null device"),
+            len,
+            path: None,
+            budget: place.budget.clone(),
+        }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -94,17 +112,13 @@ impl Content {
         self.path.as_deref()
     }
 
-    /// For readers that seek by themselves. What is read through a [`Window`] is not disturbed.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
     /// A part as a stream; what lies beyond the end of the content is not there.
     pub(crate) fn window(&self, range: Range<u64>) -> Window<'_> {
         Window {
             file: &self.file,
             at: range.start.min(self.len),
             end: range.end.min(self.len),
+            budget: &self.budget,
         }
     }
 
@@ -112,11 +126,22 @@ impl Content {
         self.window(0..self.len)
     }
 
+    /// To the end of the file, whatever its size is said to be: files of /sys do not always say.
+    pub(crate) fn to_the_end(&self) -> Window<'_> {
+        Window {
+            file: &self.file,
+            at: 0,
+            end: u64::MAX,
+            budget: &self.budget,
+        }
+    }
+
     /// At most `len` bytes from `at` on: fewer where the content ends.
     pub(crate) fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut window = self.window(at..at.saturating_add(len as u64));
         let mut bytes = Vec::new();
-        self.window(at..at.saturating_add(len as u64))
-            .read_to_end(&mut bytes)?;
+        bytes.try_reserve_exact(window.left())?;
+        window.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
@@ -127,15 +152,22 @@ pub(crate) struct Window<'c> {
     file: &'c File,
     at: u64,
     end: u64,
+    budget: &'c Budget,
+}
+
+impl Window<'_> {
+    fn left(&self) -> usize {
+        usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX)
+    }
 }
 
 impl Read for Window<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let wanted = buffer.len().min(left);
+        let wanted = buffer.len().min(self.left()).min(READ_BYTES);
         if wanted == 0 {
             return Ok(0);
         }
+        self.budget.go_on()?;
         self.file.seek(SeekFrom::Start(self.at))?;
         let got = self.file.read(&mut buffer[..wanted])?;
         self.at += got as u64;
@@ -153,13 +185,24 @@ pub(crate) fn no_room(temp_dir: &Path, source: io::Error) -> Error {
     .with_source(source)
 }
 
-#[cfg(unix)]
-fn is_pipe(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    metadata.file_type().is_fifo()
-}
-
-#[cfg(not(unix))]
-fn is_pipe(_: &std::fs::Metadata) -> bool {
-    false
+fn unopened(path: &Path, place: &Place, source: io::Error) -> Error {
+    // The system's own EINVAL has a number.
+    let is_refused =
+        source.kind() == io::ErrorKind::InvalidInput && source.raw_os_error().is_none();
+    if !is_refused {
+        return place
+            .error(ErrorKind::Io, "cannot be read")
+            .with_source(source);
+    }
+    if path.is_dir() {
+        return place
+            .error(ErrorKind::Unrecognized, "is a folder")
+            .with_help("name the kernel's image or package in it");
+    }
+    place
+        .error(
+            ErrorKind::Unrecognized,
+            "is a pipe, a socket or a device; only regular files are read",
+        )
+        .with_help("write what it gives to a file, and name that")
 }

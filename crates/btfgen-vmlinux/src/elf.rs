@@ -1,10 +1,12 @@
 //! ELF: a vmlinux with BTF, or with the debug information that BTF is made from.
 
+use std::cell::Cell;
+use std::io::{self, Read as _};
 use std::ops::Range;
 
 use object::elf::{self, FileHeader32, FileHeader64};
-use object::read::ReadCache;
 use object::read::elf::{FileHeader, SectionHeader as _};
+use object::read::{ReadCache, ReadCacheOps};
 use object::{Endian as _, Endianness};
 
 use crate::arch;
@@ -50,6 +52,44 @@ pub(crate) fn read(reader: &Reader, content: Content, mut place: Place) -> Resul
     }
 }
 
+/// Remembers why the file could not be read: the ELF reader tells only that it could not.
+struct Remembering<'c> {
+    content: &'c Content,
+    at: u64,
+    failure: &'c Cell<Option<io::Error>>,
+}
+
+impl Remembering<'_> {
+    fn remember<T>(&self, result: io::Result<T>) -> Result<T, ()> {
+        result.map_err(|e| self.failure.set(Some(e)))
+    }
+}
+
+impl ReadCacheOps for Remembering<'_> {
+    fn len(&mut self) -> Result<u64, ()> {
+        Ok(self.content.len())
+    }
+
+    fn seek(&mut self, at: u64) -> Result<u64, ()> {
+        self.at = at;
+        Ok(at)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ()> {
+        let mut window = self.content.window(self.at..u64::MAX);
+        let got = self.remember(window.read(buffer))?;
+        self.at += got as u64;
+        Ok(got)
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), ()> {
+        let mut window = self.content.window(self.at..u64::MAX);
+        self.remember(window.read_exact(buffer))?;
+        self.at += buffer.len() as u64;
+        Ok(())
+    }
+}
+
 /// What the sections tell.
 struct Outline {
     machine: elf::Machine,
@@ -65,12 +105,18 @@ struct Outline {
 
 impl Outline {
     fn of<H: FileHeader<Endian = Endianness>>(content: &Content, place: &Place) -> Result<Self> {
-        let damaged = |e: object::read::Error| {
-            place
+        let failure = Cell::new(None);
+        let damaged = |e: object::read::Error| match failure.take() {
+            Some(failure) => place.unreadable(failure),
+            None => place
                 .error(ErrorKind::Damaged, "is a damaged or truncated ELF file")
-                .with_source(e)
+                .with_source(e),
         };
-        let data = &ReadCache::new(content.file());
+        let data = &ReadCache::new(Remembering {
+            content,
+            at: 0,
+            failure: &failure,
+        });
         let header = H::parse(data).map_err(damaged)?;
         let endian = header.endian().map_err(damaged)?;
         if header.shnum(endian, data).map_err(damaged)? > MAX_SECTIONS {
@@ -165,4 +211,24 @@ fn release(
         return Ok(None);
     }
     banner::release(content, 0..content.len(), place)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::budget::Budget;
+
+    /// Check that a file that cannot be read is not told as a damaged one.
+    #[test]
+    fn unreadable() {
+        let place = Place::of(Path::new("vmlinux"), Budget::new(0, None));
+        let content = Content::unreadable(1 << 20, &place);
+        let error = Outline::of::<FileHeader64<Endianness>>(&content, &place)
+            .err()
+            .unwrap();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+        assert!(error.is_machine_fault(), "{error:?}");
+    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use btfgen_files::is_machine_fault;
+
 /// What went wrong, without the details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -27,6 +29,8 @@ pub enum ErrorKind {
     TooLarge,
     /// `pahole` is needed and is missing, too old, or failed.
     Pahole,
+    /// The caller did not want to wait any longer: [`Reader::cancel`](crate::Reader::cancel).
+    Cancelled,
 }
 
 /// An error: the file it happened to, what happened, and, where there is one, the way out.
@@ -61,14 +65,15 @@ impl Error {
     /// cannot make sense of, are the file's fault and not the system's.
     pub(crate) fn read(subject: impl fmt::Display, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, Other, UnexpectedEof};
-        // A decompressor's own errors come as `Other`; the system's always have a number.
-        let is_ours = source.raw_os_error().is_none();
         let (kind, message) = match source.kind() {
-            InvalidData | InvalidInput | Other | UnexpectedEof if is_ours => {
+            _ if is_machine_fault(&source) || has_number(&source) => {
+                (ErrorKind::Io, "cannot be read")
+            }
+            InvalidData | InvalidInput | Other | UnexpectedEof => {
                 (ErrorKind::Damaged, "is damaged or truncated")
             }
             // crate::budget
-            FileTooLarge if is_ours => (ErrorKind::TooLarge, "unpacks to more than is allowed"),
+            FileTooLarge => (ErrorKind::TooLarge, "unpacks to more than is allowed"),
             _ => (ErrorKind::Io, "cannot be read"),
         };
         Self::new(kind, subject, message).with_source(source)
@@ -92,6 +97,18 @@ impl Error {
         self.kind
     }
 
+    /// Whether the machine is at fault: a failing or a full disk, no memory, no descriptors or processes left. Such an error
+    /// says nothing about the file, which may be sound. One that only this file has is none of them: it is missing, or
+    /// must not be read.
+    pub fn is_machine_fault(&self) -> bool {
+        is_machine_fault(self)
+    }
+
+    /// Whether there is no use in looking any further, at other files of a package or at other streams.
+    pub(crate) fn ends_the_search(&self) -> bool {
+        matches!(self.kind, ErrorKind::Io | ErrorKind::Cancelled)
+    }
+
     /// The file it happened to; of one inside a package, both paths: `linux.deb:boot/vmlinuz-6.1.0-47-amd64`.
     pub fn subject(&self) -> &str {
         &self.subject
@@ -108,6 +125,21 @@ impl Error {
     }
 }
 
+/// Whether an error is the system's, which always has a number, and not a decoder's. Archives wrap the errors that they get,
+/// and keep only the kind.
+fn has_number(error: &io::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        next = match error.downcast_ref::<io::Error>() {
+            Some(io) if io.raw_os_error().is_some() => return true,
+            // `source()` of an io::Error passes over what it wraps.
+            Some(io) => io.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        };
+    }
+    false
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.subject, self.message)
@@ -117,5 +149,56 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    const EIO: i32 = 5;
+    const ENOMEM: i32 = 12;
+    const EACCES: i32 = 13;
+    const EINVAL: i32 = 22;
+
+    /// An error as the tar crate wraps it.
+    fn in_a_tar(error: io::Error) -> io::Error {
+        struct Failing(Option<io::Error>);
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                self.0.take().map_or(Ok(0), Err)
+            }
+        }
+        let mut archive = tar::Archive::new(Failing(Some(error)));
+        let mut entries = archive.entries().unwrap();
+        entries.next().unwrap().map(drop).unwrap_err()
+    }
+
+    /// Check that the system's errors are not told as damage, and that only those of the machine are told as such, also
+    /// where an archive wraps them.
+    #[test]
+    fn errors_of_the_system() {
+        type Wrap = fn(io::Error) -> io::Error;
+        let wraps: [Wrap; 3] = [|e| e, in_a_tar, |e| io::Error::other(in_a_tar(e))];
+        for wrap in wraps {
+            for (number, machine) in [
+                (EIO, true),
+                (ENOMEM, true),
+                (EACCES, false),
+                (EINVAL, false),
+            ] {
+                let error = Error::read("file", wrap(io::Error::from_raw_os_error(number)));
+                assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+                assert_eq!(error.is_machine_fault(), machine, "{error:?}");
+            }
+            let error = Error::read("file", wrap(io::ErrorKind::OutOfMemory.into()));
+            assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+            assert!(error.is_machine_fault(), "{error:?}");
+            let error = Error::read("file", wrap(io::ErrorKind::UnexpectedEof.into()));
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{error:?}");
+            assert!(!error.is_machine_fault(), "{error:?}");
+        }
     }
 }

@@ -46,7 +46,8 @@ impl<R: Read> LegacyDecoder<R> {
         if magic != LEGACY_MAGIC {
             return Err(invalid("no legacy LZ4 frame"));
         }
-        self.unpacked = vec![0; BLOCK_BYTES];
+        self.unpacked.try_reserve_exact(BLOCK_BYTES)?;
+        self.unpacked.resize(BLOCK_BYTES, 0);
         self.started = true;
         Ok(())
     }

@@ -1,15 +1,17 @@
 //! BTF from a kernel's debug information (DWARF), by the tool that the kernel's own build uses.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use tempfile::{NamedTempFile, TempDir};
+use btfgen_files::TempFolder;
 
 use crate::btf;
 use crate::content::{Content, no_room};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 use crate::reader::Reader;
 use crate::vmlinux::Vmlinux;
@@ -25,6 +27,14 @@ const NEWER_HELP: &str = "see whether a newer pahole can read this kernel's debu
 /// How much of pahole's messages is looked at: it may complain of every type.
 const MESSAGE_BYTES: u64 = 4 << 10;
 
+/// How long pahole may take to tell its version, on a machine that is busy.
+const VERSION_TIME: Duration = Duration::from_secs(30);
+
+/// How often a running pahole is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+const COPY_BYTES: usize = 1 << 20;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u32, u32);
 
@@ -32,15 +42,21 @@ struct Version(u32, u32);
 pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Result<Vmlinux> {
     let pahole = Pahole::find(reader, &place)?;
     let temp_dir = reader.unpack_dir();
-    let folder = TempDir::new_in(&temp_dir).map_err(|e| no_room(&temp_dir, e))?;
+    let folder = TempFolder::create_in(&temp_dir).map_err(|e| no_room(&temp_dir, e))?;
     let out = folder.path().join("btf");
-    let copy;
     let vmlinux = match content.path() {
         // Never an option, whatever its name.
         Some(path) => Path::new(".").join(path),
         None => {
-            copy = named_copy(content, folder.path()).map_err(|e| no_room(&temp_dir, e))?;
-            copy.path().to_owned()
+            let copy = folder.path().join("vmlinux");
+            write_copy(content, &copy).map_err(|e| {
+                if place.budget.is_cancelled() {
+                    place.cancelled()
+                } else {
+                    no_room(&temp_dir, e)
+                }
+            })?;
+            copy
         }
     };
     pahole.encode(&vmlinux, &out, &place)?;
@@ -85,20 +101,40 @@ impl Pahole {
                 .with_help(INSTALL_HELP)
         };
         let needed = "the kernel has debug information but no BTF, which pahole can make";
-        let output = Command::new(&program)
+        let temp_dir = reader.unpack_dir();
+        // A pipe would be held open by whatever pahole starts.
+        let mut answer = tempfile::tempfile_in(&temp_dir).map_err(|e| no_room(&temp_dir, e))?;
+        let stdout = answer.try_clone().map_err(|e| no_room(&temp_dir, e))?;
+        let mut command = Command::new(&program);
+        command
             .arg("--version")
             .stdin(Stdio::null())
-            .output()
-            .map_err(|e| {
-                match e.kind() {
-                    io::ErrorKind::NotFound => {
-                        unusable(format!("{needed}; {} was not found", program.display()))
-                    }
-                    _ => unusable(format!("{needed}; {} cannot be run", program.display())),
+            .stdout(stdout)
+            .stderr(Stdio::null());
+        let status = run(&mut command, place, Some(VERSION_TIME)).map_err(|e| {
+            match e.kind() {
+                io::ErrorKind::NotFound => {
+                    unusable(format!("{needed}; {} was not found", program.display()))
                 }
-                .with_source(e)
-            })?;
-        let text = String::from_utf8_lossy(&output.stdout);
+                _ => unusable(format!("{needed}; {} cannot be run", program.display())),
+            }
+            .with_source(e)
+        })?;
+        if status.is_none() {
+            return Err(unended(place, || {
+                let seconds = VERSION_TIME.as_secs();
+                unusable(format!(
+                    "{needed}; {} does not tell its version within {seconds} seconds",
+                    program.display()
+                ))
+            }));
+        }
+        let mut text = Vec::new();
+        answer
+            .rewind()
+            .and_then(|()| answer.take(MESSAGE_BYTES).read_to_end(&mut text))
+            .map_err(|e| place.unreadable(e))?;
+        let text = String::from_utf8_lossy(&text);
         let version = text.trim().trim_start_matches('v').to_owned();
         match parse_version(&version) {
             Some(found) if found >= OLDEST => Ok(Self { program, version }),
@@ -124,23 +160,75 @@ impl Pahole {
         let mut messages =
             tempfile::tempfile_in(out.parent().unwrap_or(out)).map_err(|e| no_room(out, e))?;
         let status = messages.try_clone().and_then(|stderr| {
-            Command::new(&self.program)
+            let mut command = Command::new(&self.program);
+            command
                 .args(["-J", "--btf_gen_floats"])
                 .arg(joined("--btf_encode_detached=", out))
                 .arg(vmlinux)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
-                .stderr(stderr)
-                .status()
+                .stderr(stderr);
+            run(&mut command, place, None)
         });
         match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(failed(match last_line(&mut messages) {
+            Ok(None) => Err(place.cancelled()),
+            Ok(Some(status)) if status.success() => Ok(()),
+            Ok(Some(status)) => Err(failed(match last_line(&mut messages) {
                 Some(line) => format!("pahole {} failed: {line}", self.version),
                 None => format!("pahole {} failed: {}", self.version, ending(status)),
             })),
             Err(e) => Err(failed("pahole cannot be run".to_owned()).with_source(e)),
         }
+    }
+}
+
+/// Runs a command to its end. None if it was ended: by the caller's flag, or because its time was up.
+///
+/// # Errors
+/// If it cannot be started.
+fn run(
+    command: &mut Command,
+    place: &Place,
+    limit: Option<Duration>,
+) -> io::Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    let mut running = Running(command.spawn().map_err(without_processes)?);
+    loop {
+        if let Some(status) = running.0.try_wait()? {
+            return Ok(Some(status));
+        }
+        if place.budget.is_cancelled() || limit.is_some_and(|limit| started.elapsed() > limit) {
+            return Ok(None);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// fork(2) says EAGAIN when there are too many processes: the machine is at fault. Of a file it means something else.
+fn without_processes(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        _ => error,
+    }
+}
+
+/// The error for a command that [`run`] ended.
+fn unended(place: &Place, too_slow: impl FnOnce() -> Error) -> Error {
+    if place.budget.is_cancelled() {
+        place.cancelled()
+    } else {
+        too_slow()
+    }
+}
+
+/// A process that does not outlive this value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Neither fails but for a process that has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -181,17 +269,54 @@ fn last_line(messages: &mut File) -> Option<String> {
     Some(line.chars().filter(|c| !c.is_control()).take(300).collect())
 }
 
-/// pahole opens a file by its name, so what was unpacked needs one. It goes with its folder.
-fn named_copy(content: &Content, folder: &Path) -> io::Result<NamedTempFile> {
-    let mut copy = NamedTempFile::new_in(folder)?;
-    content.file().rewind()?;
-    io::copy(&mut content.file(), copy.as_file_mut())?;
-    Ok(copy)
+/// pahole opens a file by its name, so what was unpacked needs one.
+fn write_copy(content: &Content, to: &Path) -> io::Result<()> {
+    let mut copy = BufWriter::with_capacity(COPY_BYTES, File::create_new(to)?);
+    io::copy(&mut content.all(), &mut copy)?;
+    copy.flush()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
+    use crate::budget::Budget;
+
+    fn place(cancel: Option<Arc<AtomicBool>>) -> Place {
+        Place::of(Path::new("vmlinux"), Budget::new(0, cancel))
+    }
+
+    /// Check that a command that takes too long, or that nobody waits for, is ended, and one that ends by itself is not.
+    #[test]
+    fn commands_are_ended() {
+        let sleep = |time: &str| {
+            let mut command = Command::new("sleep");
+            command.arg(time);
+            command
+        };
+        let limit = Some(Duration::from_millis(50));
+        assert!(
+            run(&mut sleep("1000"), &place(None), limit)
+                .unwrap()
+                .is_none()
+        );
+        let cancelled = place(Some(Arc::new(AtomicBool::new(true))));
+        assert!(run(&mut sleep("1000"), &cancelled, None).unwrap().is_none());
+        let status = run(&mut sleep("0"), &place(None), None).unwrap();
+        assert!(status.unwrap().success());
+    }
+
+    /// Check that too many processes are the machine's fault, and a program that is missing is not.
+    #[test]
+    fn what_cannot_be_started() {
+        const EAGAIN: i32 = 11;
+        let too_many = without_processes(io::Error::from_raw_os_error(EAGAIN));
+        assert!(btfgen_files::is_machine_fault(&too_many));
+        let missing = run(&mut Command::new("/nonexistent/pahole"), &place(None), None);
+        assert!(!btfgen_files::is_machine_fault(&missing.unwrap_err()));
+    }
 
     /// Check that the versions that pahole has told so far are understood and ordered.
     #[test]

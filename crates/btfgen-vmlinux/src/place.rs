@@ -73,8 +73,16 @@ impl Place {
         Error::new(kind, &self.subject, message)
     }
 
+    /// The error for what could not be read, or is not to be read any more.
     pub(crate) fn unreadable(&self, source: std::io::Error) -> Error {
+        if self.budget.is_cancelled() {
+            return self.cancelled();
+        }
         Error::read(&self.subject, source)
+    }
+
+    pub(crate) fn cancelled(&self) -> Error {
+        self.error(ErrorKind::Cancelled, "the reading was cancelled")
     }
 
     /// The end of the way.

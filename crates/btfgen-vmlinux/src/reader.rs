@@ -1,8 +1,10 @@
 //! From the file that was named to the BTF: one layer after the other is peeled off.
 
-use std::io::{Read, Seek as _};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::banner;
 use crate::boot;
@@ -43,6 +45,7 @@ pub struct Reader {
     max_unpacked_bytes: u64,
     pub(crate) pahole: Option<PathBuf>,
     temp_dir: Option<PathBuf>,
+    cancel: Option<Arc<AtomicBool>>,
 }
 
 impl Default for Reader {
@@ -59,6 +62,7 @@ impl Reader {
             max_unpacked_bytes: DEFAULT_MAX_UNPACKED_BYTES,
             pahole: None,
             temp_dir: None,
+            cancel: None,
         }
     }
 
@@ -85,10 +89,19 @@ impl Reader {
         self
     }
 
-    /// Unpacks to files in this folder. A package of debug symbols may take some GiB.
+    /// Unpacks to files in this folder. A package of debug symbols may take some GiB. What a killed process left there is
+    /// removed when `pahole` is run the next time: only that needs files with names.
     #[must_use]
     pub fn temp_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.temp_dir = Some(path.into());
+        self
+    }
+
+    /// Ends a reading soon after another thread, or a signal's handler, sets this flag: within about a tenth of a second,
+    /// with [`ErrorKind::Cancelled`]. A `pahole` that runs is killed, and what was unpacked is removed.
+    #[must_use]
+    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.cancel = Some(flag);
         self
     }
 
@@ -99,11 +112,14 @@ impl Reader {
     /// Of a package that holds several files of a kernel, the first one with BTF is taken; only if none has any is
     /// BTF made from debug information.
     ///
+    /// Only regular files are read: a pipe without a writer would keep the caller waiting.
+    ///
     /// # Errors
     /// Any [`ErrorKind`].
     pub fn read(&self, path: &Path) -> Result<Vmlinux> {
-        let place = Place::of(path, Budget::new(self.max_unpacked_bytes));
-        let content = Content::open(path, &place, &self.unpack_dir())?;
+        let budget = Budget::new(self.max_unpacked_bytes, self.cancel.clone());
+        let place = Place::of(path, budget);
+        let content = Content::open(path, &place)?;
         match self.peel(content, place)? {
             Peeled::Btf(vmlinux) => Ok(vmlinux),
             Peeled::Dwarf { content, place } => pahole::make_btf(self, &content, place),
@@ -137,9 +153,7 @@ impl Reader {
     }
 
     fn peel_btf(&self, content: Content, place: Place) -> Result<Peeled> {
-        // To the end of the file, whatever its size is said to be: /sys does not always say.
-        content.file().rewind().map_err(|e| place.unreadable(e))?;
-        let btf = self.take_btf(content.file(), 0..content.len(), &place)?;
+        let btf = self.take_btf(content.to_the_end(), 0..content.len(), &place)?;
         Ok(Peeled::Btf(place.found(btf, "bare BTF")))
     }
 
@@ -236,6 +250,8 @@ impl Reader {
             return Err(self.btf_too_large(place, len));
         }
         let mut btf = Vec::new();
+        btf.try_reserve_exact(len as usize)
+            .map_err(|e| place.unreadable(io::Error::from(e)))?;
         from.take(self.max_btf_bytes.saturating_add(1))
             .read_to_end(&mut btf)
             .map_err(|e| place.unreadable(e))?;

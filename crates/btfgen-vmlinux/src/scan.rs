@@ -200,9 +200,10 @@ impl Hunt<'_> {
         }
     }
 
-    /// What is wrong with one stream is no matter while there are others; a full disk is, or a budget that is spent.
+    /// What is wrong with one stream is no matter while there are others; a full disk is, or a budget that is spent, or a
+    /// reading that was cancelled.
     fn unless_final(&self, error: Error) -> Result<ControlFlow<Peeled>> {
-        if error.kind() == ErrorKind::Io || self.place.budget.is_spent() {
+        if error.ends_the_search() || self.place.budget.is_spent() {
             return Err(error);
         }
         Ok(ControlFlow::Continue(()))

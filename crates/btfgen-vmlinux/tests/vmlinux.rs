@@ -2,9 +2,11 @@
 //! is none of that.
 
 mod suite {
+    mod cancel;
     mod compressed;
     mod damaged;
     mod images;
+    mod machine;
     mod packages;
     mod pahole;
     mod refused;

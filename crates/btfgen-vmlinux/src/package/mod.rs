@@ -124,7 +124,7 @@ impl<'r> Search<'r> {
             Ok(dwarf) => {
                 self.dwarf.get_or_insert(dwarf);
             }
-            Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+            Err(e) if e.ends_the_search() => return Err(e),
             // That a kernel has no BTF says more than that something beside it is no kernel.
             Err(e) if e.kind() == ErrorKind::NoBtf => self.error = Some(e),
             Err(e) => {

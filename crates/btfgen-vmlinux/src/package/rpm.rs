@@ -35,6 +35,7 @@ pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Resu
         from,
         header,
         files: None,
+        stripped: 0,
         place: &place,
     };
     let mut search = Search::new(reader, place.clone(), "package");
@@ -48,7 +49,9 @@ struct Payload<'p, R> {
     from: R,
     header: Header<'p>,
     /// Read when the first member without a name comes.
-    files: Option<Files>,
+    files: Option<Files<'p>>,
+    /// How many of them came.
+    stripped: usize,
     place: &'p Place,
 }
 
@@ -113,9 +116,14 @@ impl<R: Read> Payload<'_, R> {
             Some(files) => files,
             none => none.insert(self.header.files(self.place)?),
         };
-        let (path, size, mode) = number
-            .and_then(|number| files.get(number))
-            .ok_or_else(|| damaged(self.place))?;
+        // Each comes once. A file without content takes next to no room in the payload, and to look up its name takes time.
+        self.stripped += 1;
+        let number = number.filter(|_| self.stripped <= files.len());
+        let file = match number {
+            Some(number) => files.get(number, self.place)?,
+            None => None,
+        };
+        let (path, size, mode) = file.ok_or_else(|| damaged(self.place))?;
         Ok(Member { path, size, mode })
     }
 

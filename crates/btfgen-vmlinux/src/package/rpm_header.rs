@@ -1,8 +1,10 @@
 //! The headers of an RPM package (rpm's `docs/manual/format_header.md`): an index of tags, and a store of their values.
 //!
-//! Ours, because the rpm crate counts on offsets that lie inside the store, and takes all of it into memory at once.
+//! Ours, because the rpm crate counts on offsets that lie inside the store, and takes all of it into memory at once. Here
+//! only numbers of each file are kept, some MiB at the most; names stay in the file until they are asked for.
 
 use std::collections::HashSet;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 
 use crate::arch;
 use crate::content::Content;
@@ -13,8 +15,19 @@ const MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 1];
 const INTRO_BYTES: usize = 16;
 const ENTRY_BYTES: usize = 16;
 
-/// The header of a kernel's debug symbols, which lists all files with their digests, takes some MiB.
-const MAX_BYTES: u64 = 64 << 20;
+/// What rpm itself takes (lib/header.c). The header of a kernel's debug symbols, which lists all files with their digests,
+/// takes some MiB.
+const MAX_BYTES: u64 = 256 << 20;
+const MAX_TAGS: u64 = 0xffff;
+
+/// How many files are counted. A kernel's debug symbols, sources and modules are some ten thousand.
+const MAX_FILES: usize = 1 << 20;
+
+/// A name with its NUL: `PATH_MAX` of the kernel's limits.h.
+const MAX_NAME_BYTES: u64 = 4096;
+
+/// Longer than any architecture's name.
+const MAX_ARCH_BYTES: usize = 64;
 
 // lib/rpmtag.h
 const TAG_ARCH: u32 = 1022;
@@ -44,12 +57,13 @@ impl<'c> Header<'c> {
         let intro = content
             .read(at, INTRO_BYTES)
             .map_err(|e| place.unreadable(e))?;
-        let (count, store_len) = (number(&intro, 8, 4), number(&intro, 12, 4));
+        let (tags, store_len) = (number(&intro, 8, 4), number(&intro, 12, 4));
         let index_at = at + INTRO_BYTES as u64;
-        let index_len = count * ENTRY_BYTES as u64;
+        let index_len = tags * ENTRY_BYTES as u64;
         let store_at = index_at + index_len;
         let end = store_at + store_len;
-        if !intro.starts_with(&MAGIC) || end > content.len() || end - at > MAX_BYTES {
+        let fits = tags <= MAX_TAGS && store_len <= MAX_BYTES && end <= content.len();
+        if !intro.starts_with(&MAGIC) || !fits {
             return Err(damaged(place));
         }
         let index = content
@@ -69,47 +83,109 @@ impl<'c> Header<'c> {
     }
 
     pub(crate) fn arch(&self, place: &Place) -> Result<Option<String>> {
-        let Some(value) = self.value(TAG_ARCH, place)? else {
+        let Some(value) = self.value(TAG_ARCH) else {
             return Ok(None);
         };
-        let name = value.strings().next().unwrap_or_default();
+        let bytes = self
+            .content
+            .read(value.start, value.bytes_left().min(MAX_ARCH_BYTES))
+            .map_err(|e| place.unreadable(e))?;
+        let name = bytes.split(|&b| b == 0).next().unwrap_or_default();
         Ok(str::from_utf8(name).ok().and_then(arch::of_package))
     }
 
     /// The files, in the order by which a stripped payload numbers them.
-    pub(crate) fn files(&self, place: &Place) -> Result<Files> {
-        let value = |tag| self.value(tag, place);
-        let required = |tag| value(tag)?.ok_or_else(|| damaged(place));
-        let sizes = match value(TAG_LONG_FILE_SIZES)? {
-            Some(sizes) => sizes.numbers(8),
-            None => required(TAG_FILE_SIZES)?.numbers(4),
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`] for a list that no package has; [`ErrorKind::TooLarge`] for more files than any has.
+    pub(crate) fn files(&self, place: &Place) -> Result<Files<'c>> {
+        let required = |tag| self.value(tag).ok_or_else(|| damaged(place));
+        let numbers = |value: Value, size| self.numbers(&value, size, place);
+        let sizes = match self.value(TAG_LONG_FILE_SIZES) {
+            Some(sizes) => numbers(sizes, 8)?,
+            None => numbers(required(TAG_FILE_SIZES)?, 4)?,
         };
-        let modes = required(TAG_FILE_MODES)?.numbers(2);
-        let numbers = |tag| Ok(value(tag)?.map_or_else(Vec::new, |value| value.numbers(4)));
-        let inodes = (numbers(TAG_FILE_DEVICES)?, numbers(TAG_FILE_INODES)?);
+        let modes = numbers(required(TAG_FILE_MODES)?, 2)?;
+        let optional = |tag| self.value(tag).map_or(Ok(Vec::new()), |v| numbers(v, 4));
+        let inodes = (optional(TAG_FILE_DEVICES)?, optional(TAG_FILE_INODES)?);
         Ok(Files {
-            folders: required(TAG_DIR_NAMES)?.into_strings(),
-            base_names: required(TAG_BASE_NAMES)?.into_strings(),
-            folder_of: required(TAG_DIR_INDEXES)?.numbers(4),
             sizes: sizes_in_payload(sizes, &modes, inodes),
             modes,
+            folder_of: numbers(required(TAG_DIR_INDEXES)?, 4)?,
+            folders: self.strings(&required(TAG_DIR_NAMES)?, place)?,
+            base_names: self.strings(&required(TAG_BASE_NAMES)?, place)?,
         })
     }
 
-    /// What the store holds from a tag's value on, and how many items of it are the value.
-    fn value(&self, tag: u32, place: &Place) -> Result<Option<Value>> {
+    /// Where a tag's value lies, if the header has it.
+    fn value(&self, tag: u32) -> Option<Value> {
         let mut entries = self.index.chunks_exact(ENTRY_BYTES);
-        let Some(entry) = entries.find(|entry| number(entry, 0, 4) == u64::from(tag)) else {
-            return Ok(None);
-        };
-        let start = self.store_at + number(entry, 8, 4);
-        let len = self.end.saturating_sub(start);
+        let entry = entries.find(|entry| number(entry, 0, 4) == u64::from(tag))?;
+        Some(Value {
+            start: (self.store_at + number(entry, 8, 4)).min(self.end),
+            end: self.end,
+            count: number(entry, 12, 4) as usize,
+        })
+    }
+
+    fn numbers(&self, value: &Value, size: usize, place: &Place) -> Result<Vec<u64>> {
+        value.require_few(place)?;
         let bytes = self
             .content
-            .read(start, len as usize)
+            .read(value.start, value.bytes_left().min(value.count * size))
             .map_err(|e| place.unreadable(e))?;
-        let count = number(entry, 12, 4) as usize;
-        Ok(Some(Value { bytes, count }))
+        let items = bytes.chunks_exact(size);
+        let mut numbers = reserved(items.len(), place)?;
+        numbers.extend(items.map(|item| number(item, 0, size)));
+        Ok(numbers)
+    }
+
+    /// Finds where each string ends.
+    fn strings(&self, value: &Value, place: &Place) -> Result<Strings<'c>> {
+        value.require_few(place)?;
+        let mut from = BufReader::new(self.content.window(value.start..value.end));
+        let mut ends = reserved(value.count.min(value.bytes_left()), place)?;
+        let mut at = 0;
+        for _ in 0..value.count {
+            let len = from
+                .by_ref()
+                .take(MAX_NAME_BYTES)
+                .skip_until(0)
+                .map_err(|e| place.unreadable(e))? as u64;
+            match len {
+                0 => break,
+                MAX_NAME_BYTES => return Err(damaged(place)),
+                _ => at += len,
+            }
+            ends.push(at as u32);
+        }
+        Ok(Strings {
+            content: self.content,
+            start: value.start,
+            ends,
+        })
+    }
+}
+
+/// Where a tag's value lies: from here on, up to the end of the store at the most.
+struct Value {
+    start: u64,
+    end: u64,
+    /// How many items are the value.
+    count: usize,
+}
+
+impl Value {
+    fn bytes_left(&self) -> usize {
+        usize::try_from(self.end - self.start).unwrap_or(usize::MAX)
+    }
+
+    fn require_few(&self, place: &Place) -> Result<()> {
+        if self.count > MAX_FILES {
+            let message = format!("is a package of more than {MAX_FILES} files");
+            return Err(place.error(ErrorKind::TooLarge, message));
+        }
+        Ok(())
     }
 }
 
@@ -121,12 +197,13 @@ fn sizes_in_payload(
     (devices, inodes): (Vec<u64>, Vec<u64>),
 ) -> Vec<u64> {
     let mut seen = HashSet::new();
+    let numbers = |inode: (&u64, &u64)| (*inode.0 as u32, *inode.1 as u32);
     for number in (0..sizes.len()).rev() {
         let kind = modes.get(number).map_or(0, |&mode| mode as u32 & MODE_TYPE);
         let is_link = devices
             .get(number)
             .zip(inodes.get(number))
-            .is_some_and(|inode| kind == MODE_REGULAR && !seen.insert(inode));
+            .is_some_and(|inode| kind == MODE_REGULAR && !seen.insert(numbers(inode)));
         if is_link || (kind != MODE_REGULAR && kind != MODE_SYMLINK) {
             sizes[number] = 0;
         }
@@ -134,76 +211,69 @@ fn sizes_in_payload(
     sizes
 }
 
-/// The list of files. Their paths are put together when they are asked for: a folder's name may be as long as the
-/// header, and be that of each file.
-pub(crate) struct Files {
-    folders: Strings,
-    base_names: Strings,
+/// The list of files.
+pub(crate) struct Files<'c> {
+    folders: Strings<'c>,
+    base_names: Strings<'c>,
     folder_of: Vec<u64>,
     sizes: Vec<u64>,
     modes: Vec<u64>,
 }
 
-impl Files {
-    /// Path, size and mode of a file by its number.
-    pub(crate) fn get(&self, number: usize) -> Option<(String, u64, u32)> {
-        let folder = *self.folder_of.get(number)?;
-        let folder = self.folders.get(folder as usize).unwrap_or_default();
-        let path = [folder, self.base_names.get(number)?].concat();
-        Some((
-            String::from_utf8_lossy(&path).into_owned(),
-            *self.sizes.get(number)?,
-            *self.modes.get(number)? as u32,
-        ))
+impl Files<'_> {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.base_names.ends.len()
+    }
+
+    /// Path, size and mode of a file by its number. None if there is no such file.
+    pub(crate) fn get(&self, number: usize, place: &Place) -> Result<Option<(String, u64, u32)>> {
+        let numbers = [&self.folder_of, &self.sizes, &self.modes].map(|list| list.get(number));
+        let [Some(&folder), Some(&size), Some(&mode)] = numbers else {
+            return Ok(None);
+        };
+        let Some(base_name) = self.base_names.get(number, place)? else {
+            return Ok(None);
+        };
+        let folder = self.folders.get(folder as usize, place)?;
+        let path = [folder.unwrap_or_default(), base_name].concat();
+        let path = String::from_utf8_lossy(&path).into_owned();
+        Ok(Some((path, size, mode as u32)))
     }
 }
 
-struct Value {
-    bytes: Vec<u8>,
-    count: usize,
-}
-
-impl Value {
-    fn strings(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes.split(|&b| b == 0).take(self.count)
-    }
-
-    fn into_strings(self) -> Strings {
-        let mut ends = Vec::new();
-        let mut at = 0;
-        for string in self.strings() {
-            at += string.len();
-            ends.push(at as u32);
-            at += 1;
-        }
-        Strings {
-            bytes: self.bytes,
-            ends,
-        }
-    }
-
-    fn numbers(&self, size: usize) -> Vec<u64> {
-        let items = self.bytes.chunks_exact(size).take(self.count);
-        items.map(|item| number(item, 0, size)).collect()
-    }
-}
-
-/// Several strings, one after the other.
-struct Strings {
-    bytes: Vec<u8>,
-    /// Where each one ends: no header is so large that these would not do.
+/// Several strings in the store, one after the other.
+struct Strings<'c> {
+    content: &'c Content,
+    start: u64,
+    /// Where each one ends, with its NUL: no header is so large that these would not do.
     ends: Vec<u32>,
 }
 
-impl Strings {
-    fn get(&self, number: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(number)? as usize;
-        let start = match number.checked_sub(1) {
-            Some(before) => self.ends[before] as usize + 1,
-            None => 0,
+impl Strings<'_> {
+    fn get(&self, number: usize, place: &Place) -> Result<Option<Vec<u8>>> {
+        let Some(&end) = self.ends.get(number) else {
+            return Ok(None);
         };
-        Some(&self.bytes[start..end])
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let mut string = self
+            .content
+            .read(self.start + u64::from(start), (end - start) as usize)
+            .map_err(|e| place.unreadable(e))?;
+        // The last one may end where the store does.
+        if string.last() == Some(&0) {
+            string.pop();
+        }
+        Ok(Some(string))
     }
+}
+
+/// An empty list with room for so many, or the error for lack of memory.
+fn reserved<T>(count: usize, place: &Place) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count)
+        .map_err(|e| place.unreadable(io::Error::from(e)))?;
+    Ok(list)
 }
 
 /// Most significant byte first. 0 where there are no such bytes.

@@ -68,22 +68,6 @@ fn concatenated() {
     }
 }
 
-/// Check that a pipe, which cannot be read twice, is read.
-#[cfg(unix)]
-#[test]
-fn pipe() {
-    let folder = Folder::new();
-    let path = folder.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&path).status();
-    assert!(made.unwrap().success());
-    let btf = sample_btf(AMD64);
-    let image = through(&["gzip", "-1"], &vmlinux(&btf));
-    std::thread::scope(|scope| {
-        scope.spawn(|| std::fs::write(&path, image).unwrap());
-        assert!(Reader::new().read(&path).unwrap().btf() == btf);
-    });
-}
-
 /// Check that the limit of a BTF's size holds wherever the BTF lies, and that one of just that size is taken.
 #[test]
 fn limit() {

@@ -11,7 +11,7 @@ use super::packages::{File, ZSTD, deb};
 use super::util::*;
 
 /// The least that looks like a kernel with debug information, from a C compiler.
-fn vmlinux_with_dwarf(folder: &Folder, source: &str) -> PathBuf {
+pub(crate) fn vmlinux_with_dwarf(folder: &Folder, source: &str) -> PathBuf {
     let source = folder.write("kernel.c", source.as_bytes());
     let out = folder.path().join("vmlinux");
     let built = Command::new("cc")
@@ -36,7 +36,7 @@ fn vmlinux_with_dwarf(folder: &Folder, source: &str) -> PathBuf {
     out
 }
 
-const KERNEL: &str = r#"
+pub(crate) const KERNEL: &str = r#"
 struct task_struct { int pid; char comm[16]; double load; };
 struct task_struct init_task;
 const char linux_banner[] = "Linux version 6.1.0-dwarf (builder@host) #1 SMP\n";
@@ -44,7 +44,7 @@ int start(struct task_struct *task) { return task->pid + init_task.pid + linux_b
 "#;
 
 /// A script in place of pahole.
-fn fake_pahole(folder: &Folder, script: &str) -> PathBuf {
+pub(crate) fn fake_pahole(folder: &Folder, script: &str) -> PathBuf {
     let path = folder.write("bin/pahole", format!("#!/bin/sh\n{script}\n").as_bytes());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
@@ -112,6 +112,20 @@ fn nothing_is_left() {
         .read(&folder.write("packed", &packed))
         .unwrap_err();
     assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
+}
+
+/// Check that what a killed process left is gone after the next run, and that nothing else is touched.
+#[test]
+fn left_by_a_killed_process() {
+    let folder = Folder::new();
+    let path = vmlinux_with_dwarf(&folder, KERNEL);
+    folder.write("temp/.btfgen-tmp-0123456789/vmlinux", b"left");
+    folder.write("temp/.btfgen-tmp-mine/vmlinux", b"somebody's");
+    let temp = folder.path().join("temp");
+    Reader::new().temp_dir(&temp).read(&path).unwrap();
+    let mut names = fs::read_dir(&temp).unwrap().map(|e| e.unwrap().file_name());
+    assert_eq!(names.next().unwrap(), ".btfgen-tmp-mine");
+    assert!(names.next().is_none());
 }
 
 /// Check that a pahole that is missing, too old, mute or failing is told, with what it said last.

@@ -1,19 +1,91 @@
 //! What is no kernel, or one without BTF.
 
+use std::fs::File as DiskFile;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+
 use btfgen_vmlinux::{ErrorKind, Reader};
 use object::{Architecture, elf};
 
 use super::packages::{File, tar};
 use super::util::*;
 
-/// Check that what is not there, and what is no file, is told.
+/// Check that what is not there is told, and that it is not the machine's fault.
 #[test]
 fn no_file() {
     let folder = Folder::new();
-    let kind = |path: &std::path::Path| Reader::new().read(path).unwrap_err().kind();
-    assert_eq!(kind(&folder.path().join("missing")), ErrorKind::Io);
-    assert_eq!(kind(folder.path()), ErrorKind::Unrecognized);
-    assert_eq!(kind("/dev/zero".as_ref()), ErrorKind::Unrecognized);
+    let error = Reader::new()
+        .read(&folder.path().join("missing"))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(!error.is_machine_fault(), "{error:?}");
+}
+
+/// Check that what is no regular file is refused at once, with the way out: nobody writes to the pipe.
+#[test]
+fn only_regular_files() {
+    let folder = Folder::new();
+    let pipe = folder.path().join("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    let socket = folder.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    for path in [&*pipe, &link, &socket, Path::new("/dev/zero")] {
+        let error = Reader::new().read(path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unrecognized);
+        assert!(error.to_string().starts_with(path.to_str().unwrap()));
+        assert!(error.message().contains("is a pipe"), "{error}");
+        assert!(error.help().unwrap().contains("to a file"), "{error:?}");
+    }
+    let error = Reader::new().read(folder.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unrecognized);
+    assert_eq!(error.message(), "is a folder");
+    assert!(error.help().unwrap().contains("in it"), "{error:?}");
+}
+
+/// Check that files that are larger than any kernel's, or have no end, are not read for hours.
+#[test]
+fn files_without_end() {
+    const GIB: u64 = 1 << 30;
+    let folder = Folder::new();
+    let started = std::time::Instant::now();
+    let sparse = |head: &[u8], len: u64| {
+        let path = folder.write("sparse", head);
+        let file = DiskFile::options().append(true).open(&path).unwrap();
+        // A file system may have no room for the name of so much.
+        file.set_len(len).is_ok().then_some(path)
+    };
+    for len in [4 << 50, 8 << 40, 9 * GIB] {
+        let Some(path) = sparse(b"", len) else {
+            eprintln!("SKIPPED: the file system has no files of {len} bytes");
+            continue;
+        };
+        let error = Reader::new().read(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    }
+    let one_stream = through(&["gzip", "-1"], b"one stream");
+    let program = Elf::vmlinux(vec![(".rodata", b"usage: ls".to_vec())]).write();
+    for (head, expected) in [
+        (&b"nothing that is known"[..], ErrorKind::Unrecognized),
+        (&program, ErrorKind::NotAKernel),
+        (&one_stream, ErrorKind::Damaged),
+    ] {
+        let Some(path) = sparse(head, 7 * GIB) else {
+            eprintln!("SKIPPED: the file system has no files of 7 GiB");
+            continue;
+        };
+        let error = Reader::new().read(&path).unwrap_err();
+        assert_eq!(error.kind(), expected, "{error}");
+    }
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
 }
 
 /// Check that empty, short and meaningless files are refused.
