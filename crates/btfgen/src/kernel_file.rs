@@ -88,14 +88,15 @@ pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<Kern
 /// Parses a kernel's BTF, with errors that name its file.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidKernel`], or [`ErrorKind::Unsupported`] for what this libbpf does not know.
+/// [`ErrorKind::InvalidKernel`], [`ErrorKind::Unsupported`] for what this libbpf does not know, or [`ErrorKind::Machine`].
 pub fn parse_kernel(path: &Path, bytes: &[u8]) -> Result<Btf> {
     Btf::parse(bytes).map_err(|e| {
-        let kind = match e.kind() {
-            btfgen_libbpf::ErrorKind::Unsupported => ErrorKind::Unsupported,
-            _ => ErrorKind::InvalidKernel,
+        let (kind, message) = match e.kind() {
+            btfgen_libbpf::ErrorKind::Unsupported => (ErrorKind::Unsupported, "not a usable BTF"),
+            btfgen_libbpf::ErrorKind::OutOfMemory => (ErrorKind::Machine, "cannot be parsed"),
+            _ => (ErrorKind::InvalidKernel, "not a usable BTF"),
         };
-        Error::new(kind, path.display(), "not a usable BTF").with_source(e)
+        Error::new(kind, path.display(), message).with_source(e)
     })
 }
 

@@ -52,6 +52,13 @@ pub enum MinimizeError {
     },
 }
 
+impl MinimizeError {
+    /// Whether the machine failed, so that nothing is said about the kernel: libbpf had no memory.
+    pub fn is_machine_fault(&self) -> bool {
+        matches!(self, Self::Damaged(e) if e.kind() == btfgen_libbpf::ErrorKind::OutOfMemory)
+    }
+}
+
 impl<'n> Minimizer<'n> {
     /// Prepares for a set of needs.
     pub fn new(needs: &'n Needs) -> Self {
@@ -88,6 +95,8 @@ impl<'n> Minimizer<'n> {
             .and_then(|bytes| self.prove(bytes, &answers));
         let btf = match canonical {
             Ok(bytes) => bytes,
+            // The other form needs no less.
+            Err(e) if e.is_machine_fault() => return Err(e),
             Err(_) => {
                 let bytes = self.compose(btf, &answers, Form::Literal)?;
                 self.prove(bytes, &answers)?

@@ -89,7 +89,7 @@ impl Object {
     /// Parses an object file's bytes; `name` names it in messages and in the archive's manifest.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidObject`]: not ELF, not for BPF, no BTF, or a damaged one.
+    /// [`ErrorKind::InvalidObject`]: not ELF, not for BPF, no BTF, or a damaged one; [`ErrorKind::Machine`].
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         Self::parse_as(name, name.to_owned(), bytes)
     }
@@ -104,8 +104,12 @@ impl Object {
             }
         };
         let sections = Sections::of(bytes).map_err(refused)?;
-        let mut btf = Btf::parse(sections.btf)
-            .map_err(|e| invalid("unusable .BTF section").with_source(e))?;
+        let mut btf = Btf::parse(sections.btf).map_err(|e| match e.kind() {
+            btfgen_libbpf::ErrorKind::OutOfMemory => {
+                Error::new(ErrorKind::Machine, subject, "cannot be parsed").with_source(e)
+            }
+            _ => invalid("unusable .BTF section").with_source(e),
+        })?;
         btf.set_pointer_size_of_bpf();
         let btf = Arc::new(btf);
         let types = btfgen_object::Btf::parse(sections.btf).map_err(refused)?;

@@ -333,8 +333,12 @@ impl<'a> Pack<'a> {
         in_pool(threads, || {
             let mut harvest = self.harvest(needs, &minimizer, kernels)?;
             harvest.share_names(minimizer).map_err(|e| {
-                let message = "cannot share names";
-                Error::new(ErrorKind::Unproven, "pack", message).with_source(e)
+                let kind = if e.is_machine_fault() {
+                    ErrorKind::Machine
+                } else {
+                    ErrorKind::Unproven
+                };
+                Error::new(kind, "pack", "cannot share names").with_source(e)
             })?;
             self.go_on()?;
             Ok(harvest)
@@ -487,6 +491,7 @@ impl Outputs {
 
 pub(crate) fn refused(path: &Path, e: MinimizeError) -> Error {
     let kind = match e {
+        _ if e.is_machine_fault() => ErrorKind::Machine,
         MinimizeError::Damaged(_) => ErrorKind::InvalidKernel,
         MinimizeError::Inexpressible(_) => ErrorKind::Unsupported,
         MinimizeError::Unproven { .. } => ErrorKind::Unproven,

@@ -18,7 +18,11 @@ impl Ground {
         fs::copy(object(), ground.at("a.o")).unwrap();
         place_kernel(&ground.at("hub"), NEW);
         let other_form = format!("hub/{NEW}.btf.tar.xz");
-        fs::copy(hub().join(format!("{NEW}.btf.tar.xz")), ground.at(&other_form)).unwrap();
+        fs::copy(
+            hub().join(format!("{NEW}.btf.tar.xz")),
+            ground.at(&other_form),
+        )
+        .unwrap();
         place_kernel(&ground.at("hub"), OLD);
         place(ground.0.path(), "package.json", b"{}");
         let mut pack = ground.command(&["pack", "a.o", "--hub", "hub", "--only", OLD]);
@@ -84,8 +88,14 @@ fn inputs_stay() {
         pack(&["-o", "new.tar.gz", "--emit-obj", input], what);
         pack(&["-o", "new.tar.gz", "--json-summary", input], what);
     }
-    ground.refused(&["minimize", &kernel, "a.o", "-o", &kernel], "is the kernel");
-    ground.refused(&["minimize", &kernel, "a.o", "-o", "a.o"], "is the BPF object");
+    ground.refused(
+        &["minimize", &kernel, "a.o", "-o", &kernel],
+        "is the kernel",
+    );
+    ground.refused(
+        &["minimize", &kernel, "a.o", "-o", "a.o"],
+        "is the BPF object",
+    );
     let extract = ["extract", "made.tar.gz", OLD, "-o", "made.tar.gz"];
     ground.refused(&extract, "is the archive");
     // A filter does not give the other kernels away.
@@ -169,7 +179,11 @@ fn redirected_stdout() {
     let mut command = Command::new("sh");
     command.args(["-ec", script, env!("CARGO_BIN_EXE_btfgen"), OLD]);
     run(command.current_dir(ground.0.path()), 0, &[]);
-    run(&mut ground.command(&["extract", "made.tar.gz", OLD, "-o", "x"]), 0, &[]);
+    run(
+        &mut ground.command(&["extract", "made.tar.gz", OLD, "-o", "x"]),
+        0,
+        &[],
+    );
     let btf = fs::read(ground.at("x")).unwrap();
     let log = [b"begin\n", &*btf, b"middle\n", &*btf, &*btf].concat();
     assert_eq!(fs::read(ground.at("log")).unwrap(), log);
@@ -183,7 +197,11 @@ fn stdout_is_an_input() {
     let mut command = Command::new("sh");
     let script = r#""$0" extract made.tar.gz "$1" -o - >> made.tar.gz"#;
     command.args(["-c", script, env!("CARGO_BIN_EXE_btfgen"), OLD]);
-    run(command.current_dir(ground.0.path()), 2, &["stdout: is the archive"]);
+    run(
+        command.current_dir(ground.0.path()),
+        2,
+        &["stdout: is the archive"],
+    );
     assert_eq!(ground.state(), before);
 }
 
@@ -192,7 +210,11 @@ fn stdout_is_an_input() {
 fn added_to_itself() {
     let ground = Ground::new();
     let place = ground.at(&format!("hub/{OLD}.btf.xz"));
-    fs::write(&place, crate::suite::xz(&fs::read(btfgen_testkit::sample_btf(OLD)).unwrap())).unwrap();
+    fs::write(
+        &place,
+        crate::suite::xz(&fs::read(btfgen_testkit::sample_btf(OLD)).unwrap()),
+    )
+    .unwrap();
     let own = place.display().to_string();
     let add = ["add", &own, "--id", OLD, "--hub", "hub", "--force"];
     ground.refused(&add, "would be replaced by itself");

@@ -350,39 +350,6 @@ fn before_the_work() {
     assert_eq!(names(dir.path()), ["file"]);
 }
 
-/// Check that neither the archive nor a BPF object is overwritten with the object, by whatever path it is named.
-#[test]
-fn not_in_place_of_others() {
-    let dir = tempdir().unwrap();
-    let bpf = dir.path().join("app.bpf.o");
-    fs::copy(object(), &bpf).unwrap();
-    let archive = place(dir.path(), "a.tar.gz", b"older");
-    std::os::unix::fs::symlink(".", dir.path().join("here")).unwrap();
-    std::os::unix::fs::symlink("a.tar.gz", dir.path().join("link.o")).unwrap();
-    let refuse = |output: &Path, piece: &str| {
-        let mut command = btfgen();
-        command.arg("pack").arg(&bpf).arg("--hub").arg(hub());
-        command
-            .arg("-o")
-            .arg(&archive)
-            .arg("--emit-obj")
-            .arg(output);
-        command.current_dir(dir.path());
-        run(&mut command, 2, &[piece, "help: "]);
-        assert_eq!(fs::read(&archive).unwrap(), b"older", "{output:?}");
-        assert_eq!(fs::read(&bpf).unwrap(), fs::read(object()).unwrap());
-    };
-    for name in ["a.tar.gz", "./a.tar.gz", "here/a.tar.gz", "link.o"] {
-        refuse(Path::new(name), "is where the archive is to be written");
-    }
-    refuse(&archive, "is where the archive is to be written");
-    fs::remove_file(dir.path().join("link.o")).unwrap();
-    for name in ["app.bpf.o", "here/app.bpf.o"] {
-        refuse(Path::new(name), "is one of the BPF objects");
-    }
-    assert_eq!(names(dir.path()), ["a.tar.gz", "app.bpf.o", "here"]);
-}
-
 /// Check that a pack that fails leaves no object, and an older one as it was.
 #[test]
 fn nothing_of_a_pack_that_fails() {

@@ -142,7 +142,7 @@ fn no_archive() {
         (text, "text.tar.gz: not an archive"),
         (empty, "empty.tar.gz: "),
         (dir.path().join("none"), "No such file"),
-        (dir.path().to_owned(), "Is a directory"),
+        (dir.path().to_owned(), "is a folder"),
     ] {
         run(extract(&path, NEW).args(["-o", "-"]), 2, &[piece]);
         run(btfgen().args(["list", "--archive"]).arg(&path), 2, &[piece]);

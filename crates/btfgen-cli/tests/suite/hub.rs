@@ -107,7 +107,11 @@ fn broken() {
     let all = [&damaged[..], &users[..]].concat();
     let pieces: Vec<&str> = all.iter().flat_map(|(path, why)| [*path, *why]).collect();
     run(&mut verify, 1, &pieces);
-    let would_be = run(verify.args(["--delete", "--json"]).arg("--dry-run"), 1, &pieces);
+    let would_be = run(
+        verify.args(["--delete", "--json"]).arg("--dry-run"),
+        1,
+        &pieces,
+    );
     let report: Value = serde_json::from_slice(&would_be.stdout).unwrap();
     let of = |key: &str, report: &Value| {
         let broken = report["broken"].as_array().unwrap().iter();
@@ -118,7 +122,14 @@ fn broken() {
 
     let mut verify = command("verify");
     verify.args(["-v", "--delete", "--json", "--hub"]).arg(own);
-    let output = run(&mut verify, 1, &["1 kernel sound", "empty.btf.tar.xz: the file is empty (deleted)"]);
+    let output = run(
+        &mut verify,
+        1,
+        &[
+            "1 kernel sound",
+            "empty.btf.tar.xz: the file is empty (deleted)",
+        ],
+    );
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["sound"], 1);
     assert_eq!((of("deletable", &report), of("deleted", &report)), (3, 3));
@@ -135,7 +146,11 @@ fn no_hub() {
     place(project, "build/x86_64/debug/types.btf", b"mine, too");
     let mut verify = command("verify");
     verify.args(["--delete", "--hub"]).arg(project);
-    run(&mut verify, 2, &["is not known to be a hub", "nothing was deleted"]);
+    run(
+        &mut verify,
+        2,
+        &["is not known to be a hub", "nothing was deleted"],
+    );
     assert_eq!(names(project), ["build", "src"]);
     assert!(project.join("build/x86_64/debug/types.btf").exists());
     fs::remove_dir_all(project.join("build")).unwrap();

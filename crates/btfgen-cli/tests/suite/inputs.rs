@@ -249,7 +249,11 @@ fn impossible_names() {
     let long = format!("a/1/x86_64/{}", "l".repeat(101));
     place_kernel(own.path(), &long);
     let folder = own.path().join("a/1/x86_64");
-    fs::copy(folder.join("good.btf"), folder.join(OsStr::from_bytes(b"latin-\xe9.btf"))).unwrap();
+    fs::copy(
+        folder.join("good.btf"),
+        folder.join(OsStr::from_bytes(b"latin-\xe9.btf")),
+    )
+    .unwrap();
     let archive = dir.path().join("a.tar.gz");
     let pieces = [
         "lll.btf: its name is too long for an archive",
@@ -259,7 +263,11 @@ fn impossible_names() {
     run(&mut pack(own.path(), &archive), 1, &pieces);
     let output = run(btfgen().args(["list", "--archive"]).arg(&archive), 0, &[]);
     assert_eq!(output.stdout, b"a/1/x86_64/good\n");
-    run(btfgen().args(["list", "--hub"]).arg(own.path()), 1, &["not UTF-8"]);
+    run(
+        btfgen().args(["list", "--hub"]).arg(own.path()),
+        1,
+        &["not UTF-8"],
+    );
     run(
         pack(own.path(), &archive).arg("--strict"),
         2,

@@ -43,14 +43,28 @@ fn too_little_memory() {
         assert_ne!(verified.status.code(), Some(1), "{mebibytes}: {stderr}");
         assert!(!stderr.contains("damaged"), "{mebibytes}: {stderr}");
         for kernel in [NEW, OLD] {
-            assert!(own.join(format!("{kernel}.btf.tar.xz")).exists(), "{mebibytes}: {stderr}");
+            assert!(
+                own.join(format!("{kernel}.btf.tar.xz")).exists(),
+                "{mebibytes}: {stderr}"
+            );
         }
-        let arguments = ["pack", text(&object), "--hub", text(&own), "-o", text(&archive)];
+        let arguments = [
+            "pack",
+            text(&object),
+            "--hub",
+            text(&own),
+            "-o",
+            text(&archive),
+        ];
         let packed = limited(&limit, &arguments);
         let stderr = String::from_utf8_lossy(&packed.stderr);
         // All or nothing.
         assert_ne!(packed.status.code(), Some(1), "{mebibytes}: {stderr}");
-        assert_eq!(packed.status.success(), archive.exists(), "{mebibytes}: {stderr}");
+        assert_eq!(
+            packed.status.success(),
+            archive.exists(),
+            "{mebibytes}: {stderr}"
+        );
         failed += u32::from(!packed.status.success());
         let _ = fs::remove_file(&archive);
     }
@@ -69,7 +83,14 @@ fn too_few_descriptors() {
     for descriptors in 3..16 {
         let limit = format!("--nofile={descriptors}");
         let verified = limited(&limit, &["hub", "verify", "--delete", "--hub", text(&own)]);
-        let arguments = ["pack", text(&object), "--hub", text(&own), "-o", text(&archive)];
+        let arguments = [
+            "pack",
+            text(&object),
+            "--hub",
+            text(&own),
+            "-o",
+            text(&archive),
+        ];
         let packed = limited(&limit, &arguments);
         for output in [verified, packed] {
             let stderr = String::from_utf8_lossy(&output.stderr);
@@ -93,10 +114,25 @@ fn failing_disk() {
     let kernel = own.join(format!("{NEW}.btf.tar.xz"));
     let object = object();
     let verify = ["hub", "verify", "--delete", "--hub", text(&own)];
-    let pack = ["pack", text(&object), "--hub", text(&own), "-o", text(&archive)];
+    let pack = [
+        "pack",
+        text(&object),
+        "--hub",
+        text(&own),
+        "-o",
+        text(&archive),
+    ];
     for arguments in [&verify[..], &pack[..]] {
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=read:error=EIO", "-P"]);
+        strace.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "inject=read:error=EIO",
+            "-P",
+        ]);
         let output = strace.arg(&kernel).arg(binary()).args(arguments).output();
         let Ok(output) = output else {
             btfgen_testkit::skipped(format_args!("strace is not installed"));
@@ -123,7 +159,14 @@ fn file_size_limit() {
     small_hub(&own);
     fs::write(&archive, "older").unwrap();
     let object = object();
-    let arguments = ["pack", text(&object), "--hub", text(&own), "-o", text(&archive)];
+    let arguments = [
+        "pack",
+        text(&object),
+        "--hub",
+        text(&own),
+        "-o",
+        text(&archive),
+    ];
     let output = limited("--fsize=100", &arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");

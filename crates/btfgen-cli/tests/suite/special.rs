@@ -14,7 +14,13 @@ use crate::suite::{NEW, btfgen, object, place_kernel, run};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn fifo(path: PathBuf) -> PathBuf {
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
     path
 }
 
@@ -39,10 +45,16 @@ fn arguments() {
         let refused = |arguments: &[&Path]| {
             let mut command = btfgen();
             command.timeout(PATIENCE).current_dir(dir.path());
-            run(command.args(arguments), 2, &[special.to_str().unwrap(), piece]);
+            run(
+                command.args(arguments),
+                2,
+                &[special.to_str().unwrap(), piece],
+            );
         };
-        let [pack, needs, minimize, extract, list, hub, o, out] =
-            ["pack", "needs", "minimize", "extract", "list", "--hub", "-o", "out"].map(Path::new);
+        let [pack, needs, minimize, extract, list, hub, o, out] = [
+            "pack", "needs", "minimize", "extract", "list", "--hub", "-o", "out",
+        ]
+        .map(Path::new);
         refused(&[needs, special]);
         refused(&[pack, special, hub, Path::new("hub"), o, out]);
         let json = Path::new("--json");
@@ -50,11 +62,23 @@ fn arguments() {
         refused(&[minimize, &kernel, special, o, out]);
         refused(&[extract, special, Path::new(NEW), o, out]);
         refused(&[list, Path::new("--archive"), special]);
-        refused(&[Path::new("lookup"), special, Path::new("--release"), Path::new("1")]);
+        refused(&[
+            Path::new("lookup"),
+            special,
+            Path::new("--release"),
+            Path::new("1"),
+        ]);
         if piece != "larger" {
             refused(&[minimize, special, &object, o, out]);
             let id = Path::new("--id");
-            refused(&[Path::new("add"), special, id, Path::new("a/1/x86_64/1"), hub, Path::new("hub")]);
+            refused(&[
+                Path::new("add"),
+                special,
+                id,
+                Path::new("a/1/x86_64/1"),
+                hub,
+                Path::new("hub"),
+            ]);
         }
         assert!(!dir.path().join("out").exists());
     }
@@ -98,5 +122,9 @@ fn pipe_without_a_reader() {
     let mut command = btfgen();
     command.timeout(PATIENCE).arg("minimize");
     command.arg(btfgen_testkit::sample_btf(NEW)).arg(object());
-    run(command.arg("-o").arg(&fifo), 2, &["fifo: cannot be written"]);
+    run(
+        command.arg("-o").arg(&fifo),
+        2,
+        &["fifo: cannot be written"],
+    );
 }

@@ -83,6 +83,7 @@ impl Listing {
                 }
             }
         }
+        listing.left_out.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(listing)
     }
 

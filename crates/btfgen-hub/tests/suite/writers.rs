@@ -49,9 +49,10 @@ fn added_during_a_fetch() {
         receive.recv_timeout(PATIENCE).unwrap();
         let (send, waits) = channel();
         let send = Mutex::new(send);
-        let adding = scope.spawn(|| {
+        let ground = &ground;
+        let adding = scope.spawn(move || {
             let told = |whom| send.lock().unwrap().send(whom).unwrap();
-            let add = add(&ground, BIONIC).waiting(&told);
+            let add = add(ground, BIONIC).waiting(&told);
             add.file(&kernel()).map(|added| added.change)
         });
         assert_eq!(waits.recv_timeout(PATIENCE), Ok(Waiting::Writer));
@@ -193,7 +194,11 @@ fn unreadable_record() {
 fn names_that_are_no_text() {
     let ground = Ground::new();
     let repository = ground.repository("kernels", &[FOCAL]);
-    for name in [&b"ubuntu/20.04/x86_64/\xe9.btf"[..], b"a\xff/1/x86_64/1.btf", b"\xe9t\xe9/README"] {
+    for name in [
+        &b"ubuntu/20.04/x86_64/\xe9.btf"[..],
+        b"a\xff/1/x86_64/1.btf",
+        b"\xe9t\xe9/README",
+    ] {
         let path = repository.folder().join(std::ffi::OsStr::from_bytes(name));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "x").unwrap();

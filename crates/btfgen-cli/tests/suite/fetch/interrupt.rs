@@ -93,7 +93,8 @@ impl Interrupted {
         );
         assert_same(&files(&self.ground.hub()), &kernels(&self.repository));
         let left = crate::suite::names(&self.ground.hub().join(".btfgen"));
-        assert_eq!(left, ["record.json", "repositories"]);
+        let stay = ["readers.lock", "record.json", "repositories", "writer.lock"];
+        assert_eq!(left, stay);
         relay.sent() - before
     }
 }

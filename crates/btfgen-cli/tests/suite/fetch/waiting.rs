@@ -21,7 +21,7 @@ impl Two {
         let first = Running::start(ground.command(Git::There, &url));
         relay.wait_until_held();
         let mut second = Running::start(ground.command(Git::There, &url));
-        second.wait_for("note: waiting for another fetch into this hub");
+        second.wait_for("note: waiting for another command that changes this hub");
         Self {
             relay,
             first,
