@@ -78,6 +78,7 @@ fn read(folder: &Folder) -> Outcome {
             assert!(error.help().is_none_or(|help| !help.is_empty()));
             // Neither the file nor the folder is at fault.
             assert_ne!(error.kind(), btfgen_vmlinux::ErrorKind::Io, "{error:?}");
+            assert!(!error.is_machine_fault(), "{error:?}");
             let (kind, text) = (error.kind(), error.to_string());
             Outcome::Refused { kind, text }
         }

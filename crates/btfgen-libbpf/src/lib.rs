@@ -7,7 +7,7 @@
 //!
 //! * [`Btf`] owns one parsed BTF and gives typed views of it ([`Type`], [`Member`], …).
 //! * [`Checked`] is the proof that libbpf may walk a type: no endless chains, no bitfield whose size libbpf
-//!   would divide by. libbpf trusts its input there.
+//!   would divide by, no sizes and offsets that libbpf cannot count. libbpf trusts its input there.
 //! * [`Relocation`] is one local CO-RE relocation, validated against its object's BTF, and
 //!   [`Resolver`] runs it against candidate types of a kernel.
 //!

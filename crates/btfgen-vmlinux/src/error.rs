@@ -9,7 +9,8 @@ use btfgen_files::is_machine_fault;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The file, or a temporary one, could not be read or written.
+    /// The file, or a temporary one, could not be read or written, or there was no memory for it. See
+    /// [`Error::is_machine_fault`].
     Io,
     /// Nothing that a kernel's BTF is known to come in.
     Unrecognized,

@@ -194,10 +194,15 @@ fn run(
     let started = Instant::now();
     let mut running = Running(command.spawn().map_err(without_processes)?);
     loop {
-        if let Some(status) = running.0.try_wait()? {
-            return Ok(Some(status));
+        let ended = running.0.try_wait()?;
+        // First: the signal that made the caller cancel may have ended the command too.
+        if place.budget.is_cancelled() {
+            return Ok(None);
         }
-        if place.budget.is_cancelled() || limit.is_some_and(|limit| started.elapsed() > limit) {
+        if ended.is_some() {
+            return Ok(ended);
+        }
+        if limit.is_some_and(|limit| started.elapsed() > limit) {
             return Ok(None);
         }
         thread::sleep(POLL);
