@@ -9,9 +9,6 @@ use anstyle::Style;
 use crate::exit::Exit;
 use crate::style;
 
-/// The way out of an error of the machine.
-const MACHINE_HELP: &str = "the machine failed, so the file may be sound: see to its memory, disk and limits, and run it again";
-
 /// How many of a long list are shown without `--verbose`.
 const SHOWN: usize = 10;
 
@@ -122,11 +119,7 @@ fn help<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     if let Some(error) = error.downcast_ref::<btfgen_hub::Error>() {
         return error.help();
     }
-    let error = error.downcast_ref::<btfgen::Error>()?;
-    match error.kind() {
-        btfgen::ErrorKind::Machine => error.help().or(Some(MACHINE_HELP)),
-        _ => error.help(),
-    }
+    error.downcast_ref::<btfgen::Error>()?.help()
 }
 
 /// An error with all its causes, in one line.

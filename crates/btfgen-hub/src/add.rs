@@ -13,6 +13,7 @@ use btfgen::{
 use btfgen_files::{TempFile, remove_stale};
 use btfgen_runtime::Lookup;
 use btfgen_vmlinux::{Reader, Vmlinux};
+use liblzma::stream::{Check, Stream};
 use liblzma::write::XzEncoder;
 use serde::Serialize;
 
@@ -306,25 +307,33 @@ impl<'a> Add<'a> {
         Ok(present)
     }
 
+    /// What has to be done. Of several files that the hub has for the kernel, all must be as this one: a reader takes one of
+    /// them.
     fn change(&self, kernel: &KernelId, present: &[Present], btf: &[u8]) -> Result<Change> {
-        let Some(first) = present.first() else {
+        if present.is_empty() {
             return Ok(Change::New);
-        };
-        let there = read_kernel_file(&first.path, self.max_btf_bytes);
-        if there.as_ref().is_ok_and(|there| there == btf) {
-            return Ok(Change::Unchanged);
         }
-        let exists = |message| {
-            Error::new(ErrorKind::Exists, kernel, message)
-                .with_help("--force replaces it; --id names another kernel")
-        };
-        let place = first.path.display();
-        match there {
-            Err(e) if e.kind() == btfgen::ErrorKind::Machine => Err(unopened(e)),
-            _ if self.force => Ok(Change::Replaced),
-            Ok(_) => Err(exists(format!("another BTF of it is in {place}"))),
-            Err(e) => Err(exists(format!("{place} is in its place")).with_source(e)),
+        for Present { path, .. } in present {
+            let there = read_kernel_file(path, self.max_btf_bytes);
+            let exists = |message| {
+                Error::new(ErrorKind::Exists, kernel, message)
+                    .with_help("--force replaces it; --id names another kernel")
+            };
+            match there {
+                Ok(there) if there == btf => {}
+                Err(e) if e.kind() == btfgen::ErrorKind::Machine => return Err(unopened(e)),
+                _ if self.force => return Ok(Change::Replaced),
+                Ok(_) => {
+                    let message = format!("another BTF of it is in {}", path.display());
+                    return Err(exists(message));
+                }
+                Err(e) => {
+                    let message = format!("{} is in its place", path.display());
+                    return Err(exists(message).with_source(e));
+                }
+            }
         }
+        Ok(Change::Unchanged)
     }
 
     /// Puts a kernel into its place, and takes away what it replaces, which may have other names.
@@ -377,7 +386,12 @@ impl<'a> Add<'a> {
         header.set_size(btf.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(0);
-        let mut tar = tar::Builder::new(XzEncoder::new(file.as_file_mut(), XZ_LEVEL));
+        // Not XzEncoder::new, which panics where there is no memory: it needs 94 MiB.
+        let stream = Stream::new_easy_encoder(XZ_LEVEL, Check::Crc64).map_err(|e| match e {
+            liblzma::stream::Error::Mem => io::ErrorKind::OutOfMemory.into(),
+            e => io::Error::from(e),
+        })?;
+        let mut tar = tar::Builder::new(XzEncoder::new_stream(file.as_file_mut(), stream));
         let btf = UnlessCancelled {
             add: self,
             from: btf,
@@ -523,8 +537,8 @@ fn is_kernels(btf: &Btf) -> bool {
 
 fn unreadable(e: btfgen_vmlinux::Error) -> Error {
     let kind = match e.kind() {
+        btfgen_vmlinux::ErrorKind::Cancelled => return Error::cancelled(),
         btfgen_vmlinux::ErrorKind::Io => ErrorKind::Io,
-        btfgen_vmlinux::ErrorKind::Cancelled => ErrorKind::Cancelled,
         _ => ErrorKind::InvalidKernel,
     };
     Error::adopt(kind, e.subject(), e.message(), e.help(), &e)

@@ -38,6 +38,9 @@ pub enum ErrorKind {
     Cancelled,
 }
 
+/// The way out of an error of the machine.
+const MACHINE_HELP: &str = "the machine failed, so the file may be sound: see to its memory, disk and limits, and run it again";
+
 /// An error of the engine: what it happened to, what happened, and, where there is one, the way out.
 #[derive(Debug)]
 pub struct Error {
@@ -61,7 +64,7 @@ impl Error {
             kind,
             subject: subject.to_string(),
             message: message.into(),
-            help: None,
+            help: (kind == ErrorKind::Machine).then_some(MACHINE_HELP),
             source: None,
         }
     }

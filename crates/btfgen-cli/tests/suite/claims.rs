@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use tempfile::{TempDir, tempdir};
 
-use crate::suite::{NEW, OLD, btfgen, hub, object, place, place_kernel, run};
+use crate::suite::{NEW, OLD, btfgen, hub, object, place, place_kernel, run, xz};
 
 /// A folder with an object, a hub, an archive and a package.json.
 struct Ground(TempDir);
@@ -209,12 +209,9 @@ fn stdout_is_an_input() {
 #[test]
 fn added_to_itself() {
     let ground = Ground::new();
-    let place = ground.at(&format!("hub/{OLD}.btf.xz"));
-    fs::write(
-        &place,
-        crate::suite::xz(&fs::read(btfgen_testkit::sample_btf(OLD)).unwrap()),
-    )
-    .unwrap();
+    let btf = |kernel| fs::read(btfgen_testkit::sample_btf(kernel)).unwrap();
+    place(&ground.at("hub"), &format!("{OLD}.btf.xz"), &xz(&btf(NEW)));
+    let place = place(&ground.at("hub"), &format!("{OLD}.btf"), &btf(OLD));
     let own = place.display().to_string();
     let add = ["add", &own, "--id", OLD, "--hub", "hub", "--force"];
     ground.refused(&add, "would be replaced by itself");

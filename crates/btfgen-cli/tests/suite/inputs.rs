@@ -20,7 +20,7 @@ fn objects() {
     let full = fs::read(object()).unwrap();
     let cases: [(PathBuf, &str); 8] = [
         (dir.path().join("none.o"), "No such file"),
-        (dir.path().to_owned(), "Is a directory"),
+        (dir.path().to_owned(), "is a folder"),
         (path("empty.o", b""), "is empty"),
         (path("text.o", b"int main;"), "not an ELF file"),
         (binary().into(), "not for BPF"),

@@ -38,6 +38,14 @@ impl Repository {
         repository
     }
 
+    /// A repository that [`Repository::new`] made, or a copy of one.
+    #[must_use]
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+        }
+    }
+
     /// Sets a key of the repository's configuration.
     ///
     /// # Panics

@@ -1,0 +1,371 @@
+//! The commands that write, each with a folder to work in and what becomes of it.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use btfgen_testkit::git::Repository;
+use tempfile::TempDir;
+
+use crate::state::{State, temporary, visible};
+
+/// Kernels of the sample hub that become small ones here.
+const KERNELS: [&str; 4] = [
+    "debian/11/x86_64/5.10.0-30-cloud-amd64",
+    "debian/12/aarch64/6.1.0-47-cloud-arm64",
+    "debian/12/x86_64/6.1.0-47-cloud-amd64",
+    "debian/13/x86_64/6.12.107+deb13-cloud-amd64",
+];
+
+/// One command, and the folder that it is run in.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    arguments: Vec<String>,
+    template: TempDir,
+    before: State,
+    after: State,
+    /// Outputs that must be of one run, unless it was killed between two renames.
+    pair: bool,
+}
+
+/// What a run came to.
+pub(crate) enum Ended {
+    Done,
+    Failed,
+}
+
+/// What a fault is, for the check of a run.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Fault<'f> {
+    /// What it is, to see it again.
+    pub(crate) what: &'f str,
+    /// One of these is in the message of a run that fails. Empty where nobody knows who tells it.
+    pub(crate) told: &'f [&'f str],
+}
+
+pub(crate) fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_btfgen")
+}
+
+/// The command without an environment that has a say.
+pub(crate) fn command(folder: &Path, wrapper: &[String], arguments: &[String]) -> Command {
+    let mut words = wrapper.iter().map(String::as_str).chain([binary()]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).args(arguments).current_dir(folder);
+    for name in [
+        "BTFHUB_CACHE",
+        "BTFHUB_CACHE_DIR",
+        "XDG_CACHE_HOME",
+        "RUST_BACKTRACE",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("HOME", folder).env("LC_ALL", "C");
+    // The folder for temporary files is watched, too.
+    command.env("TMPDIR", folder.join("tmp"));
+    command
+}
+
+fn small_kernel(kernel: &str, folder: &Path) -> Vec<u8> {
+    let out = folder.join("small.btf");
+    let (full, object) = (
+        btfgen_testkit::sample_btf(kernel),
+        btfgen_testkit::object("execsnoop"),
+    );
+    let (full, object) = (full.to_str().unwrap(), object.to_str().unwrap());
+    run(folder, &["minimize", full, object, "-o", "small.btf"]);
+    let btf = fs::read(&out).unwrap();
+    fs::remove_file(out).unwrap();
+    btf
+}
+
+#[track_caller]
+fn run(folder: &Path, arguments: &[&str]) {
+    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    let output = command(folder, &[], &arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+}
+
+fn place(folder: &Path, name: &str, content: &[u8]) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+impl Scenario {
+    /// Every command that writes.
+    pub(crate) fn all() -> Vec<Self> {
+        let make = tempfile::tempdir().unwrap();
+        fs::create_dir(make.path().join("tmp")).unwrap();
+        let kernels = KERNELS.map(|kernel| small_kernel(kernel, make.path()));
+        let new = |name, arguments: &str, pair, prepare: &dyn Fn(&Path)| {
+            Self::new(name, arguments, pair, &kernels, prepare)
+        };
+        let nothing = |_: &Path| {};
+        let repository = |folder: &Path| repository(folder, &kernels);
+        vec![
+            new("pack", "pack a.o --hub hub -o out.tar.gz", false, &nothing),
+            new(
+                "pack --emit-obj",
+                "pack a.o --hub hub -o out.tar.gz --emit-obj out.o --json-summary out.json",
+                true,
+                &|folder| {
+                    for name in ["out.o", "out.json"] {
+                        place(folder, name, b"older");
+                    }
+                },
+            ),
+            new(
+                "minimize",
+                "minimize kernel.btf a.o -o out.tar.gz",
+                false,
+                &nothing,
+            ),
+            new(
+                "extract",
+                &format!("extract in.tar.gz {} -o out.tar.gz", KERNELS[0]),
+                false,
+                &|folder| run(folder, &["pack", "a.o", "--hub", "hub", "-o", "in.tar.gz"]),
+            ),
+            new(
+                "add",
+                "add kernel.btf --id a/1/x86_64/new --hub hub",
+                false,
+                &nothing,
+            ),
+            new(
+                "add --force",
+                &format!("add kernel.btf --id {} --hub hub --force", KERNELS[0]),
+                false,
+                // It replaces this one, too.
+                &|folder| place(folder, &format!("hub/{}.btf", KERNELS[0]), &kernels[1]),
+            ),
+            new(
+                "fetch",
+                "fetch --repo repository --hub hub",
+                false,
+                &repository,
+            ),
+            new(
+                "fetch --prune",
+                "fetch --repo repository --hub fetched --prune",
+                false,
+                &|folder| {
+                    repository(folder);
+                    run(
+                        folder,
+                        &["fetch", "--repo", "repository", "--hub", "fetched"],
+                    );
+                    let repository = Repository::at(folder.join("repository"));
+                    repository.put("f/1/x86_64/1.btf", &kernels[2]);
+                    repository.put("f/1/x86_64/5.btf", &kernels[3]);
+                    repository.remove("f/1/x86_64/2.btf");
+                    repository.commit();
+                },
+            ),
+            new(
+                "hub verify --delete",
+                "hub verify --delete --hub hub",
+                false,
+                &|folder| {
+                    place(folder, "hub/a/1/x86_64/damaged.btf", b"no BTF");
+                },
+            ),
+        ]
+    }
+
+    fn new(
+        name: &'static str,
+        arguments: &str,
+        pair: bool,
+        kernels: &[Vec<u8>],
+        prepare: &dyn Fn(&Path),
+    ) -> Self {
+        let template = tempfile::tempdir().unwrap();
+        let folder = template.path();
+        fs::create_dir(folder.join("tmp")).unwrap();
+        fs::copy(btfgen_testkit::object("execsnoop"), folder.join("a.o")).unwrap();
+        place(folder, "kernel.btf", &kernels[3]);
+        place(folder, "out.tar.gz", b"older");
+        for (kernel, content) in KERNELS.iter().zip(kernels).take(3) {
+            place(folder, "small.btf", content);
+            run(
+                folder,
+                &["add", "small.btf", "--id", kernel, "--hub", "hub"],
+            );
+            fs::remove_file(folder.join("small.btf")).unwrap();
+        }
+        prepare(folder);
+        let mut scenario = Self {
+            name,
+            arguments: arguments.split(' ').map(str::to_owned).collect(),
+            before: visible(folder),
+            after: State::new(),
+            template,
+            pair,
+        };
+        let work = scenario.folder();
+        let output = scenario.command(work.path(), &[]).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {stderr}");
+        scenario.after = visible(work.path());
+        assert_ne!(scenario.before, scenario.after, "{name} writes nothing");
+        scenario
+    }
+
+    /// A copy of the folder as it is before.
+    pub(crate) fn folder(&self) -> TempDir {
+        let work = tempfile::tempdir().unwrap();
+        self.fill(work.path());
+        work
+    }
+
+    /// Copies the folder as it is before to where an empty one is.
+    pub(crate) fn fill(&self, to: &Path) {
+        let from = self.template.path().join(".");
+        let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The command, below a wrapper.
+    pub(crate) fn command(&self, folder: &Path, wrapper: &[String]) -> Command {
+        command(folder, wrapper, &self.arguments)
+    }
+
+    pub(crate) fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
+    /// Runs the command with a fault, and checks all that must be true then.
+    pub(crate) fn try_with(&self, wrapper: &[String], fault: Fault<'_>) -> Result<Ended, String> {
+        let work = self.folder();
+        let output = self.command(work.path(), wrapper).output().unwrap();
+        self.check(work.path(), &output, fault)
+    }
+
+    /// Checks the folder after a run, and that the next run does the work.
+    pub(crate) fn check(
+        &self,
+        folder: &Path,
+        output: &Output,
+        fault: Fault<'_>,
+    ) -> Result<Ended, String> {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let says = |why: &str| {
+            format!(
+                "{}, {}: {why}; {}: {stderr}",
+                self.name, fault.what, output.status
+            )
+        };
+        let killed = output.status.signal().is_some() || output.status.code() == Some(128 + 9);
+        self.check_files(folder, output.status.success(), killed)
+            .and_then(|()| check_message(output, &stderr, fault.told))
+            .map_err(|why| says(&why))?;
+        let again = self.command(folder, &[]).output().unwrap();
+        let after = visible(folder);
+        if !again.status.success() || after != self.after {
+            let second = String::from_utf8_lossy(&again.stderr);
+            return Err(says(&format!(
+                "the next run does not do its work: {}: {second}; {}",
+                again.status,
+                difference(&self.after, &after)
+            )));
+        }
+        let left = temporary(folder);
+        if !left.is_empty() {
+            return Err(says(&format!("the next run leaves {left:?}")));
+        }
+        Ok(if output.status.success() {
+            Ended::Done
+        } else {
+            Ended::Failed
+        })
+    }
+
+    fn check_files(&self, folder: &Path, done: bool, killed: bool) -> Result<(), String> {
+        let now = visible(folder);
+        if done {
+            return match now == self.after {
+                true => Ok(()),
+                false => Err(format!(
+                    "exit code 0, but not all is done: {}",
+                    difference(&self.after, &now)
+                )),
+            };
+        }
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        for path in self
+            .before
+            .keys()
+            .chain(self.after.keys())
+            .chain(now.keys())
+        {
+            let (before, after) = (self.before.get(path), self.after.get(path));
+            match now.get(path) {
+                content if before == after && content == before => {}
+                content if content == after => new.push(path),
+                content if content == before => old.push(path),
+                _ => return Err(format!("{path} is neither old nor new")),
+            }
+        }
+        if self.pair && !killed && !new.is_empty() {
+            return Err(format!(
+                "it failed, but {new:?} are new and {old:?} are old"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A run that fails says so, and why.
+fn check_message(output: &Output, stderr: &str, told: &[&str]) -> Result<(), String> {
+    if output.status.success() {
+        return Ok(());
+    }
+    // The dynamic loader and Rust's runtime end a process by themselves.
+    let not_ours = [
+        "error while loading shared libraries",
+        "fatal runtime error: initialization",
+        "memory allocation of",
+    ];
+    if not_ours.iter().any(|text| stderr.contains(text)) {
+        return Ok(());
+    }
+    if stderr.contains("panicked at") {
+        return Err("a panic".to_owned());
+    }
+    if output.status.signal().is_some() {
+        return Ok(());
+    }
+    if stderr.matches("error: ").count() != 1 {
+        return Err("not one error is told".to_owned());
+    }
+    if !told.is_empty() && !told.iter().any(|text| stderr.contains(text)) {
+        return Err(format!("none of {told:?} is told"));
+    }
+    Ok(())
+}
+
+fn difference(wanted: &State, found: &State) -> String {
+    let paths = wanted.keys().chain(found.keys());
+    let mut different: Vec<&String> = paths.filter(|p| wanted.get(*p) != found.get(*p)).collect();
+    different.dedup();
+    format!("{different:?}")
+}
+
+fn repository(folder: &Path, kernels: &[Vec<u8>]) {
+    let repository = Repository::new(folder.join("repository"));
+    for (n, content) in kernels.iter().enumerate() {
+        repository.put(&format!("f/1/x86_64/{n}.btf"), content);
+    }
+    repository.commit();
+}
+
+/// The path of a program, where there is one.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut folders = std::env::split_paths(&path);
+    folders.find_map(|folder| Some(folder.join(program)).filter(|p| p.is_file()))
+}
