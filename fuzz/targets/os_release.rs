@@ -71,7 +71,7 @@ fn check_lines(os: &OsRelease, bytes: &[u8]) {
 
 const RELEASE: &str = "6";
 
-/// Kernels of one release, whose contents differ but begin as BTFs do.
+/// Kernels of one release, whose contents differ: BTFs without types, and with nothing but NULs for strings.
 static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let hub = [
         "ubuntu/20.04",
@@ -81,7 +81,12 @@ static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         "sles/15.3",
         "ol/8",
     ];
-    let contents: [[u8; 4]; 6] = std::array::from_fn(|n| [0x9f, 0xeb, 1, n as u8]);
+    let contents: [Vec<u8>; 6] = std::array::from_fn(|n| {
+        let mut btf = vec![0; 25 + n];
+        btf[..5].copy_from_slice(&[0x9f, 0xeb, 1, 0, 24]);
+        btf[20] = n as u8 + 1;
+        btf
+    });
     let name = |directory: &str| format!("./{directory}/x86_64/{RELEASE}.btf");
     let files = hub.iter().zip(&contents);
     btfgen_fuzz::archive_of(files.map(|(directory, btf)| (name(directory), &btf[..])))

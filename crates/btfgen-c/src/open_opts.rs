@@ -19,7 +19,7 @@ pub struct bpf_object_open_opts {
 }
 
 impl bpf_object_open_opts {
-    /// The field, or `None` where there is none.
+    /// The field, or `None` where there is none: `opts` is NULL or of an older libbpf.
     ///
     /// # Safety
     /// `opts` is NULL or points to options that nobody else uses for `'a`.

@@ -10,6 +10,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
+use crate::environment::Environment;
+
 /// A BTF that can be opened by a path for as long as this lives.
 #[derive(Debug)]
 pub(crate) enum BtfFile {
@@ -28,16 +30,12 @@ pub(crate) enum BtfFile {
 }
 
 impl BtfFile {
-    /// Puts the bytes into a memfd, or else into a file in a private folder.
-    pub(crate) fn new(bytes: &[u8]) -> io::Result<Self> {
+    /// Puts the bytes into a memfd, or else into a file in a private folder, in one of those that may be trusted.
+    pub(crate) fn new(bytes: &[u8], environment: Environment) -> io::Result<Self> {
         Self::in_memory(bytes).or_else(|in_memory| {
-            let folders = [
-                std::env::temp_dir(),
-                "/dev/shm".into(),
-                "/run".into(),
-                "/var/tmp".into(),
-            ];
-            Self::in_folder(bytes, &folders).map_err(|in_folder| {
+            let folders = environment.folders();
+            let in_folder = folders.and_then(|folders| Self::in_folder(bytes, &folders));
+            in_folder.map_err(|in_folder| {
                 io::Error::new(
                     in_folder.kind(),
                     format!("no memfd ({in_memory}), {in_folder}"),

@@ -15,9 +15,10 @@ pub enum ErrorKind {
     NoArchive,
     /// The archive cannot be read: a file, gzip, tar or content that is damaged or beyond a limit.
     Archive,
-    /// A file that was named explicitly or by the environment cannot be read.
+    /// A file that was named explicitly or by the environment cannot be read; or the machine could not read the kernel's own
+    /// BTF, and there is no other.
     Io,
-    /// What was named or found is no BTF.
+    /// What was named or found is no BTF, or none that libbpf can use.
     InvalidBtf,
     /// There is neither a memfd nor a folder to put the BTF in.
     NoPlace,

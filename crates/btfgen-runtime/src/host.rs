@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use btfgen_files::is_machine_fault;
+
 use crate::os_release::OsRelease;
 use crate::step::{Rung, Steps};
 
@@ -25,55 +27,6 @@ pub(crate) fn uname() -> (String, String) {
         uname.release().to_string_lossy().into_owned(),
         uname.machine().to_string_lossy().into_owned(),
     )
-}
-
-/// A variable of the environment that has a say in the lookup.
-pub(crate) enum Variable {
-    /// Its value is not empty.
-    Set(OsString),
-    Unset,
-    /// Like `secure_getenv(3)`: a program with more privileges than its user must not let the user choose what it tells the
-    /// kernel to read.
-    Distrusted,
-}
-
-impl Variable {
-    pub(crate) fn of(name: &str) -> Self {
-        match std::env::var_os(name).filter(|value| !value.is_empty()) {
-            Some(_) if is_privileged() => Self::Distrusted,
-            Some(value) => Self::Set(value),
-            None => Self::Unset,
-        }
-    }
-
-    pub(crate) fn value(self) -> Option<OsString> {
-        match self {
-            Self::Set(value) => Some(value),
-            Self::Unset | Self::Distrusted => None,
-        }
-    }
-}
-
-/// Whether this process has privileges that its caller lacks: set-user-ID, set-group-ID or file capabilities.
-fn is_privileged() -> bool {
-    // getauxval(3): AT_SECURE.
-    const AT_SECURE: usize = 23;
-    const WORD: usize = size_of::<usize>();
-    let word = |bytes: &[u8]| {
-        bytes
-            .try_into()
-            .map(usize::from_ne_bytes)
-            .unwrap_or_default()
-    };
-    match std::fs::read("/proc/self/auxv") {
-        Ok(auxv) => auxv
-            .chunks_exact(2 * WORD)
-            .any(|pair| word(&pair[..WORD]) == AT_SECURE && word(&pair[WORD..]) != 0),
-        Err(_) => {
-            rustix::process::getuid() != rustix::process::geteuid()
-                || rustix::process::getgid() != rustix::process::getegid()
-        }
-    }
 }
 
 /// A root file system, and the path of an os-release file in it.
@@ -117,11 +70,12 @@ pub(crate) fn describe(os: &OsRelease) -> String {
     }
 }
 
-/// An error in few words where it is a usual one.
+/// An error in few words where it is a usual one. An error of the machine is told as such: it says nothing about the file.
 pub(crate) fn describe_error(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "not there".to_owned(),
         io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
+        _ if is_machine_fault(error) => format!("the machine cannot read it: {error}"),
         _ => error.to_string(),
     }
 }
@@ -204,6 +158,16 @@ mod tests {
         assert_eq!(dangling.kind(), io::ErrorKind::NotFound);
     }
 
+    /// Check that an error of the machine is told from one of the file.
+    #[test]
+    fn machine_faults() {
+        const EIO: i32 = 5;
+        const EISDIR: i32 = 21;
+        let told = |errno| describe_error(&io::Error::from_raw_os_error(errno));
+        assert!(told(EIO).starts_with("the machine cannot read it: "));
+        assert!(!told(EISDIR).contains("machine"));
+    }
+
     /// Check that what uname says is what the command says.
     #[test]
     fn uname_is_the_kernel() {
@@ -215,16 +179,5 @@ mod tests {
             String::from_utf8(out.stdout).unwrap().trim_end().to_owned()
         };
         assert_eq!(uname(), (command("-r"), command("-m")));
-    }
-
-    /// Check that this process, which has no more privileges than its caller, trusts its environment.
-    #[test]
-    fn environment_is_trusted() {
-        assert!(!is_privileged());
-        assert!(matches!(Variable::of("PATH"), Variable::Set(_)));
-        assert!(matches!(
-            Variable::of("BTFGEN_SURELY_NOT_SET"),
-            Variable::Unset
-        ));
     }
 }

@@ -1,6 +1,6 @@
 //! The rungs, from the BTF that was named to any that must be right.
 
-use std::fs::File;
+use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,11 @@ use btfgen_archive::{Archive, KernelId};
 
 use crate::btf_file::BtfFile;
 use crate::distribution::{self, Directory};
+use crate::environment::{Environment, Variable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::found::{Entry, Found, Origin};
-use crate::host::{self, Host, Variable};
+use crate::host::{self, Host};
+use crate::inspect::{Content, Unusable, inspect};
 use crate::lookup::{ArchiveSource, Lookup};
 use crate::os_release::OsRelease;
 use crate::step::{Rung, Steps};
@@ -33,11 +35,11 @@ impl Lookup<'_> {
     /// Each has the steps that were tried. [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) or
     /// [`NoArchive`](crate::ErrorKind::NoArchive) where there is none for this kernel,
     /// [`Io`](crate::ErrorKind::Io) or [`InvalidBtf`](crate::ErrorKind::InvalidBtf) where a file that was named cannot be
-    /// used, [`Archive`](crate::ErrorKind::Archive) where the archive is damaged, and
+    /// used, `Io` also where there might be one but the machine could not read it, [`Archive`](crate::ErrorKind::Archive) where the archive is damaged, and
     /// [`NoPlace`](crate::ErrorKind::NoPlace) where the BTF was found but no path can be made for it.
     pub fn find(&self) -> Result<Found> {
         let mut steps = Steps::default();
-        match climb(self, &mut steps) {
+        match climb(self, self.decide_environment(), &mut steps) {
             Ok((origin, entry)) => Ok(Found {
                 origin,
                 entry,
@@ -49,6 +51,11 @@ impl Lookup<'_> {
 }
 
 impl Lookup<'_> {
+    /// Whether the environment is asked. What is decided is handed on, so that all of a lookup goes by it.
+    fn decide_environment(&self) -> Environment {
+        Environment::decide(!self.forbids_environment)
+    }
+
     /// The name under which a hub has this host's kernel: `ID/VERSION_ID` of os-release, and what uname says. It is the
     /// first that [`find`](Self::find) looks for in an archive.
     ///
@@ -57,12 +64,13 @@ impl Lookup<'_> {
     /// version; [`Io`](crate::ErrorKind::Io) where a file that was named cannot be read. Each has the steps that were tried.
     pub fn kernel_id(&self) -> Result<KernelId> {
         let mut steps = Steps::default();
-        named(self, &mut steps).map_err(|e| e.with_steps(steps.into_vec()))
+        named(self, self.decide_environment(), &mut steps)
+            .map_err(|e| e.with_steps(steps.into_vec()))
     }
 }
 
-fn named(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<KernelId> {
-    let host = find_host(lookup, steps)?;
+fn named(lookup: &Lookup<'_>, environment: Environment, steps: &mut Steps) -> Result<KernelId> {
+    let host = find_host(lookup, environment, steps)?;
     let directories = host.os.as_ref().map(distribution::directories);
     directories
         .iter()
@@ -75,21 +83,42 @@ fn named(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<KernelId> {
 }
 
 /// Climbs until there is a BTF. Whatever was tried is in `steps`.
-fn climb(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<(Origin, Option<Entry>)> {
+fn climb(
+    lookup: &Lookup<'_>,
+    environment: Environment,
+    steps: &mut Steps,
+) -> Result<(Origin, Option<Entry>)> {
     if let Some(path) = &lookup.btf_file {
         return file(path, Rung::Explicit, &path.display().to_string(), steps);
     }
-    if let Some(path) = named_by_environment(lookup, steps) {
+    if let Some(path) = named_by_environment(lookup, environment, steps) {
         let subject = format!("{BTF_VARIABLE}={}", path.display());
         return file(&path, Rung::Environment, &subject, steps);
     }
-    if has_kernel_btf(lookup, steps) {
-        return Ok((Origin::Kernel, None));
-    }
+    let fault = match has_kernel_btf(lookup, environment, steps) {
+        Ok(true) => return Ok((Origin::Kernel, None)),
+        Ok(false) => None,
+        Err(fault) => Some(fault),
+    };
+    // The archive's is as good. But that there is no BTF for this kernel must not be said where nobody could look.
+    from_archive(lookup, environment, steps).map_err(|e| match (e.kind(), fault) {
+        (ErrorKind::NotFound | ErrorKind::NoArchive, Some(fault)) => {
+            let message = format!("{KERNEL_BTF}: the kernel's own BTF cannot be read");
+            Error::new(ErrorKind::Io, message).with_source(fault)
+        }
+        (_, _) => e,
+    })
+}
+
+fn from_archive(
+    lookup: &Lookup<'_>,
+    environment: Environment,
+    steps: &mut Steps,
+) -> Result<(Origin, Option<Entry>)> {
     let Some(source) = &lookup.archive else {
         return Err(no_archive());
     };
-    let host = find_host(lookup, steps)?;
+    let host = find_host(lookup, environment, steps)?;
     let from_file;
     let archive = match source {
         ArchiveSource::Bytes(bytes) => Archive::from_bytes(bytes),
@@ -100,11 +129,13 @@ fn climb(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<(Origin, Option<Entry
     };
     let archive = archive.map_err(|e| damaged(e, steps))?;
     let (kernel, bytes) = find_entry(&archive, &host, steps)?;
-    if !is_btf(&bytes) {
-        let message = format!("the archive's entry {kernel} is no BTF");
-        return Err(Error::new(ErrorKind::InvalidBtf, message));
-    }
-    let file = BtfFile::new(&bytes).map_err(|e| {
+    require_btf(inspect(&bytes)).map_err(|e| {
+        Error::new(
+            ErrorKind::InvalidBtf,
+            format!("the archive's entry {kernel} {e}"),
+        )
+    })?;
+    let file = BtfFile::new(&bytes, environment).map_err(|e| {
         let message = "there is nowhere to put the BTF for libbpf to open it";
         Error::new(ErrorKind::NoPlace, message).with_source(e)
     })?;
@@ -113,15 +144,36 @@ fn climb(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<(Origin, Option<Entry
 
 const ELSEWHERE: &str = "not looked at, for another host is asked about";
 
-fn named_by_environment(lookup: &Lookup<'_>, steps: &mut Steps) -> Option<PathBuf> {
-    let why_not = match Variable::of(BTF_VARIABLE) {
+fn named_by_environment(
+    lookup: &Lookup<'_>,
+    environment: Environment,
+    steps: &mut Steps,
+) -> Option<PathBuf> {
+    let why_not = match environment.variable(BTF_VARIABLE) {
+        Variable::NotAsked(why) => why,
         _ if lookup.is_elsewhere() => ELSEWHERE,
         Variable::Set(path) => return Some(path.into()),
         Variable::Unset => "not set",
-        Variable::Distrusted => "not asked, for the program has more privileges than its caller",
     };
     steps.passed(Rung::Environment, BTF_VARIABLE, why_not);
     None
+}
+
+/// The value of a variable that usually nobody sets. That it is not asked is told.
+fn value(
+    variable: &str,
+    environment: Environment,
+    rung: Rung,
+    steps: &mut Steps,
+) -> Option<OsString> {
+    match environment.variable(variable) {
+        Variable::Set(value) => Some(value),
+        Variable::Unset => None,
+        Variable::NotAsked(why) => {
+            steps.passed(rung, variable, why);
+            None
+        }
+    }
 }
 
 /// A file that someone named: it is right or an error, for falling back would hide a typing error.
@@ -132,53 +184,67 @@ fn file(
     steps: &mut Steps,
 ) -> Result<(Origin, Option<Entry>)> {
     let failed = |kind, what: &str| Error::new(kind, format!("{}: {what}", path.display()));
-    let start = first_bytes(path).map_err(|e| {
-        steps.passed(rung, subject, host::describe_error(&e));
-        failed(ErrorKind::Io, "the BTF cannot be read").with_source(e)
+    inspect_file(path).map_err(|e| {
+        steps.passed(rung, subject, &e);
+        match e {
+            Unusable::Unreadable(e) => {
+                failed(ErrorKind::Io, "the BTF cannot be read").with_source(e)
+            }
+            Unusable::Invalid(_) | Unusable::CutOff { .. } => {
+                failed(ErrorKind::InvalidBtf, &e.to_string())
+            }
+        }
     })?;
-    if is_btf(&start) || start.starts_with(b"\x7fELF") {
-        steps.taken(rung, subject, "taken");
-        return Ok((Origin::File(path.to_owned()), None));
+    steps.taken(rung, subject, "taken");
+    Ok((Origin::File(path.to_owned()), None))
+}
+
+fn inspect_file(path: &Path) -> Result<Content, Unusable> {
+    inspect(&btfgen_files::open_regular(path)?)
+}
+
+/// Whether there are types in a BTF. Where nobody named a file, an ELF file is none.
+fn require_btf(content: Result<Content, Unusable>) -> Result<bool, Unusable> {
+    match content? {
+        Content::Btf { has_types } => Ok(has_types),
+        Content::Elf => Err(Unusable::Invalid("is an ELF file and no BTF")),
     }
-    steps.passed(rung, subject, "neither a BTF nor an ELF file");
-    Err(failed(
-        ErrorKind::InvalidBtf,
-        "neither a BTF nor an ELF file with one",
-    ))
 }
 
-/// The first four bytes, or fewer.
-fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut start = Vec::new();
-    btfgen_files::open_regular(path)?
-        .take(4)
-        .read_to_end(&mut start)?;
-    Ok(start)
-}
-
-/// Whether these bytes begin as a BTF does, of either byte order: `struct btf_header` of the kernel's btf.rst.
-fn is_btf(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0x9f, 0xeb, 1]) || bytes.starts_with(&[0xeb, 0x9f, 1])
-}
-
-fn has_kernel_btf(lookup: &Lookup<'_>, steps: &mut Steps) -> bool {
+/// Whether the kernel's own BTF is taken. An error is one of the machine: the BTF is there or not, and nobody knows.
+fn has_kernel_btf(
+    lookup: &Lookup<'_>,
+    environment: Environment,
+    steps: &mut Steps,
+) -> io::Result<bool> {
     let why_not = if lookup.is_elsewhere() {
         ELSEWHERE.to_owned()
     } else if lookup.require_custom {
         "passed over, for the program wants another one".to_owned()
-    } else if matches!(Variable::of(REQUIRE_CUSTOM_VARIABLE), Variable::Set(_)) {
+    } else if value(REQUIRE_CUSTOM_VARIABLE, environment, Rung::Kernel, steps).is_some() {
         format!("passed over, for {REQUIRE_CUSTOM_VARIABLE} is set")
     } else {
-        match File::open(KERNEL_BTF) {
-            Ok(_) => {
-                steps.taken(Rung::Kernel, KERNEL_BTF, "the kernel has its own BTF");
-                return true;
-            }
-            Err(e) => host::describe_error(&e),
-        }
+        return is_usable(Path::new(KERNEL_BTF), steps);
     };
     steps.passed(Rung::Kernel, KERNEL_BTF, why_not);
-    false
+    Ok(false)
+}
+
+/// Whether libbpf can use the kernel's own BTF, which is at `path`.
+fn is_usable(path: &Path, steps: &mut Steps) -> io::Result<bool> {
+    let unusable = match require_btf(inspect_file(path)) {
+        Ok(true) => {
+            steps.taken(Rung::Kernel, path.display(), "the kernel has its own BTF");
+            return Ok(true);
+        }
+        Ok(false) => Unusable::Invalid("has no types"),
+        Err(unusable) => unusable,
+    };
+    steps.passed(Rung::Kernel, path.display(), &unusable);
+    match unusable {
+        Unusable::Unreadable(e) if btfgen_files::is_machine_fault(&e) => Err(e),
+        _ => Ok(false),
+    }
 }
 
 fn no_archive() -> Error {
@@ -186,12 +252,12 @@ fn no_archive() -> Error {
     Error::new(ErrorKind::NoArchive, message)
 }
 
-fn find_host(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<Host> {
+fn find_host(lookup: &Lookup<'_>, environment: Environment, steps: &mut Steps) -> Result<Host> {
     let (release, machine) = host::uname();
     let host = Host {
         release: lookup.release.clone().unwrap_or(release),
         machine: lookup.arch.clone().unwrap_or(machine),
-        os: named_os_release(lookup, steps)?.or_else(|| host::find_os_release(steps)),
+        os: named_os_release(lookup, environment, steps)?.or_else(|| host::find_os_release(steps)),
     };
     steps.passed(
         Rung::Host,
@@ -202,10 +268,14 @@ fn find_host(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<Host> {
 }
 
 /// The os-release file that the program or the environment names.
-fn named_os_release(lookup: &Lookup<'_>, steps: &mut Steps) -> Result<Option<OsRelease>> {
+fn named_os_release(
+    lookup: &Lookup<'_>,
+    environment: Environment,
+    steps: &mut Steps,
+) -> Result<Option<OsRelease>> {
     let (path, subject) = if let Some(path) = &lookup.os_release {
         (path.clone(), path.display().to_string())
-    } else if let Some(path) = Variable::of(OS_RELEASE_VARIABLE).value() {
+    } else if let Some(path) = value(OS_RELEASE_VARIABLE, environment, Rung::Host, steps) {
         let path = PathBuf::from(path);
         let subject = format!("{OS_RELEASE_VARIABLE}={}", path.display());
         (path, subject)
@@ -373,5 +443,76 @@ fn read_entry(archive: &Archive<'_>, kernel: &KernelId, steps: &mut Steps) -> Re
             Err(Error::new(ErrorKind::Archive, message))
         }
         Err(e) => Err(damaged(e, steps)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of a kernel's own BTF with these bytes: whether it is taken, and what is told.
+    fn own(bytes: &[u8]) -> (bool, String) {
+        let mut steps = Steps::default();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, bytes).unwrap();
+        let taken = is_usable(file.path(), &mut steps).unwrap();
+        let step = steps.into_vec().remove(0);
+        assert_eq!(
+            (step.rung, step.taken, step.subject.as_str()),
+            (Rung::Kernel, taken, file.path().to_str().unwrap())
+        );
+        (taken, step.outcome)
+    }
+
+    /// Check that a kernel's own BTF is taken where libbpf can use it, and else passed over with the reason.
+    #[test]
+    fn own_btf() {
+        let mut sound = vec![0; 37];
+        sound[..4].copy_from_slice(&[0x9f, 0xeb, 1, 0]);
+        for (at, field) in [(4, 24), (12, 12), (16, 12), (20, 1)] {
+            sound[at] = field;
+        }
+        assert!(own(&sound).0);
+        let mut without_types = sound[..25].to_vec();
+        without_types[12] = 0;
+        without_types[16] = 0;
+        for (bytes, why) in [
+            (&b""[..], "is empty"),
+            (&sound[..36], "is cut off: its header promises 37 bytes"),
+            (
+                &without_types[..24],
+                "is cut off: its header promises 25 bytes",
+            ),
+            (&without_types, "has no types"),
+            (b"\x7fELF", "is an ELF file and no BTF"),
+            (b"hello", "is neither a BTF nor an ELF file"),
+        ] {
+            assert_eq!(own(bytes), (false, why.to_owned()));
+        }
+    }
+
+    /// Check that a kernel without BTF, or with something else in its place, is no fault of the machine.
+    #[test]
+    fn no_own_btf() {
+        for (path, why) in [("/nonexistent", "not there"), ("/proc", "is a folder")] {
+            let mut steps = Steps::default();
+            assert!(!is_usable(Path::new(path), &mut steps).unwrap());
+            assert_eq!(steps.into_vec()[0].outcome, why);
+        }
+    }
+
+    /// Check that what the machine could not read is an error, and the step says who is to blame.
+    #[test]
+    fn own_btf_and_a_faulty_machine() {
+        // Reading its own memory at 0 is EIO.
+        let path = Path::new("/proc/self/mem");
+        let mut steps = Steps::default();
+        let error = is_usable(path, &mut steps).unwrap_err();
+        assert!(btfgen_files::is_machine_fault(&error), "{error}");
+        let outcome = &steps.into_vec()[0].outcome;
+        assert!(
+            outcome.starts_with("the machine cannot read it: "),
+            "{outcome}"
+        );
     }
 }

@@ -19,21 +19,26 @@
 //! # Ok::<(), btfgen_runtime::Error>(())
 //! ```
 //!
-//! [`Lookup`] says in which order what is tried. The way of the data: `host` (who are we), `ladder` (which BTF), `btf_file`
-//! (a path for it), all told as [`Step`]s.
+//! [`Lookup`] says in which order what is tried. The way of the data: `environment` (may the caller have a say), `host` (who
+//! are we), `ladder` (which BTF), `inspect` (can it be used), `btf_file` (a path for it), all told as [`Step`]s.
+//!
+//! The only unsafe code is in `auxv`: it asks the C library whether the caller is to be trusted.
 //!
 //! With the feature `libbpf-rs`, `Found::set_custom_path` prepares an `ObjectBuilder`; with `aya`, `Found::aya_btf`
 //! gives what `EbpfLoader::btf` takes.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod auxv;
 #[cfg(feature = "aya")]
 mod aya;
 mod btf_file;
 mod distribution;
+mod environment;
 mod error;
 mod found;
 mod host;
+mod inspect;
 mod ladder;
 #[cfg(feature = "libbpf-rs")]
 mod libbpf_rs;

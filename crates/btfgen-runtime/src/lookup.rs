@@ -19,7 +19,12 @@ use std::path::{Path, PathBuf};
 /// the first one of `/proc/1/root/etc/os-release`, `/host/etc/os-release`, `/etc/os-release` and
 /// `/usr/lib/os-release`: in a container, the host's counts.
 ///
-/// The environment is not asked where the process has more privileges than its caller, as a set-user-ID program does.
+/// A file that is named and cannot be used is an error. The kernel's own BTF is passed over where libbpf could not use it: one
+/// that is empty, cut off, damaged or without types. The step says why.
+///
+/// The environment is not asked where the process has more privileges than its caller, as a program with the set-user-ID bit
+/// or with file capabilities has, nor where that cannot be told, nor after [`environment(false)`](Self::environment).
+/// `TMPDIR` is part of it: the file that takes a memfd's place where there is none is in a fixed folder then.
 ///
 /// ```
 /// use btfgen_runtime::{ErrorKind, Lookup};
@@ -37,6 +42,7 @@ pub struct Lookup<'a> {
     pub(crate) release: Option<String>,
     pub(crate) arch: Option<String>,
     pub(crate) require_custom: bool,
+    pub(crate) forbids_environment: bool,
 }
 
 /// Where the archive is.
@@ -77,6 +83,23 @@ impl<'a> Lookup<'a> {
     #[must_use]
     pub fn require_custom(mut self, on: bool) -> Self {
         self.require_custom = on;
+        self
+    }
+
+    /// Whether the environment may be asked; it may by default. `false` asks no variable at all: neither `BTFGEN_BTF`,
+    /// `BTFGEN_OS_RELEASE` and `BTFGEN_REQUIRE_CUSTOM` nor `TMPDIR`. A program calls this if the one who sets its environment
+    /// must not choose what it tells the kernel to read.
+    ///
+    /// ```
+    /// use btfgen_runtime::Lookup;
+    ///
+    /// let lookup = Lookup::new().environment(false).release("0.0.1");
+    /// let error = lookup.find().unwrap_err();
+    /// assert!(error.to_string().contains("BTFGEN_BTF: not asked, the program forbids it"));
+    /// ```
+    #[must_use]
+    pub fn environment(mut self, on: bool) -> Self {
+        self.forbids_environment = !on;
         self
     }
 

@@ -88,7 +88,7 @@ impl Steps {
         subject: impl fmt::Display,
         outcome: impl fmt::Display,
     ) {
-        self.push(rung, subject, outcome, false);
+        self.push(rung, &subject, &outcome, false);
     }
 
     pub(crate) fn taken(
@@ -97,18 +97,19 @@ impl Steps {
         subject: impl fmt::Display,
         outcome: impl fmt::Display,
     ) {
-        self.push(rung, subject, outcome, true);
+        self.push(rung, &subject, &outcome, true);
     }
 
     pub(crate) fn into_vec(self) -> Vec<Step> {
         self.0
     }
 
+    // Once, and not once for each pair of types: programs embed this.
     fn push(
         &mut self,
         rung: Rung,
-        subject: impl fmt::Display,
-        outcome: impl fmt::Display,
+        subject: &dyn fmt::Display,
+        outcome: &dyn fmt::Display,
         taken: bool,
     ) {
         self.0.push(Step {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::util::{
-    BTF, Link, archive_of_another_kernel, archive_of_this_kernel, is_there, libraries, linkable,
-    on, program, root, run,
+    BTF, Link, archive_of_another_kernel, archive_of_this_kernel, archive_of_this_kernel_below,
+    is_there, libraries, linkable, on, program, root, run, without_variables,
 };
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -105,14 +105,66 @@ fn kernel_has_its_own() {
     }
     let folder = tempfile::tempdir().unwrap();
     let lookup = program(folder.path(), "lookup", Link::Archive, &[]);
-    let mut command = Command::new(lookup);
-    command.arg("linked");
-    for variable in ["BTFGEN_BTF", "BTFGEN_REQUIRE_CUSTOM", "BTFGEN_OS_RELEASE"] {
-        command.env_remove(variable);
-    }
-    let printed = run(&mut command);
+    let printed = run(without_variables(&lookup).arg("linked"));
     let trace = "BTFGEN_BTF: not set\n/sys/kernel/btf/vmlinux: the kernel has its own BTF\n";
     assert_eq!(printed, format!("result 0\n{trace}"));
+    let own_btf = program(folder.path(), "own_btf", Link::Archive, &[]);
+    run(&mut without_variables(&own_btf));
+}
+
+/// Check that a program written for bpf-compatible's header finds what its own functions would, wherever in the archive.
+#[test]
+fn drop_in_for_bpf_compatible() {
+    for link in [Link::Archive, Link::Static, Link::Shared] {
+        for prefix in ["", "btfhub-archive"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (archive, os_release) = archive_of_this_kernel_below(prefix, folder.path());
+            let object = linkable(&archive);
+            let drop_in = program(folder.path(), "drop_in", link, &[&object]);
+            for call in ["linked", "tar"] {
+                let printed = run(on(&drop_in, &os_release).arg(call).arg(&archive));
+                assert_eq!(printed, found(), "{link:?}, {prefix}, {call}");
+            }
+        }
+    }
+}
+
+/// Check that the weak variables of bpf-compatible's header are not taken for an archive.
+#[test]
+fn drop_in_without_archive() {
+    for link in [Link::Archive, Link::Static, Link::Shared] {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, os_release) = archive_of_this_kernel(folder.path());
+        let drop_in = program(folder.path(), "drop_in", link, &[]);
+        let printed = run(on(&drop_in, &os_release).arg("linked"));
+        assert_eq!(printed, "result -95\n", "{link:?}: EOPNOTSUPP");
+    }
+}
+
+/// Check that a program can forbid its environment, for all its calls.
+#[test]
+fn forbidden_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, _) = archive_of_this_kernel(folder.path());
+    let told = program(folder.path(), "told", Link::Archive, &[]);
+    let asked = |argument: &[&str]| {
+        let mut command = Command::new(&told);
+        for variable in ["BTFGEN_BTF", "BTFGEN_OS_RELEASE", "BTFGEN_REQUIRE_CUSTOM"] {
+            command.env(variable, "/nonexistent");
+        }
+        run(command.arg(&archive).args(argument))
+    };
+    let printed = asked(&[]);
+    assert!(printed.starts_with("result -2\n"), "{printed}");
+    assert!(
+        printed.contains("BTFGEN_BTF=/nonexistent: not there"),
+        "{printed}"
+    );
+    let printed = asked(&["off"]);
+    assert!(printed.starts_with("result 0\n"), "{printed}");
+    let forbidden = "BTFGEN_BTF: not asked, the program forbids it\n";
+    assert!(printed.contains(forbidden), "{printed}");
+    assert!(!printed.contains("/nonexistent"), "{printed}");
 }
 
 /// Check that arguments which make no sense are refused, and what is not the library's is left alone.
@@ -141,12 +193,16 @@ fn exports() {
         .arg(libraries().join("libbtfgen.so")));
     let calls = [
         "clean_core_btf",
+        "clean_core_btf_rs",
         "cleanup_core_btf",
+        "core_btf_environment",
         "core_btf_trace",
         "ensure_core_btf",
         "ensure_core_btf_bytes",
         "ensure_core_btf_file",
         "ensure_core_btf_tar",
+        "ensure_core_btf_with_linked_tar",
+        "ensure_core_btf_with_tar_binary",
     ];
     assert_eq!(listed.split_whitespace().collect::<Vec<_>>(), calls);
     let dynamic = run(Command::new("readelf")

@@ -100,29 +100,45 @@ pub(crate) fn on(program: &Path, os_release: &Path) -> Command {
     command
 }
 
-/// The smallest BTF there is: a header.
-pub(crate) const BTF: [u8; 24] = [
-    0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+/// A program for which the environment names nothing.
+pub(crate) fn without_variables(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for variable in ["BTFGEN_BTF", "BTFGEN_REQUIRE_CUSTOM", "BTFGEN_OS_RELEASE"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// The smallest BTF there is: a header, and the empty string.
+pub(crate) const BTF: [u8; 25] = [
+    0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,
 ];
 
 /// An archive with one kernel: the release and architecture of this one, under `example/1`. Returns it with the os-release
 /// file that goes with it.
 pub(crate) fn archive_of_this_kernel(folder: &Path) -> (PathBuf, PathBuf) {
+    archive_of_this_kernel_below("", folder)
+}
+
+/// The same, with its entries below a prefix.
+pub(crate) fn archive_of_this_kernel_below(prefix: &str, folder: &Path) -> (PathBuf, PathBuf) {
     let uname = |flag| run(Command::new("uname").arg(flag)).trim_end().to_owned();
     let kernel = KernelId::new("example", "1", &uname("-m"), &uname("-r")).unwrap();
-    (archive_of(folder, kernel), os_release(folder))
+    (archive_of(folder, prefix, kernel), os_release(folder))
 }
 
 /// An archive with one kernel that is nobody's.
 pub(crate) fn archive_of_another_kernel(folder: &Path) -> (PathBuf, PathBuf) {
     let kernel = KernelId::new("example", "1", "x86_64", "0.0.1").unwrap();
-    (archive_of(folder, kernel), os_release(folder))
+    (archive_of(folder, "", kernel), os_release(folder))
 }
 
-fn archive_of(folder: &Path, kernel: KernelId) -> PathBuf {
+fn archive_of(folder: &Path, prefix: &str, kernel: KernelId) -> PathBuf {
     let path = folder.join("min_core_btfs.tar.gz");
     let mut bytes = Vec::new();
     Builder::new()
+        .prefix(prefix)
+        .unwrap()
         .add(kernel, BTF)
         .unwrap()
         .write(&mut bytes)

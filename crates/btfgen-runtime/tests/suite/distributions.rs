@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use btfgen_archive::Builder;
 use btfgen_runtime::{ErrorKind, Found, KernelId, Lookup, OsRelease, Result};
 
+use crate::btf;
+
 /// The directories of btfhub-archive, and those that its builder makes.
 const BTFHUB: [&str; 31] = [
     "amzn/1",
@@ -112,8 +114,7 @@ fn archive<'a>(directories: impl IntoIterator<Item = &'a str>, arch: &str) -> Ve
     let mut builder = Builder::new();
     for directory in directories {
         let kernel: KernelId = format!("{directory}/{arch}/{RELEASE}").parse().unwrap();
-        let btf = [b"\x9f\xeb\x01\x00", directory.as_bytes()].concat();
-        builder = builder.add(kernel, btf).unwrap();
+        builder = builder.add(kernel, btf(directory)).unwrap();
     }
     let mut bytes = Vec::new();
     builder.write(&mut bytes).unwrap();

@@ -6,12 +6,9 @@ use std::path::{Path, PathBuf};
 use btfgen_archive::Builder;
 use btfgen_runtime::{Error, ErrorKind, Found, KernelId, Lookup, Origin, Result, Rung};
 
-const RELEASE: &str = "5.4.0-26-generic";
+use crate::btf;
 
-/// What can pass for a BTF, with a text that tells it from others.
-fn btf(text: &str) -> Vec<u8> {
-    [b"\x9f\xeb\x01\x00", text.as_bytes()].concat()
-}
+const RELEASE: &str = "5.4.0-26-generic";
 
 /// An archive with these kernels of `RELEASE`, as `ID/VERSION/ARCH`, and the texts of their BTFs.
 fn archive(kernels: &[(&str, &str)]) -> Vec<u8> {
@@ -129,6 +126,8 @@ fn named_file() {
     for (path, kind) in [
         (write("text", b"hello"), ErrorKind::InvalidBtf),
         (write("empty", b""), ErrorKind::InvalidBtf),
+        (write("cut-off", &btf("named")[..30]), ErrorKind::InvalidBtf),
+        (write("header", &btf("")[..24]), ErrorKind::InvalidBtf),
         (folder.path().join("missing"), ErrorKind::Io),
         (folder.path().to_owned(), ErrorKind::Io),
         ("/dev/zero".into(), ErrorKind::Io),
@@ -186,19 +185,51 @@ fn damaged_archive() {
     }
 }
 
-/// Check that an entry that is no BTF does not reach libbpf.
+/// Check that an entry which is no BTF, or is cut off, does not reach libbpf.
 #[test]
 fn entry_is_no_btf() {
     let kernel: KernelId = format!("ubuntu/20.04/x86_64/{RELEASE}").parse().unwrap();
-    for content in ["", "#!/bin/sh", "\u{1f}\u{8b}"] {
+    let whole = btf("focal");
+    for content in [
+        b"",
+        &b"#!/bin/sh"[..],
+        b"\x1f\x8b",
+        b"\x7fELF",
+        &whole[..30],
+    ] {
         let mut bytes = Vec::new();
-        let builder = Builder::new()
-            .add(kernel.clone(), content.as_bytes())
-            .unwrap();
+        let builder = Builder::new().add(kernel.clone(), content).unwrap();
         builder.write(&mut bytes).unwrap();
         let error = find(&bytes, FOCAL, "x86_64").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidBtf);
         assert!(error.message().contains("ubuntu/20.04/x86_64/"), "{error}");
+    }
+}
+
+/// Check that a BTF without types is taken out of an archive: the program fits no type of that kernel, and proves it.
+#[test]
+fn entry_without_types() {
+    let kernel: KernelId = format!("ubuntu/20.04/x86_64/{RELEASE}").parse().unwrap();
+    let header = [
+        0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+    ];
+    let empty = [&header[..], &[0]].concat();
+    let mut bytes = Vec::new();
+    let builder = Builder::new().add(kernel, empty.clone()).unwrap();
+    builder.write(&mut bytes).unwrap();
+    let found = find(&bytes, FOCAL, "x86_64").unwrap();
+    assert_eq!(found.bytes(), Some(&*empty));
+}
+
+/// Check that an environment which the program forbids is not asked, and that every variable's step says so.
+#[test]
+fn forbidden_environment() {
+    let archive = archive(&[("debian/10/x86_64", "only one")]);
+    let lookup = Lookup::new().archive_bytes(&archive).environment(false);
+    let found = lookup.release(RELEASE).arch("x86_64").find().unwrap();
+    for variable in ["BTFGEN_BTF", "BTFGEN_OS_RELEASE"] {
+        let step = found.steps().iter().find(|s| s.subject == variable);
+        assert_eq!(step.unwrap().outcome, "not asked, the program forbids it");
     }
 }
 

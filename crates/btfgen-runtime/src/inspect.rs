@@ -1,0 +1,328 @@
+//! Whether a file or an entry of an archive can be used as BTF.
+//!
+//! The rules are those of `btf_parse_hdr` and `btf_parse_str_sec` of libbpf: what they refuse, no program can be loaded with.
+//! The types are not looked at, so that of the megabytes of a kernel's BTF only the header and two bytes are read.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::host;
+
+/// What can be used as BTF.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// BTF, with all that its header promises.
+    Btf {
+        /// Whether there is any type in it. There is none in a minimal BTF for a program that fits no type of its kernel.
+        has_types: bool,
+    },
+    /// An ELF file. Whether it has a section with BTF is not looked at.
+    Elf,
+}
+
+/// Why something cannot be used. The `Display` form is the outcome of a step.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// It is not what it should be.
+    Invalid(&'static str),
+    /// There is less than its header promises.
+    CutOff {
+        /// How many bytes that is, up to the end of the strings.
+        promised: u64,
+    },
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(e) => f.write_str(&host::describe_error(e)),
+            Self::Invalid(why) => f.write_str(why),
+            Self::CutOff { promised } => {
+                write!(f, "is cut off: its header promises {promised} bytes")
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// What can be read anywhere, as pread(2) does.
+pub(crate) trait ReadAt {
+    /// Reads some bytes from a place on; none behind the end.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, at)
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let rest = usize::try_from(at).ok().and_then(|at| self.get(at..));
+        let rest = rest.unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+}
+
+/// Looks at a file or an entry. What its size is said to be does not matter: sysfs need not know it.
+pub(crate) fn inspect(source: &dyn ReadAt) -> Result<Content, Unusable> {
+    let mut start = [0; Header::LEN];
+    let len = read(source, &mut start, 0)?;
+    let start = &start[..len];
+    if start.starts_with(b"\x7fELF") {
+        return Ok(Content::Elf);
+    }
+    let header = Header::parse(start).map_err(Unusable::Invalid)?;
+    let (first, last) = header.strings().map_err(Unusable::Invalid)?;
+    for (at, why) in [
+        (last, "is damaged: its strings do not end with NUL"),
+        (first, "is damaged: its strings do not begin with NUL"),
+    ] {
+        let mut byte = [0];
+        if read(source, &mut byte, at)? == 0 {
+            let promised = last + 1;
+            return Err(Unusable::CutOff { promised });
+        }
+        if byte != [0] {
+            return Err(Unusable::Invalid(why));
+        }
+    }
+    let has_types = header.type_len > 0;
+    Ok(Content::Btf { has_types })
+}
+
+/// Fills the buffer, or as much of it as there is. Returns how much that is.
+fn read(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match source.read_at(&mut buffer[len..], at + len as u64) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(len)
+}
+
+/// `struct btf_header`, in bytes; the sections are counted from its end.
+struct Header {
+    len: u64,
+    type_off: u64,
+    type_len: u64,
+    str_off: u64,
+    str_len: u64,
+}
+
+impl Header {
+    /// The fields that all BTF has; later versions of the kernel add some behind them.
+    const LEN: usize = 24;
+    const VERSION: u8 = 1;
+    /// libbpf's `BTF_MAX_STR_OFFSET`.
+    const MAX_STRING_OFFSET: u64 = 0x7fff_ffff;
+
+    /// Reads a header of either byte order, or says why it is none.
+    fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+        let to_word: fn([u8; 4]) -> u32 = match bytes {
+            [] => return Err("is empty"),
+            [0x9f, 0xeb, ..] => u32::from_le_bytes,
+            [0xeb, 0x9f, ..] => u32::from_be_bytes,
+            _ => return Err("is neither a BTF nor an ELF file"),
+        };
+        let Some((fixed, _)) = bytes.split_first_chunk::<{ Self::LEN }>() else {
+            return Err("is cut off within its header");
+        };
+        if fixed[2] != Self::VERSION {
+            return Err("is BTF of a version that is not known");
+        }
+        let (words, _) = fixed[4..].as_chunks::<4>();
+        let word = |at: usize| u64::from(to_word(words[at]));
+        Ok(Self {
+            len: word(0),
+            type_off: word(1),
+            type_len: word(2),
+            str_off: word(3),
+            str_len: word(4),
+        })
+    }
+
+    /// Where the first and the last byte of the strings are in the file, or why the sections make no sense. Nothing that
+    /// libbpf reads is behind the last one.
+    fn strings(&self) -> Result<(u64, u64), &'static str> {
+        if self.len < Self::LEN as u64 {
+            return Err("is damaged: its header is shorter than any");
+        }
+        if !self.type_off.is_multiple_of(4) {
+            return Err("is damaged: its types are not aligned to 4 bytes");
+        }
+        if self.type_off + self.type_len > self.str_off {
+            return Err("is damaged: its types overlap its strings");
+        }
+        let Some(last_offset) = self.str_len.checked_sub(1) else {
+            return Err("is damaged: it has no strings, not even the empty one");
+        };
+        if last_offset > Self::MAX_STRING_OFFSET {
+            return Err("is damaged: its strings are larger than 2 GiB");
+        }
+        let first = self.len + self.str_off;
+        Ok((first, first + last_offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    /// The fields of a header: its length, then offset and length of types and strings.
+    type Fields = [u32; 5];
+
+    /// One type, 12 bytes, and the empty string.
+    const SOUND: Fields = [24, 0, 12, 12, 1];
+
+    fn header(fields: Fields, big_endian: bool) -> Vec<u8> {
+        let (magic, to_bytes): (_, fn(u32) -> [u8; 4]) = if big_endian {
+            ([0xeb, 0x9f], u32::to_be_bytes)
+        } else {
+            ([0x9f, 0xeb], u32::to_le_bytes)
+        };
+        let fields = fields.map(to_bytes).concat();
+        [&magic[..], &[1, 0], &fields].concat()
+    }
+
+    /// A BTF of zeros behind its header.
+    fn btf(fields: Fields, len: usize) -> Vec<u8> {
+        let mut bytes = header(fields, false);
+        bytes.resize(len, 0);
+        bytes
+    }
+
+    /// What is said of these bytes, in memory and in a file.
+    fn refused(bytes: &[u8]) -> String {
+        let why = inspect(&bytes.to_vec()).unwrap_err().to_string();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        assert_eq!(inspect(&file).unwrap_err().to_string(), why);
+        why
+    }
+
+    /// Check that a sound BTF of either byte order is taken, with a longer header and with more behind its strings.
+    #[test]
+    fn sound() {
+        let types = Content::Btf { has_types: true };
+        for big_endian in [false, true] {
+            let mut bytes = header(SOUND, big_endian);
+            bytes.resize(37, 0);
+            assert_eq!(inspect(&bytes).unwrap(), types);
+            bytes.extend(b"more");
+            assert_eq!(inspect(&bytes).unwrap(), types);
+        }
+        let longer = btf([32, 4, 12, 16, 3], 51);
+        assert_eq!(inspect(&longer).unwrap(), types);
+        let none = btf([24, 0, 0, 0, 1], 25);
+        let content = Content::Btf { has_types: false };
+        assert_eq!(inspect(&none).unwrap(), content);
+        let elf = inspect(&b"\x7fELF".to_vec()).unwrap();
+        assert_eq!(elf, Content::Elf);
+    }
+
+    /// Check that a BTF which is cut off anywhere is refused, and that it is told how much is missing.
+    #[test]
+    fn cut_off() {
+        let bytes = btf([24, 0, 12, 12, 5], 41);
+        assert_eq!(refused(b""), "is empty");
+        for len in 2..24 {
+            let why = refused(&bytes[..len]);
+            assert_eq!(why, "is cut off within its header", "{len} bytes");
+        }
+        for len in 24..41 {
+            let why = refused(&bytes[..len]);
+            assert_eq!(why, "is cut off: its header promises 41 bytes");
+        }
+        assert!(inspect(&bytes).is_ok());
+    }
+
+    /// Check that what is no BTF is refused, and so is BTF of a version that nobody knows.
+    #[test]
+    fn other_files() {
+        let neither = "is neither a BTF nor an ELF file";
+        for bytes in [&b"\x9f"[..], b"#!/bin/sh", b"\x1f\x8b\x08", &[0; 64]] {
+            assert_eq!(refused(bytes), neither, "{bytes:?}");
+        }
+        let mut bytes = btf(SOUND, 37);
+        bytes[2] = 2;
+        assert_eq!(refused(&bytes), "is BTF of a version that is not known");
+    }
+
+    /// Check that each contradiction in a header is refused, and named.
+    #[test]
+    fn damaged_header() {
+        let short = "its header is shorter than any";
+        let unaligned = "its types are not aligned to 4 bytes";
+        let overlap = "its types overlap its strings";
+        let nothing = "it has no strings, not even the empty one";
+        let large = "its strings are larger than 2 GiB";
+        for (fields, why) in [
+            ([23, 0, 12, 12, 1], short),
+            ([0, 0, 12, 12, 1], short),
+            ([24, 2, 8, 12, 1], unaligned),
+            ([24, 0, 13, 12, 1], overlap),
+            ([24, 4, 12, 12, 1], overlap),
+            ([24, 4, u32::MAX, 3, 1], overlap),
+            ([24, 12, 12, 0, 1], overlap),
+            ([24, 0, 12, 12, 0], nothing),
+            ([24, 0, 0, 0, 0], nothing),
+            ([24, 0, 12, 12, 0x8000_0001], large),
+        ] {
+            let why = format!("is damaged: {why}");
+            assert_eq!(refused(&btf(fields, 64)), why, "{fields:?}");
+        }
+        // A header and nothing else.
+        let why = refused(&btf([24, 0, 0, 0, 0], 24));
+        assert_eq!(why, format!("is damaged: {nothing}"));
+        for fields in [
+            [u32::MAX, 0, 12, 12, 1],
+            [24, 0, 12, u32::MAX, 1],
+            [24, 0, 12, 12, 0x8000_0000],
+            [u32::MAX, 0, 0, u32::MAX, 0x8000_0000],
+        ] {
+            let why = refused(&btf(fields, 64));
+            assert!(why.starts_with("is cut off: "), "{fields:?}: {why}");
+        }
+    }
+
+    /// Check that strings which do not begin or end with NUL are refused.
+    #[test]
+    fn damaged_strings() {
+        for (at, place) in [(36, "begin"), (40, "end")] {
+            let mut bytes = btf([24, 0, 12, 12, 5], 41);
+            bytes[at] = b'x';
+            let why = format!("is damaged: its strings do not {place} with NUL");
+            assert_eq!(refused(&bytes), why);
+        }
+    }
+
+    /// Check that libbpf takes the kernel's own BTF for as good as this does.
+    #[test]
+    fn kernels_own() {
+        match std::fs::File::open("/sys/kernel/btf/vmlinux") {
+            Ok(file) => {
+                let content = inspect(&file).unwrap();
+                assert_eq!(content, Content::Btf { has_types: true });
+            }
+            Err(e) => println!("skipped: this kernel has no BTF of its own: {e}"),
+        }
+    }
+}
