@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 300
 # Debian has bpftool in /usr/sbin, which an ordinary user's PATH lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build demo example test e2e lint conformance kernel-images bench fuzz install clean
+.PHONY: help setup build demo example test e2e faults lint conformance kernel-images bench fuzz install clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,11 +32,14 @@ example: build ## Build the example programs, with the kernels of btfhub-sample.
 	$(MAKE) -C example/c
 	$(CARGO) build --release --locked -p btfgen-example-execsnoop
 
-test: setup ## Run all tests but those of e2e.
+test: setup ## Run all tests but those of e2e and faults.
 	$(CARGO) test --locked --workspace --all-features
 
 e2e: setup ## Run the examples on this kernel with its BTF hidden; as root.
 	@scripts/e2e
+
+faults: setup ## Inject faults into every command that writes: errors, limits, full disks, signals, each other.
+	$(CARGO) test --locked -p btfgen-cli --test faults
 
 lint: setup ## Check format, lints, documentation and dependencies.
 	@scripts/lint

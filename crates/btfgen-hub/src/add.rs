@@ -21,7 +21,7 @@ use crate::ENDINGS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Waiting;
 use crate::folder::{LockedHub, MadeFolders, absolute};
-use crate::record::is_missing;
+use crate::seen::{is_as_seen, is_missing, look};
 use crate::status::unopened;
 
 /// What btfhub-archive's files are compressed with: xz's own default, with a dictionary of 8 MiB.
@@ -297,10 +297,8 @@ impl<'a> Add<'a> {
             }
             for ending in ENDINGS {
                 let path = entry.path().join(format!("{}{ending}", kernel.release()));
-                match path.symlink_metadata() {
-                    Ok(metadata) => present.push(Present { path, metadata }),
-                    Err(e) if is_missing(&e) => {}
-                    Err(e) => return Err(unreadable(&path, e)),
+                if let Some(metadata) = look(&path).map_err(|e| unreadable(&path, e))? {
+                    present.push(Present { path, metadata });
                 }
             }
         }
@@ -365,8 +363,10 @@ impl<'a> Add<'a> {
         }
         let _alone = hub.exclude_readers(|| self.wait(Waiting::Readers))?;
         // Only btfgen's commands keep to the lock.
-        if let Some(other) = present.iter().find(|p| !p.is_still_there()) {
-            return Err(changed(&other.path));
+        for Present { path, metadata } in present {
+            if !is_as_seen(path, Some(metadata)).map_err(failed)? {
+                return Err(changed(path));
+            }
         }
         if present.iter().any(|p| p.path == target) {
             file.persist(target).map_err(failed)?;
@@ -415,14 +415,6 @@ impl<R: Read> Read for UnlessCancelled<'_, R> {
             return Err(io::Error::other("stopped"));
         }
         self.from.read(buffer)
-    }
-}
-
-impl Present {
-    fn is_still_there(&self) -> bool {
-        let seen = |m: &Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
-        let now = self.path.symlink_metadata();
-        now.is_ok_and(|now| seen(&now) == seen(&self.metadata))
     }
 }
 

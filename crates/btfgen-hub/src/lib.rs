@@ -11,6 +11,7 @@ mod error;
 mod fetch;
 mod folder;
 mod record;
+mod seen;
 mod status;
 mod verify;
 

@@ -13,6 +13,7 @@ use btfgen_files::{TempFile, read_regular};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::seen::is_missing;
 
 /// The name of the record's file in the folder of the hub that is ours.
 pub(crate) const RECORD: &str = "record.json";
@@ -133,14 +134,6 @@ impl RecordedFile {
     pub(crate) fn is_unchanged(&self, metadata: &Metadata) -> bool {
         self.bytes == metadata.len() && self.modified == modified(metadata)
     }
-}
-
-/// Whether a path leads to nothing.
-pub(crate) fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 fn modified(metadata: &Metadata) -> u128 {

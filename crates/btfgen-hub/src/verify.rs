@@ -1,7 +1,6 @@
 //! Whether a hub is whole: what `btfgen hub verify` does.
 
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Waiting;
 use crate::folder::{LockedHub, OWN};
 use crate::record::{RECORD, Record};
+use crate::seen::is_as_seen;
 use crate::status::unopened;
 
 /// Reads every kernel of a hub.
@@ -293,12 +293,14 @@ impl Failed {
     /// Deletes the file, unless it is another one by now.
     fn delete(&self) -> Result<Fate> {
         let path = self.kernel.path();
-        let id = |m: &Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
-        let now = path.symlink_metadata().ok();
-        if now.is_none() || now.as_ref().map(id) != self.seen.as_ref().map(id) {
-            return Ok(Fate::Stays);
-        }
-        std::fs::remove_file(path).map_err(|e| Error::io(path, "cannot be deleted", e))?;
-        Ok(Fate::Deleted)
+        let delete = || {
+            let is_same = self.seen.is_some() && is_as_seen(path, self.seen.as_ref())?;
+            if !is_same {
+                return Ok(Fate::Stays);
+            }
+            std::fs::remove_file(path)?;
+            Ok(Fate::Deleted)
+        };
+        delete().map_err(|e| Error::io(path, "cannot be deleted", e))
     }
 }

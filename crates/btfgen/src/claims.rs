@@ -84,7 +84,7 @@ impl Claims {
     /// # Errors
     /// [`ErrorKind::Output`] if it is claimed already, to be read or written, or lies in a hub's folder that is btfgen's.
     pub fn writes(&mut self, what: &'static str, output: &Output) -> Result<()> {
-        let path = output.real_path();
+        let path = output.target();
         let metadata = fs::metadata(path).ok();
         let claim = Claim {
             what,

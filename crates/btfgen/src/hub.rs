@@ -24,7 +24,8 @@ pub struct Hub {
     codenames: Codenames,
     /// All files with a kernel's name, those that are left out, too.
     files: HashSet<FileId>,
-    _locks: Vec<HubReader>,
+    /// No writer changes the hubs as long as these live.
+    locks: Vec<HubReader>,
 }
 
 /// One kernel of a hub. Its file is not read before [`HubKernel::read`].
@@ -71,7 +72,7 @@ impl Hub {
                 lock = HubReader::lock(&root, &mut waiting)?;
                 found = list(&root)?;
             }
-            hub._locks.extend(lock);
+            hub.locks.extend(lock);
             for found in found {
                 hub.take(&root, found, &mut kernels);
             }

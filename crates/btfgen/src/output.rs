@@ -21,9 +21,9 @@ const MAX_LINKS: usize = 40;
 #[derive(Debug, Clone)]
 pub struct Output {
     /// As the user named it.
-    named: PathBuf,
-    /// The file itself: links are followed, those that lead to nothing yet, too.
     path: PathBuf,
+    /// The file itself: links are followed, those that lead to nothing yet, too.
+    target: PathBuf,
     place: Place,
 }
 
@@ -56,22 +56,22 @@ impl Output {
     /// # Errors
     /// [`ErrorKind::Output`]: the folder is missing or not writable, or the path is a folder's.
     pub fn probe(path: impl Into<PathBuf>) -> Result<Self> {
-        let named = path.into();
-        let refused = |message: &str| Error::new(ErrorKind::Output, named.display(), message);
-        let path = follow(&named).map_err(|e| refused("cannot be written").with_source(e))?;
-        let place = place_of(&path);
+        let path = path.into();
+        let refused = |message: &str| Error::new(ErrorKind::Output, path.display(), message);
+        let target = follow(&path).map_err(|e| refused("cannot be written").with_source(e))?;
+        let place = place_of(&target);
         let output = Self {
-            named: named.clone(),
-            path,
+            path: path.clone(),
+            target,
             place,
         };
         if output.place != Place::File {
             return Ok(output);
         }
-        if output.path.is_dir() {
+        if output.target.is_dir() {
             return Err(refused("is a folder; name the file to write"));
         }
-        if output.path.file_name().is_none() {
+        if output.target.file_name().is_none() {
             return Err(refused("is not a file's name"));
         }
         let folder = output.folder();
@@ -120,20 +120,20 @@ impl Output {
 
     /// The file's path, as it was named.
     pub fn path(&self) -> &Path {
-        &self.named
-    }
-
-    /// The file's path, without links.
-    pub(crate) fn real_path(&self) -> &Path {
         &self.path
     }
 
+    /// The file's path, without links.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("/"))
+        self.target.parent().unwrap_or(Path::new("/"))
     }
 
     fn unwritten(&self, e: io::Error) -> Error {
-        Error::new(ErrorKind::Output, self.named.display(), "cannot be written").with_source(e)
+        Error::new(ErrorKind::Output, self.path.display(), "cannot be written").with_source(e)
     }
 
     /// Writes to what is no regular file.
@@ -149,14 +149,14 @@ impl Output {
                 is_ours: true,
             } if number == "2" => File::from(io::stderr().as_fd().try_clone_to_owned()?),
             // Opened anew it would be written from its beginning.
-            Place::Descriptor { .. } => OpenOptions::new().append(true).open(&self.path)?,
+            Place::Descriptor { .. } => OpenOptions::new().append(true).open(&self.target)?,
             Place::File | Place::Special => {
                 // A pipe that nobody reads is an error; to wait for a reader could take for ever.
                 let no_wait = OFlags::NONBLOCK | OFlags::NOCTTY;
                 let file = OpenOptions::new()
                     .write(true)
                     .custom_flags(no_wait.bits().cast_signed())
-                    .open(&self.path)?;
+                    .open(&self.target)?;
                 fcntl_setfl(&file, OFlags::empty())?;
                 file
             }
@@ -192,7 +192,7 @@ pub fn commit(outputs: Vec<Staged>) -> Result<()> {
         let renamed = if n < last {
             Replaced::by(&output, file).map(|one| replaced.push(one))
         } else {
-            file.persist(&output.path)
+            file.persist(&output.target)
         };
         if let Err(e) = renamed {
             let error = output.unwritten(e);
@@ -220,12 +220,12 @@ struct Replaced {
 
 impl Replaced {
     fn by(output: &Output, file: TempFile) -> io::Result<Self> {
-        let older = match fs::symlink_metadata(&output.path) {
-            Ok(_) => Some(TempFile::link_of(&output.path)?),
+        let older = match fs::symlink_metadata(&output.target) {
+            Ok(_) => Some(TempFile::link_of(&output.target)?),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(e),
         };
-        file.persist(&output.path)?;
+        file.persist(&output.target)?;
         Ok(Self {
             output: output.clone(),
             older,
@@ -235,12 +235,10 @@ impl Replaced {
     /// Puts the older file back; the path where that fails.
     fn undo(&self) -> Option<String> {
         let undone = match &self.older {
-            Some(older) => fs::rename(older.path(), &self.output.path),
-            None => fs::remove_file(&self.output.path),
+            Some(older) => fs::rename(older.path(), &self.output.target),
+            None => fs::remove_file(&self.output.target),
         };
-        undone
-            .err()
-            .map(|_| self.output.named.display().to_string())
+        undone.err().map(|_| self.output.path.display().to_string())
     }
 }
 

@@ -67,7 +67,7 @@ const KILLS: [&str; 5] = [
 ];
 
 /// How many of the calls of one kind are tried; the last one always is.
-const POINTS: usize = 5;
+const POINTS: usize = 8;
 
 pub(crate) fn errors(scenarios: &[Scenario], tally: &mut Tally) {
     let Some(counts) = counted(scenarios, tally) else {

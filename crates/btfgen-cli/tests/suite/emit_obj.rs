@@ -1,12 +1,12 @@
 //! `btfgen pack --emit-obj`: the object as linkers and the readers of binutils and LLVM see it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use assert_cmd::Command;
 use tempfile::{TempDir, tempdir};
 
-use crate::suite::{NEW, btfgen, hub, names, object, pack, place, place_kernel, run, stdout};
+use crate::suite::{NEW, btfgen, hub, names, pack, place, place_kernel, run, stdout};
 
 /// The architectures, with what `readelf -h` says of them: machine, class, byte order and flags.
 const ARCHITECTURES: [(&str, &str, &str, &str, u32); 9] = [

@@ -90,3 +90,57 @@ fn stops_at_once() {
     assert_eq!(done.status.code(), Some(130));
     assert_eq!(names(dir.path()), [""; 0]);
 }
+
+/// Check that a signal ends `add` and the pahole that it has started, and that neither leaves anything in the hub or in the
+/// folder for temporary files.
+#[test]
+fn stops_pahole() {
+    const KERNEL: &str = r#"
+        struct task_struct { int pid; } init_task;
+        const char linux_banner[] = "Linux version 6.1.0-dwarf (builder@host) #1 SMP\n";
+        int start(struct task_struct *task) { return task->pid + init_task.pid + linux_banner[0]; }"#;
+    let dir = tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("tmp")).unwrap();
+    fs::create_dir(at("bin")).unwrap();
+    fs::write(at("kernel.c"), KERNEL).unwrap();
+    let pahole = "#!/bin/sh\n[ \"$1\" = --version ] && echo v1.24 && exit\necho $$ > pid.new; mv pid.new pid\nexec sleep 600\n";
+    fs::write(at("bin/pahole"), pahole).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(at("bin/pahole"), mode).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args([
+        "-g",
+        "-nostdlib",
+        "-static",
+        "-no-pie",
+        "-Wl,-e,start",
+        "-o",
+        "vmlinux",
+        "kernel.c",
+    ]);
+    assert!(cc.current_dir(dir.path()).status().unwrap().success());
+    let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let mut add = Command::new("env");
+        add.arg("--default-signal=INT,TERM,HUP").arg(binary());
+        add.args(["add", "vmlinux", "--id", "a/1/x86_64/1", "--hub", "hub"]);
+        add.current_dir(dir.path())
+            .env("PATH", &path)
+            .env("TMPDIR", at("tmp"));
+        let child = add.stderr(Stdio::piped()).spawn().unwrap();
+        let begin = Instant::now();
+        while !at("pid").exists() {
+            assert!(begin.elapsed() < Duration::from_secs(30));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pahole = fs::read_to_string(at("pid")).unwrap();
+        kill(&child, signal);
+        let done = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(130), "{stderr}");
+        assert!(!Path::new("/proc").join(pahole.trim()).exists());
+        assert!(names(&at("tmp")).is_empty() && !at("hub").exists());
+        fs::remove_file(at("pid")).unwrap();
+    }
+}

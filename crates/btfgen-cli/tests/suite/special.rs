@@ -69,7 +69,14 @@ fn arguments() {
         if piece != "larger" {
             refused(&[minimize, special, &object, o, out]);
             let id = ["--id", "a/1/x86_64/1"].map(Path::new);
-            let add = [Path::new("add"), special, id[0], id[1]];
+            let add = [
+                Path::new("add"),
+                special,
+                id[0],
+                id[1],
+                hub,
+                Path::new("hub"),
+            ];
             told(&add, "only regular files are read");
         }
         assert!(!dir.path().join("out").exists());

@@ -14,7 +14,8 @@ use super::report::{Collision, LeftOut};
 use super::source::Source;
 use crate::ENDINGS;
 use crate::error::{Error, Result};
-use crate::record::{Record, RecordedFile, is_missing};
+use crate::record::{Record, RecordedFile};
+use crate::seen::{is_as_seen, look};
 
 /// A file of a hub that is larger is no fetch's: git transfers none of that size as a kernel's.
 const MAX_BYTES: u64 = 1 << 30;
@@ -52,16 +53,8 @@ impl Bring {
     /// # Errors
     /// Where that cannot be known.
     pub(super) fn is_as_planned(&self, root: &Path) -> io::Result<bool> {
-        let now = match root.join(&self.path).symlink_metadata() {
-            Ok(now) => Some(now),
-            Err(e) if is_missing(&e) => None,
-            Err(e) => return Err(e),
-        };
-        Ok(match (&self.older, now) {
-            (None, None) => !has_another_form(root, &self.kernel)?,
-            (Some(older), Some(now)) => RecordedFile::new(String::new(), older).is_unchanged(&now),
-            _ => false,
-        })
+        let is_as_seen = is_as_seen(&root.join(&self.path), self.older.as_ref())?;
+        Ok(is_as_seen && (self.older.is_some() || !has_another_form(root, &self.kernel)?))
     }
 }
 
@@ -175,17 +168,13 @@ impl Plan {
 fn present(root: &Path, kernel: &KernelId, listed: &Listed, record: &Record) -> Result<Present> {
     let path = root.join(&listed.path);
     let unreadable = |e| Error::io(&path, "cannot be read", e);
-    let metadata = match path.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(e) if is_missing(&e) => {
-            let foreign = has_another_form(root, kernel).map_err(unreadable)?;
-            return Ok(if foreign {
-                Present::Foreign
-            } else {
-                Present::Nothing
-            });
-        }
-        Err(e) => return Err(unreadable(e)),
+    let Some(metadata) = look(&path).map_err(unreadable)? else {
+        let foreign = has_another_form(root, kernel).map_err(unreadable)?;
+        return Ok(if foreign {
+            Present::Foreign
+        } else {
+            Present::Nothing
+        });
     };
     if !metadata.is_file() {
         return Ok(Present::Foreign);
@@ -223,10 +212,8 @@ fn present(root: &Path, kernel: &KernelId, listed: &Listed, record: &Record) -> 
 /// Whether a hub has a kernel's file of any form.
 fn has_another_form(root: &Path, kernel: &KernelId) -> io::Result<bool> {
     for ending in ENDINGS {
-        match root.join(format!("{kernel}{ending}")).symlink_metadata() {
-            Ok(_) => return Ok(true),
-            Err(e) if is_missing(&e) => {}
-            Err(e) => return Err(e),
+        if look(&root.join(format!("{kernel}{ending}")))?.is_some() {
+            return Ok(true);
         }
     }
     Ok(false)
