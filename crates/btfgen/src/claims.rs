@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use btfgen_files::OWN_FOLDER;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub::Hub;
+use crate::hub::{FileId, Hub, file_id};
 use crate::output::{Output, follow};
 
 /// The files of one run. Each is claimed before the work; what would overwrite another one is refused.
@@ -48,13 +48,6 @@ struct Claim {
     path: PathBuf,
     file: Option<FileId>,
     is_written: bool,
-}
-
-/// What the system knows a file by: its device and its inode.
-pub(crate) type FileId = (u64, u64);
-
-pub(crate) fn file_id(metadata: &fs::Metadata) -> FileId {
-    (metadata.dev(), metadata.ino())
 }
 
 const HELP: &str = "name another file to write to: each output needs one of its own";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use btfgen_archive::KernelId;
@@ -9,7 +10,6 @@ use btfgen_files::{HubReader, LockError, is_machine_fault};
 use walkdir::WalkDir;
 
 use crate::arch::arch_fits;
-use crate::claims::{FileId, file_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel_file::{self, Packing, parse_kernel};
 use crate::kernel_filter::{Codenames, KernelFilter};
@@ -35,6 +35,13 @@ pub struct HubKernel {
     path: PathBuf,
     packing: Packing,
     file_bytes: u64,
+}
+
+/// What the system knows a file by: its device and its inode.
+pub(crate) type FileId = (u64, u64);
+
+pub(crate) fn file_id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
 }
 
 const LAYOUT_HELP: &str =

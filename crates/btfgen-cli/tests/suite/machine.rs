@@ -1,178 +1,155 @@
 //! Errors of the machine: they end a run, and say nothing about a file.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::suite::{NEW, OLD, binary, hub, names, object, place_kernel};
 
-/// The command below a limit of `prlimit`, on one thread where it can be told.
-fn limited(limit: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new("prlimit");
-    command.arg(limit).arg(binary()).args(arguments);
-    command.env_remove("BTFHUB_CACHE_DIR").output().unwrap()
-}
+/// A folder with a hub of two kernels, and a place for an archive.
+struct Ground(TempDir);
 
-fn small_hub(folder: &Path) {
-    for kernel in [NEW, OLD] {
-        let path = folder.join(format!("{kernel}.btf.tar.xz"));
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::copy(hub().join(format!("{kernel}.btf.tar.xz")), path).unwrap();
+impl Ground {
+    fn new() -> Self {
+        let ground = Self(tempdir().unwrap());
+        for kernel in [NEW, OLD] {
+            let path = ground.kernel(kernel);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::copy(hub().join(format!("{kernel}.btf.tar.xz")), path).unwrap();
+        }
+        ground
+    }
+
+    fn kernel(&self, kernel: &str) -> PathBuf {
+        self.0.path().join(format!("hub/{kernel}.btf.tar.xz"))
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.0.path().join("a.tar.gz")
+    }
+
+    fn has_both_kernels(&self) -> bool {
+        [NEW, OLD].iter().all(|kernel| self.kernel(kernel).exists())
+    }
+
+    /// `hub verify --delete` below a wrapper.
+    fn verify(&self, wrapper: &[&str]) -> Output {
+        self.run(wrapper, &["hub", "verify", "--delete"])
+    }
+
+    /// `pack` below a wrapper.
+    fn pack(&self, wrapper: &[&str]) -> Output {
+        let object = object();
+        self.run(
+            wrapper,
+            &["pack", object.to_str().unwrap(), "-o", "a.tar.gz"],
+        )
+    }
+
+    fn run(&self, wrapper: &[&str], arguments: &[&str]) -> Output {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(binary()).args(arguments);
+        command.args(["--hub", "hub"]).current_dir(self.0.path());
+        command.output().unwrap()
     }
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Check that with too little memory, whatever little that is, `hub verify --delete` deletes nothing, and that no kernel is
 /// left out of an archive.
 #[test]
 fn too_little_memory() {
-    let dir = tempdir().unwrap();
-    let (own, archive) = (dir.path().join("hub"), dir.path().join("a.tar.gz"));
-    small_hub(&own);
-    let object = object();
+    let ground = Ground::new();
     let mut failed = 0;
     for mebibytes in (20..240).step_by(20) {
         let limit = format!("--as={}", mebibytes << 20);
-        let verified = limited(&limit, &["hub", "verify", "--delete", "--hub", text(&own)]);
-        let stderr = String::from_utf8_lossy(&verified.stderr);
-        assert_ne!(verified.status.code(), Some(1), "{mebibytes}: {stderr}");
-        assert!(!stderr.contains("damaged"), "{mebibytes}: {stderr}");
-        for kernel in [NEW, OLD] {
-            assert!(
-                own.join(format!("{kernel}.btf.tar.xz")).exists(),
-                "{mebibytes}: {stderr}"
-            );
-        }
-        let arguments = [
-            "pack",
-            text(&object),
-            "--hub",
-            text(&own),
-            "-o",
-            text(&archive),
-        ];
-        let packed = limited(&limit, &arguments);
-        let stderr = String::from_utf8_lossy(&packed.stderr);
+        let wrapper = ["prlimit", &limit];
+        let verified = ground.verify(&wrapper);
+        let told = stderr(&verified);
+        assert_ne!(verified.status.code(), Some(1), "{mebibytes}: {told}");
+        assert!(!told.contains("damaged"), "{mebibytes}: {told}");
+        assert!(ground.has_both_kernels(), "{mebibytes}: {told}");
+
+        let packed = ground.pack(&wrapper);
+        let (done, told) = (packed.status.success(), stderr(&packed));
         // All or nothing.
-        assert_ne!(packed.status.code(), Some(1), "{mebibytes}: {stderr}");
-        assert_eq!(
-            packed.status.success(),
-            archive.exists(),
-            "{mebibytes}: {stderr}"
-        );
-        failed += u32::from(!packed.status.success());
-        let _ = fs::remove_file(&archive);
+        assert_ne!(packed.status.code(), Some(1), "{mebibytes}: {told}");
+        assert_eq!(done, ground.archive().exists(), "{mebibytes}: {told}");
+        failed += u32::from(!done);
+        let _ = fs::remove_file(ground.archive());
     }
     assert!((1..11).contains(&failed), "{failed} failed");
-    assert_eq!(names(dir.path()), ["hub"]);
+    assert_eq!(names(ground.0.path()), ["hub"]);
 }
 
 /// Check that too few descriptors end a run, with that as the reason.
 #[test]
 fn too_few_descriptors() {
-    let dir = tempdir().unwrap();
-    let (own, archive) = (dir.path().join("hub"), dir.path().join("a.tar.gz"));
-    small_hub(&own);
-    let object = object();
+    let ground = Ground::new();
     let mut told = 0;
     for descriptors in 3..16 {
         let limit = format!("--nofile={descriptors}");
-        let verified = limited(&limit, &["hub", "verify", "--delete", "--hub", text(&own)]);
-        let arguments = [
-            "pack",
-            text(&object),
-            "--hub",
-            text(&own),
-            "-o",
-            text(&archive),
-        ];
-        let packed = limited(&limit, &arguments);
-        for output in [verified, packed] {
-            let stderr = String::from_utf8_lossy(&output.stderr);
+        let wrapper = ["prlimit", &limit];
+        for output in [ground.verify(&wrapper), ground.pack(&wrapper)] {
+            let stderr = stderr(&output);
             assert_ne!(output.status.code(), Some(1), "{descriptors}: {stderr}");
             told += u32::from(stderr.contains("Too many open files"));
         }
-        let _ = fs::remove_file(&archive);
     }
     assert!(told > 2, "{told}");
-    for kernel in [NEW, OLD] {
-        assert!(own.join(format!("{kernel}.btf.tar.xz")).exists());
-    }
+    assert!(ground.has_both_kernels());
 }
 
 /// Check that a disk that fails, as strace has it, ends `hub verify --delete` and `pack`, and no kernel goes.
 #[test]
 fn failing_disk() {
-    let dir = tempdir().unwrap();
-    let (own, archive) = (dir.path().join("hub"), dir.path().join("a.tar.gz"));
-    small_hub(&own);
-    let kernel = own.join(format!("{NEW}.btf.tar.xz"));
-    let object = object();
-    let verify = ["hub", "verify", "--delete", "--hub", text(&own)];
-    let pack = [
-        "pack",
-        text(&object),
-        "--hub",
-        text(&own),
+    let ground = Ground::new();
+    let kernel = ground.kernel(NEW).canonicalize().unwrap();
+    let kernel = kernel.to_str().unwrap();
+    let inject = "inject=read:error=EIO";
+    let wrapper = [
+        "strace",
+        "-f",
+        "-qq",
         "-o",
-        text(&archive),
+        "/dev/null",
+        "-e",
+        inject,
+        "-P",
+        kernel,
     ];
-    for arguments in [&verify[..], &pack[..]] {
-        let mut strace = Command::new("strace");
-        strace.args([
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            "inject=read:error=EIO",
-            "-P",
-        ]);
-        let output = strace.arg(&kernel).arg(binary()).args(arguments).output();
-        let Ok(output) = output else {
-            btfgen_testkit::skipped(format_args!("strace is not installed"));
-            return;
-        };
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        if stderr.contains("ptrace") {
-            btfgen_testkit::skipped(format_args!("strace cannot trace here: {stderr}"));
-            return;
-        }
+    let traces = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .status();
+    if !traces.is_ok_and(|status| status.success()) {
+        return btfgen_testkit::skipped("strace is not installed, or cannot trace here");
+    }
+    for output in [ground.verify(&wrapper), ground.pack(&wrapper)] {
+        let stderr = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{stderr}");
-        for piece in [text(&kernel), "Input/output error", "the machine failed"] {
+        for piece in [NEW, "Input/output error", "the machine failed"] {
             assert!(stderr.contains(piece), "no {piece:?} in: {stderr}");
         }
-        assert!(kernel.exists() && !archive.exists());
+        assert!(ground.has_both_kernels() && !ground.archive().exists());
     }
 }
 
 /// Check that a limit of a file's size is an error as any other, and leaves nothing.
 #[test]
 fn file_size_limit() {
-    let dir = tempdir().unwrap();
-    let (own, archive) = (dir.path().join("hub"), dir.path().join("a.tar.gz"));
-    small_hub(&own);
-    fs::write(&archive, "older").unwrap();
-    let object = object();
-    let arguments = [
-        "pack",
-        text(&object),
-        "--hub",
-        text(&own),
-        "-o",
-        text(&archive),
-    ];
-    let output = limited("--fsize=100", &arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr);
+    let ground = Ground::new();
+    fs::write(ground.archive(), "older").unwrap();
+    let output = ground.pack(&["prlimit", "--fsize=100"]);
+    let stderr = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("File too large"), "{stderr}");
-    assert_eq!(names(dir.path()), ["a.tar.gz", "hub"]);
-    assert_eq!(fs::read(&archive).unwrap(), b"older");
+    assert_eq!(names(ground.0.path()), ["a.tar.gz", "hub"]);
+    assert_eq!(fs::read(ground.archive()).unwrap(), b"older");
 }
 
 /// Check that threads which cannot be started are done without.

@@ -1,24 +1,13 @@
 //! Those who read a hub while it is fetched into.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use btfgen::Hub;
-use btfgen_hub::{ErrorKind, FetchProgress, Waiting};
+use btfgen_hub::{ErrorKind, Waiting};
 use btfgen_testkit::git::PATIENCE;
 
-use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, content, id, newer};
-
-/// Passes on whom a fetch waits for.
-struct Told(Mutex<Sender<Waiting>>);
-
-impl FetchProgress for Told {
-    fn waiting(&self, for_whom: Waiting) {
-        let _ = self.0.lock().unwrap().send(for_whom);
-    }
-}
+use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, Told, content, id, newer};
 
 /// A hub with two kernels, of which one is about to change; one is about to go, and a third to come.
 fn prepared() -> (Ground, btfgen_testkit::git::Repository) {
@@ -37,8 +26,7 @@ fn prepared() -> (Ground, btfgen_testkit::git::Repository) {
 fn readers_keep_changes_out() {
     let (ground, repository) = prepared();
     let before = ground.state();
-    let (send, receive) = channel();
-    let told = Told(Mutex::new(send));
+    let (told, receive) = Told::new();
     let hub = Hub::open(&[ground.hub()]).unwrap();
     let fetched = thread::scope(|scope| {
         let fetch = ground.fetch(&[&repository]).prune(true).progress(&told);
@@ -70,8 +58,7 @@ fn readers_keep_changes_out() {
 fn waiting_can_be_stopped() {
     let (ground, repository) = prepared();
     let before = ground.state();
-    let (send, receive) = channel();
-    let (told, cancel) = (Told(Mutex::new(send)), AtomicBool::new(false));
+    let ((told, receive), cancel) = (Told::new(), AtomicBool::new(false));
     let hub = Hub::open(&[ground.hub()]).unwrap();
     thread::scope(|scope| {
         let fetch = ground.fetch(&[&repository]).progress(&told).cancel(&cancel);

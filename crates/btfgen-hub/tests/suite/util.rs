@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use btfgen::KernelId;
-use btfgen_hub::{Fetch, Fetched};
+use btfgen_hub::{Fetch, FetchProgress, Fetched, Waiting};
 use btfgen_testkit::git::{Repository, kernel_file};
 use tempfile::TempDir;
 
@@ -99,6 +101,22 @@ fn collect(root: &Path, inside: &str, found: &mut Vec<String>) {
         } else {
             found.push(path);
         }
+    }
+}
+
+/// Passes on whom a fetch waits for.
+pub(crate) struct Told(Mutex<Sender<Waiting>>);
+
+impl Told {
+    pub(crate) fn new() -> (Self, Receiver<Waiting>) {
+        let (send, receive) = channel();
+        (Self(Mutex::new(send)), receive)
+    }
+}
+
+impl FetchProgress for Told {
+    fn waiting(&self, for_whom: Waiting) {
+        let _ = self.0.lock().unwrap().send(for_whom);
     }
 }
 

@@ -4,23 +4,14 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 
 use btfgen::Hub;
-use btfgen_hub::{Add, Change, ErrorKind, Fate, FetchProgress, Verify, Waiting};
+use btfgen_hub::{Add, Change, ErrorKind, Fate, Verify, Waiting};
 use btfgen_testkit::git::PATIENCE;
 
-use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, content, id, newer};
-
-/// Passes on whom a fetch waits for.
-struct Told(Mutex<Sender<Waiting>>);
-
-impl FetchProgress for Told {
-    fn waiting(&self, for_whom: Waiting) {
-        let _ = self.0.lock().unwrap().send(for_whom);
-    }
-}
+use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, Told, content, id, newer};
 
 /// An addition of a real kernel under this name.
 fn add<'a>(ground: &Ground, path: &str) -> Add<'a> {
@@ -40,8 +31,7 @@ fn added_during_a_fetch() {
     ground.fetched(&repository);
     repository.put(BIONIC, content(BIONIC));
     repository.commit();
-    let (send, receive) = channel();
-    let told = Told(Mutex::new(send));
+    let (told, receive) = Told::new();
     let hub = Hub::open(&[ground.hub()]).unwrap();
     thread::scope(|scope| {
         let fetch = ground.fetch(&[&repository]).progress(&told);
@@ -77,8 +67,7 @@ fn written_by_others_during_a_fetch() {
         repository.put(path, newer());
     }
     repository.commit();
-    let (send, receive) = channel();
-    let told = Told(Mutex::new(send));
+    let (told, receive) = Told::new();
     let hub = Hub::open(&[ground.hub()]).unwrap();
     let other_form = JAMMY.replace(".tar.xz", "");
     let fetched = thread::scope(|scope| {
@@ -111,8 +100,7 @@ fn changed_before_it_is_pruned() {
     repository.remove(BUSTER);
     repository.remove(BIONIC);
     repository.commit();
-    let (send, receive) = channel();
-    let told = Told(Mutex::new(send));
+    let (told, receive) = Told::new();
     let hub = Hub::open(&[ground.hub()]).unwrap();
     let fetched = thread::scope(|scope| {
         let fetch = ground.fetch(&[&repository]).prune(true).progress(&told);
@@ -134,8 +122,7 @@ fn one_writer() {
     ground.fetched(&repository);
     repository.put(FOCAL, newer());
     repository.commit();
-    let (send, receive) = channel();
-    let (told, cancel) = (Told(Mutex::new(send)), AtomicBool::new(false));
+    let ((told, receive), cancel) = (Told::new(), AtomicBool::new(false));
     let hub = Hub::open(&[ground.hub()]).unwrap();
     thread::scope(|scope| {
         let fetch = ground.fetch(&[&repository]).progress(&told);
