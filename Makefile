@@ -39,7 +39,8 @@ e2e: setup ## Run the examples on this kernel with its BTF hidden; as root.
 	@scripts/e2e
 
 faults: setup ## Inject faults into every command that writes: errors, limits, full disks, signals, each other.
-	$(CARGO) test --locked -p btfgen-cli --test faults
+	# With the features of all tests, so that nothing is built twice.
+	$(CARGO) test --locked --workspace --all-features --test faults
 
 lint: setup ## Check format, lints, documentation and dependencies.
 	@scripts/lint
