@@ -345,6 +345,8 @@ pub struct Member<'b> {
 pub struct ArrayDef {
     /// Type of one element.
     pub element: TypeId,
+    /// Type of the index: an int.
+    pub index: TypeId,
     /// Number of elements; 0 for a flexible array.
     pub len: u32,
 }
@@ -409,6 +411,11 @@ impl<'b> Type<'b> {
         self.int_word().map_or(0, |w| w >> 16 & 0xff)
     }
 
+    /// Width of an int in bits, which is less than its size for old compilers' bitfields.
+    pub fn int_bits(&self) -> u8 {
+        self.int_word().map_or(0, |w| (w & 0xff) as u8)
+    }
+
     /// Members of a struct or union; empty for other kinds.
     pub fn members(&self) -> impl ExactSizeIterator<Item = Member<'b>> + use<'b> {
         let this = *self;
@@ -449,6 +456,7 @@ impl<'b> Type<'b> {
         };
         Some(ArrayDef {
             element: TypeId(raw.type_),
+            index: TypeId(raw.index_type),
             len: raw.nelems,
         })
     }

@@ -152,6 +152,21 @@ impl Relocation {
         })
     }
 
+    /// The same field, type or enumerator, asked for whether it exists.
+    #[must_use]
+    pub fn existence(&self) -> Self {
+        let kind = match self.kind {
+            kind if kind.is_field() => ReloKind::FieldExists,
+            kind if kind.is_enumval() => ReloKind::EnumvalExists,
+            ReloKind::TypeMatches => ReloKind::TypeMatches,
+            _ => ReloKind::TypeExists,
+        };
+        Self {
+            kind,
+            ..self.clone()
+        }
+    }
+
     /// The BTF of its object.
     pub fn btf(&self) -> &Btf {
         &self.btf

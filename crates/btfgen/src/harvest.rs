@@ -1,16 +1,14 @@
 //! What comes of many kernels: gathered from several threads, and as it is told to the caller.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use btfgen_archive::KernelId;
-use btfgen_libbpf::{Btf, ByteOrder};
-use rayon::prelude::*;
+use btfgen_libbpf::ByteOrder;
 use serde::Serialize;
 
-use crate::compose::names;
 use crate::error::Error;
-use crate::minimize::{MinimizeError, Minimized, Minimizer};
+use crate::minimize::Minimized;
 use crate::needs::Needs;
 use crate::outcome::Outcome;
 
@@ -116,33 +114,5 @@ impl Harvest {
             content,
         ));
         self.outcome_sets.insert((order, one.outcomes));
-    }
-
-    /// Gives all BTFs the names that any of them has, at the same offsets; see [`Minimizer::sharing`].
-    ///
-    /// A minimal BTF is minimized again for that, and proved again.
-    pub(crate) fn share_names(&mut self, minimizer: Minimizer<'_>) -> Result<(), MinimizeError> {
-        let parse = |content: &[u8]| Btf::parse(content).map_err(MinimizeError::Damaged);
-        let mut shared = BTreeSet::new();
-        for content in &self.contents {
-            shared.append(&mut names(&parse(content)?));
-        }
-        let minimizer = minimizer.sharing(shared);
-        let again: HashMap<Arc<[u8]>, Arc<[u8]>> = self
-            .contents
-            .par_iter()
-            .map(|content| {
-                let minimized = minimizer.minimize(&parse(content)?)?;
-                Ok((Arc::clone(content), minimized.btf.into()))
-            })
-            .collect::<Result<_, MinimizeError>>()?;
-        for (kernel, content) in &mut self.kernels {
-            if let Some(again) = again.get(content) {
-                *content = Arc::clone(again);
-                kernel.minimal_bytes = content.len() as u64;
-            }
-        }
-        self.contents = again.into_values().collect();
-        Ok(())
     }
 }

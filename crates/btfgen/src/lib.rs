@@ -15,22 +15,21 @@
 mod arch;
 mod candidates;
 mod claims;
-mod compose;
 mod error;
 mod harvest;
 mod hub;
 mod kernel_file;
 mod kernel_filter;
 mod linkable;
-mod literal;
+mod minimal;
 mod minimize;
 mod needs;
 mod object;
 mod outcome;
 mod output;
 mod pack;
-mod sketch;
 mod threads;
+mod visible;
 mod writer;
 
 pub use btfgen_archive as archive;

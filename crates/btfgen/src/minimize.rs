@@ -1,11 +1,9 @@
 //! One kernel: its outcomes, its minimal BTF, and the proof that both agree.
 
-use std::collections::BTreeSet;
-
 use btfgen_libbpf::{Btf, Resolver};
 
 use crate::candidates::RootNames;
-use crate::compose::{Form, compose};
+use crate::minimal::minimal_btf;
 use crate::needs::Needs;
 use crate::outcome::{Outcome, RootAnswers, answers};
 
@@ -14,8 +12,6 @@ use crate::outcome::{Outcome, RootAnswers, answers};
 pub struct Minimizer<'n> {
     needs: &'n Needs,
     roots: RootNames<'n>,
-    /// Names that larger BTFs have although their kernel lacks them.
-    shared: BTreeSet<Vec<u8>>,
 }
 
 /// A kernel's BTF, stripped down to what the needs ask for.
@@ -65,14 +61,7 @@ impl<'n> Minimizer<'n> {
         Self {
             needs,
             roots: RootNames::new(needs),
-            shared: BTreeSet::new(),
         }
-    }
-
-    /// Writes all BTFs with these names at the same offsets, those that a kernel lacks, too; unless a BTF is so small
-    /// that they would weigh. In an archive a name costs nearly nothing where the BTF before has it at the same place.
-    pub(crate) fn sharing(self, shared: BTreeSet<Vec<u8>>) -> Self {
-        Self { shared, ..self }
     }
 
     /// The outcome of every need against a kernel's BTF, in the order of [`Needs::iter`].
@@ -90,31 +79,12 @@ impl<'n> Minimizer<'n> {
     /// [`MinimizeError`].
     pub fn minimize(&self, btf: &Btf) -> Result<Minimized, MinimizeError> {
         let answers = self.answers(btf)?;
-        let canonical = self
-            .compose(btf, &answers, Form::Sketch)
-            .and_then(|bytes| self.prove(bytes, &answers));
-        let btf = match canonical {
-            Ok(bytes) => bytes,
-            // The other form needs no less.
-            Err(e) if e.is_machine_fault() => return Err(e),
-            Err(_) => {
-                let bytes = self.compose(btf, &answers, Form::Literal)?;
-                self.prove(bytes, &answers)?
-            }
-        };
+        let bytes = minimal_btf(self.needs, btf, &answers).map_err(MinimizeError::Inexpressible)?;
+        let btf = self.prove(bytes, &answers)?;
         Ok(Minimized {
             btf,
             outcomes: self.collect(&answers),
         })
-    }
-
-    fn compose(
-        &self,
-        btf: &Btf,
-        answers: &[RootAnswers<'_>],
-        form: Form,
-    ) -> Result<Vec<u8>, MinimizeError> {
-        compose(self.needs, btf, answers, form, &self.shared).map_err(MinimizeError::Inexpressible)
     }
 
     fn answers<'b>(&self, btf: &'b Btf) -> Result<Vec<RootAnswers<'b>>, MinimizeError> {

@@ -3,7 +3,7 @@
 //! Two relocations are the same if no kernel can answer them differently, whichever objects they come from and
 //! however often they are used: 52 tools ask for `task_struct.tgid`, and it is resolved once. See [`btfgen_object::signature`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use btfgen_libbpf::{Kind, ReloKind, Relocation, essential_name};
 use btfgen_object::{Signature, digest_of};
@@ -17,6 +17,7 @@ pub struct Needs {
     objects: Vec<Object>,
     needs: Vec<Need>,
     roots: Vec<Root>,
+    names: BTreeSet<Vec<u8>>,
 }
 
 /// One distinct relocation.
@@ -87,11 +88,11 @@ impl Needs {
                 });
             }
         }
-        let roots = roots(&needs);
         Self {
             objects,
+            roots: roots(&needs),
+            names: needs.iter().flat_map(Need::names).collect(),
             needs,
-            roots,
         }
     }
 
@@ -123,6 +124,11 @@ impl Needs {
     /// Root types in canonical order: by name, then kind. It does not depend on the order of the objects.
     pub(crate) fn roots(&self) -> &[Root] {
         &self.roots
+    }
+
+    /// The names that are asked for: of types, members and enumerators, without flavours.
+    pub(crate) fn names(&self) -> &BTreeSet<Vec<u8>> {
+        &self.names
     }
 
     /// Every place where a need is used, in the order of objects and instructions.
@@ -206,6 +212,35 @@ impl Need {
     /// The record that stands for all that are the same.
     pub(crate) fn relocation(&self) -> &Relocation {
         &self.relocation
+    }
+
+    /// The names along its path.
+    fn names(&self) -> Vec<Vec<u8>> {
+        let btf = self.relocation.btf();
+        let mut names = vec![self.relocation.root().name()];
+        let mut ty = btf.skip_modifiers_and_typedefs(self.relocation.root().id());
+        for &index in self.relocation.accessors().get(1..).unwrap_or_default() {
+            let Some(outer) = ty else { break };
+            let inner = match outer.array() {
+                Some(array) => Some(array.element),
+                None => outer.members().nth(index as usize).map(|member| {
+                    names.push(member.name);
+                    member.ty
+                }),
+            };
+            ty = inner.and_then(|id| btf.skip_modifiers_and_typedefs(id));
+            names.extend(ty.map(|ty| ty.name()));
+        }
+        if self.kind().is_enumval()
+            && let (Some(ty), Some(&index)) = (ty, self.relocation.accessors().first())
+        {
+            names.extend(ty.enumerators().get(index as usize).map(|e| e.name));
+        }
+        let names = names.into_iter().map(essential_name);
+        names
+            .filter(|name| !name.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect()
     }
 
     /// Whether a kernel's types matter: a local type id is the object's own.

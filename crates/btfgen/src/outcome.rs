@@ -72,7 +72,7 @@ pub(crate) enum Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Cell {
     pub(crate) answer: Answer,
-    /// Raw accessors in the target; empty unless it matched.
+    /// Raw accessors in the target, of what was found; empty where nothing was.
     pub(crate) path: Vec<u32>,
     /// Offset in bits; libbpf compares it between candidates.
     pub(crate) bit_offset: u32,
@@ -90,6 +90,8 @@ pub(crate) struct Row<'b> {
 pub(crate) struct RootAnswers<'b> {
     /// The candidates that make a difference, in libbpf's order.
     pub(crate) rows: Vec<Row<'b>>,
+    /// Those that match something, too, but make no difference beside the others.
+    pub(crate) others: Vec<Row<'b>>,
     /// Outcomes of the root's relocations, in the root's order.
     pub(crate) outcomes: Vec<Outcome>,
 }
@@ -112,7 +114,7 @@ pub(crate) fn answers<'b>(
                 .collect(),
         })
         .collect();
-    let rows = distinguishing(needs, root, rows);
+    let (rows, others) = distinguishing(needs, root, rows);
     let outcomes = root
         .needs
         .iter()
@@ -142,7 +144,11 @@ pub(crate) fn answers<'b>(
             }
         })
         .collect();
-    RootAnswers { rows, outcomes }
+    RootAnswers {
+        rows,
+        others,
+        outcomes,
+    }
 }
 
 fn relocation(needs: &Needs, need: usize) -> &Relocation {
@@ -157,7 +163,14 @@ fn cell(needs: &Needs, need: usize, candidate: Checked<'_>, resolver: &mut Resol
         bit_offset: 0,
     };
     match resolver.resolve(relocation, &[candidate]) {
-        Err(errno) => cell.answer = Answer::Failed(errno),
+        Err(errno) => {
+            cell.answer = Answer::Failed(errno);
+            // What it fails at is what exists there.
+            if let Ok((_, Some(there))) = resolver.resolve(&relocation.existence(), &[candidate]) {
+                cell.bit_offset = there.bit_offset;
+                cell.path = there.raw.iter().map(|&i| i.unsigned_abs()).collect();
+            }
+        }
         Ok((_, None)) => {}
         Ok((mut resolution, Some(matched))) => {
             if relocation.kind() == ReloKind::TypeIdTarget {
@@ -199,43 +212,52 @@ fn outcome(
     }
 }
 
-/// Leaves out the candidates that no selection of relocations can tell from not being there: those that match
-/// nothing, and those whose every answer another candidate gives too. A kernel has many types twice, where
-/// deduplication saw them differ behind some pointer.
-fn distinguishing<'b>(needs: &Needs, root: &Root, mut rows: Vec<Row<'b>>) -> Vec<Row<'b>> {
-    let covers = |by: &Row<'_>, row: &Row<'_>, equal_counts: bool| {
-        let mut equal = true;
-        for (i, (cell, other)) in row.cells.iter().zip(&by.cells).enumerate() {
-            // Two candidates for a type id are an ambiguity, one is not.
-            let is_identity = relocation(needs, root.needs[i]).kind() == ReloKind::TypeIdTarget;
-            match cell.answer {
-                Answer::NoMatch => equal &= other.answer == Answer::NoMatch,
-                Answer::Match(_) | Answer::Failed(_)
-                    if is_identity
-                        || cell.answer != other.answer
-                        || cell.bit_offset != other.bit_offset =>
-                {
-                    return false;
-                }
-                Answer::Match(_) | Answer::Failed(_) => {}
-            }
-        }
-        !equal || equal_counts
-    };
-    let silent = |row: &Row<'_>| row.cells.iter().all(|c| c.answer == Answer::NoMatch);
-    rows.retain(|row| !silent(row));
-    let mut i = 0;
+/// Divides the candidates into those that make a difference, and those that match something but make none: no selection of
+/// relocations, in any order, can tell whether they are there. What matches nothing is left out. A kernel has many types
+/// twice, where deduplication saw them differ behind some pointer.
+fn distinguishing<'b>(
+    needs: &Needs,
+    root: &Root,
+    mut rows: Vec<Row<'b>>,
+) -> (Vec<Row<'b>>, Vec<Row<'b>>) {
+    rows.retain(|row| row.cells.iter().any(|c| c.answer != Answer::NoMatch));
+    let (mut others, mut i) = (Vec::new(), 0);
     while i < rows.len() {
-        // Of equal ones the first stays.
-        let covered = rows
-            .iter()
-            .enumerate()
-            .any(|(j, by)| j != i && covers(by, &rows[i], j < i));
-        if covered {
-            rows.remove(i);
+        let is_covered = |by: usize| by != i && covers(needs, root, &rows, by, i);
+        if (0..rows.len()).any(is_covered) {
+            others.push(rows.remove(i));
         } else {
             i += 1;
         }
     }
-    rows
+    (rows, others)
+}
+
+/// Whether one row makes another one superfluous: it gives each of its answers, and so is there whenever the other one is.
+///
+/// libbpf takes the size and a failure from the *first* candidate that matches, and compares values and offsets of all. So a
+/// row ahead of the covering one may only go if all rows between them that match give the same.
+fn covers(needs: &Needs, root: &Root, rows: &[Row<'_>], by: usize, row: usize) -> bool {
+    let mut equal = true;
+    for (i, cell) in rows[row].cells.iter().enumerate() {
+        let same =
+            |other: &Cell| other.answer == cell.answer && other.bit_offset == cell.bit_offset;
+        let other = &rows[by].cells[i];
+        if cell.answer == Answer::NoMatch {
+            equal &= other.answer == Answer::NoMatch;
+            continue;
+        }
+        // Two candidates for a type id are an ambiguity, one is not.
+        let is_identity = relocation(needs, root.needs[i]).kind() == ReloKind::TypeIdTarget;
+        let between = rows.get(row + 1..by).unwrap_or_default();
+        let mut between = between.iter().map(|row| &row.cells[i]);
+        if is_identity
+            || !same(other)
+            || !between.all(|cell| cell.answer == Answer::NoMatch || same(cell))
+        {
+            return false;
+        }
+    }
+    // Of equal ones the first stays.
+    !equal || by < row
 }

@@ -331,15 +331,7 @@ impl<'a> Pack<'a> {
         // More threads would have nothing to do.
         let threads = self.threads.min(kernels.len());
         in_pool(threads, || {
-            let mut harvest = self.harvest(needs, &minimizer, kernels)?;
-            harvest.share_names(minimizer).map_err(|e| {
-                let kind = if e.is_machine_fault() {
-                    ErrorKind::Machine
-                } else {
-                    ErrorKind::Unproven
-                };
-                Error::new(kind, "pack", "cannot share names").with_source(e)
-            })?;
+            let harvest = self.harvest(needs, &minimizer, kernels)?;
             self.go_on()?;
             Ok(harvest)
         })

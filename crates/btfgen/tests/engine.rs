@@ -5,9 +5,11 @@ mod suite {
     mod conformance;
     mod loader;
     mod objects;
+    mod older_libbpf;
     mod pack;
     mod properties;
     mod readers;
     mod targets;
+    mod truth;
     mod util;
 }

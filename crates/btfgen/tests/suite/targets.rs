@@ -1,11 +1,9 @@
 //! Made-up kernels, where the outcome is known beforehand.
 
-use std::collections::HashSet;
-
 use btfgen::{Btf, Minimizer, Outcome, ReloKind};
 use btfgen_testkit::{object, target_btf, target_names};
 
-use super::util::{bpftool_minimized, btf, kernels, minimal, name, needs, objects};
+use super::util::{bpftool_minimized, btf, minimal, name, needs, objects};
 
 /// All made-up kernels, in both byte orders where there are both.
 fn targets() -> Vec<(String, Btf)> {
@@ -106,36 +104,4 @@ fn pointer_size_is_kept() {
     assert_eq!(full.pointer_size(), Some(4));
     let ours = minimal(&needs(&object("edge")), &full);
     assert_eq!(Btf::parse(&ours).expect("BTF").pointer_size(), Some(4));
-}
-
-/// Check that kernels with the same outcomes give the same bytes, unless whole types are compared.
-#[test]
-fn form_is_canonical() {
-    let all: Vec<Btf> = kernels()
-        .values()
-        .map(|p| btf(p))
-        .chain(targets().into_iter().map(|(_, b)| b))
-        .collect();
-    for path in objects() {
-        let needs = needs(&path);
-        if needs.iter().any(|n| n.kind() == ReloKind::TypeMatches) {
-            continue;
-        }
-        let minimizer = Minimizer::new(&needs);
-        let (mut bytes, mut outcomes) = (HashSet::new(), HashSet::new());
-        for btf in &all {
-            let one = minimizer
-                .minimize(btf)
-                .expect("the kernel can be minimized");
-            outcomes.insert((btf.byte_order(), one.outcomes));
-            bytes.insert(one.btf);
-        }
-        assert!(
-            bytes.len() * 100 <= outcomes.len() * 115,
-            "{}: {} BTFs for {} sets of outcomes",
-            name(&path),
-            bytes.len(),
-            outcomes.len()
-        );
-    }
 }

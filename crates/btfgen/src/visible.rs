@@ -1,0 +1,254 @@
+//! What relocations see of a kernel's types: the part that the minimal BTF must have.
+//!
+//! Each candidate's cells say along which path a relocation found what it asks for. Every type on the way is kept, with the
+//! members that the path goes through. A worked example: `task->real_parent->comm[0]` in a BPF program gives two relocations of
+//! `struct task_struct`, `real_parent` and `comm`. Of the kernel's `task_struct` two members are visible, with their
+//! offsets; of the pointer that `real_parent` is, that it is one; of the array that `comm` is, its element and length.
+//!
+//! Not only libbpf's way counts: DESIGN.md, "The contract of visibility", says which loader looks at what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use btfgen_libbpf::{Btf, Kind, ReloKind, Relocation, Type, TypeId, essential_name};
+
+use crate::outcome::{Answer, Cell};
+
+/// The visible part of a kernel's types.
+#[derive(Debug)]
+pub(crate) struct Visible<'b> {
+    btf: &'b Btf,
+    types: BTreeMap<TypeId, Part>,
+}
+
+/// The visible part of one type.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// Indices of members or enumerators.
+    pub(crate) members: BTreeSet<u32>,
+    /// A struct's size; it may end behind its last kept member otherwise.
+    pub(crate) size: bool,
+    /// What a pointer points to; it may point to void otherwise.
+    pub(crate) target: bool,
+}
+
+impl<'b> Visible<'b> {
+    pub(crate) fn new(btf: &'b Btf) -> Self {
+        Self {
+            btf,
+            types: BTreeMap::new(),
+        }
+    }
+
+    /// The part of a type; `None` where nothing sees it.
+    pub(crate) fn part(&self, id: TypeId) -> Option<&Part> {
+        self.types.get(&id)
+    }
+
+    /// Whether some pointer is visible, and so its size.
+    pub(crate) fn has_pointer(&self) -> bool {
+        let mut types = self.types.keys().filter_map(|&id| self.btf.type_by_id(id));
+        types.any(|ty| ty.kind() == Kind::Ptr)
+    }
+
+    /// Adds what one relocation sees of a candidate, whether it matched or not. `None` for a path that leads nowhere, which
+    /// only a damaged BTF has.
+    pub(crate) fn see(
+        &mut self,
+        relocation: &Relocation,
+        candidate: TypeId,
+        cell: &Cell,
+    ) -> Option<()> {
+        let ty = self.skip(candidate)?;
+        let kind = relocation.kind();
+        self.part_of(ty);
+        if kind == ReloKind::TypeMatches {
+            return self.see_match(relocation.btf(), relocation.root().id(), ty, false);
+        }
+        if cell.answer == Answer::NoMatch {
+            return Some(());
+        }
+        match cell.path.split_first() {
+            None => {
+                if kind == ReloKind::TypeSize {
+                    self.see_value(ty)?;
+                }
+                self.see_whole(ty)
+            }
+            Some((&first, _)) if kind.is_enumval() => self.see_enumerator(ty, first),
+            Some((&first, path)) => {
+                if first > 0 {
+                    self.see_value(ty)?;
+                }
+                self.see_path(ty, path)
+            }
+        }
+    }
+
+    fn skip(&self, id: TypeId) -> Option<Type<'b>> {
+        self.btf.skip_modifiers_and_typedefs(id)
+    }
+
+    fn part_of(&mut self, ty: Type<'b>) -> &mut Part {
+        self.types.entry(ty.id()).or_default()
+    }
+
+    /// A field's type, as far as loaders compare fields: an array's elements, but nothing within a struct.
+    fn see_field(&mut self, ty: Type<'b>) -> Option<()> {
+        self.part_of(ty);
+        match ty.array() {
+            Some(array) => self.see_value(self.skip(array.element)?),
+            None => Some(()),
+        }
+    }
+
+    /// A type whose size counts: it is loaded, or it is repeated in an array.
+    fn see_value(&mut self, ty: Type<'b>) -> Option<()> {
+        self.part_of(ty).size = true;
+        self.see_field(ty)
+    }
+
+    fn see_path(&mut self, ty: Type<'b>, path: &[u32]) -> Option<()> {
+        let Some((&index, rest)) = path.split_first() else {
+            return self.see_value(ty);
+        };
+        if let Some(array) = ty.array() {
+            self.see_value(ty)?;
+            return self.see_path(self.skip(array.element)?, rest);
+        }
+        let member = ty.members().nth(index as usize)?;
+        self.part_of(ty).members.insert(index);
+        let member_ty = self.skip(member.ty)?;
+        if member_ty.array().is_some_and(|a| a.len == 0) {
+            self.see_next(ty, index)?;
+        }
+        self.see_path(member_ty, rest)
+    }
+
+    /// An array of no length may be indexed where it is a struct's last member. One that is not must not become that.
+    fn see_next(&mut self, ty: Type<'b>, index: u32) -> Option<()> {
+        let next = index.checked_add(1)?;
+        if let Some(member) = ty.members().nth(next as usize) {
+            self.part_of(ty).members.insert(next);
+            self.see_field(self.skip(member.ty)?)?;
+        }
+        Some(())
+    }
+
+    /// An enumerator, and others that it could be taken for: `A___x` is an `A`, too.
+    fn see_enumerator(&mut self, ty: Type<'b>, index: u32) -> Option<()> {
+        let all = ty.enumerators();
+        let name = essential_name(all.get(index as usize)?.name);
+        let alike = (0..)
+            .zip(&all)
+            .filter(|(_, e)| essential_name(e.name) == name);
+        let part = self.part_of(ty);
+        part.members.extend(alike.map(|(i, _)| i));
+        Some(())
+    }
+
+    /// What `__bpf_core_types_are_compat` of libbpf walks.
+    fn see_whole(&mut self, ty: Type<'b>) -> Option<()> {
+        self.part_of(ty);
+        match ty.kind() {
+            Kind::Ptr => {
+                self.part_of(ty).target = true;
+                self.see_whole(self.skip(ty.referenced())?)
+            }
+            Kind::Array => {
+                let element = self.skip(ty.array()?.element)?;
+                self.see_value(element)?;
+                self.see_whole(element)
+            }
+            Kind::FuncProto => {
+                for p in ty.params() {
+                    self.see_whole(self.skip(p.ty)?)?;
+                }
+                self.see_whole(self.skip(ty.referenced())?)
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// What `__bpf_core_types_match` of libbpf walks, along both types.
+    fn see_match(
+        &mut self,
+        local_btf: &Btf,
+        local: TypeId,
+        ty: Type<'b>,
+        behind_ptr: bool,
+    ) -> Option<()> {
+        let local = local_btf.skip_modifiers_and_typedefs(local)?;
+        self.part_of(ty);
+        match (local.kind(), ty.kind()) {
+            (Kind::Ptr, Kind::Ptr) => {
+                self.part_of(ty).target = true;
+                let to = self.skip(ty.referenced())?;
+                self.see_match(local_btf, local.referenced(), to, true)
+            }
+            (Kind::Array, Kind::Array) => {
+                let element = self.skip(ty.array()?.element)?;
+                self.see_value(element)?;
+                self.see_match(local_btf, local.array()?.element, element, behind_ptr)
+            }
+            (Kind::FuncProto, Kind::FuncProto) => {
+                // The number of parameters counts even where they are not compared.
+                self.see_whole(ty)?;
+                for (l, t) in local.params().zip(ty.params()) {
+                    self.see_match(local_btf, l.ty, self.skip(t.ty)?, behind_ptr)?;
+                }
+                let result = self.skip(ty.referenced())?;
+                self.see_match(local_btf, local.referenced(), result, behind_ptr)
+            }
+            (Kind::Struct | Kind::Union, Kind::Struct | Kind::Union) if !behind_ptr => {
+                self.see_members(local_btf, local, ty)
+            }
+            (Kind::Enum | Kind::Enum64, Kind::Enum | Kind::Enum64) => {
+                let asked: BTreeSet<&[u8]> = local
+                    .enumerators()
+                    .iter()
+                    .map(|e| essential_name(e.name))
+                    .collect();
+                let mut keep: BTreeSet<u32> = (0_u32..)
+                    .zip(ty.enumerators())
+                    .filter(|(_, e)| asked.contains(essential_name(e.name)))
+                    .map(|(i, _)| i)
+                    .collect();
+                fill_up(&mut keep, local.len(), ty.len());
+                self.part_of(ty).members.append(&mut keep);
+                Some(())
+            }
+            // Compared by kind, name and size, or not at all.
+            _ => Some(()),
+        }
+    }
+
+    fn see_members(&mut self, local_btf: &Btf, local: Type<'_>, ty: Type<'b>) -> Option<()> {
+        let mut keep = BTreeSet::new();
+        for l in local.members() {
+            for (i, t) in (0_u32..).zip(ty.members()) {
+                if essential_name(l.name) == essential_name(t.name) {
+                    keep.insert(i);
+                    self.see_match(local_btf, l.ty, self.skip(t.ty)?, false)?;
+                }
+            }
+        }
+        fill_up(&mut keep, local.len(), ty.len());
+        for &i in &keep {
+            let member = ty.members().nth(i as usize)?;
+            self.see_field(self.skip(member.ty)?)?;
+        }
+        self.part_of(ty).members.append(&mut keep);
+        Some(())
+    }
+}
+
+/// libbpf compares the number of members before it looks at any: keep as many as the local type has, if there are.
+fn fill_up(keep: &mut BTreeSet<u32>, local: usize, target: usize) {
+    let wanted = local.min(target);
+    for i in (0_u32..).take(target) {
+        if keep.len() >= wanted {
+            break;
+        }
+        keep.insert(i);
+    }
+}
