@@ -16,6 +16,7 @@ mod arch;
 mod candidates;
 mod claims;
 mod error;
+mod graph;
 mod harvest;
 mod hub;
 mod kernel_file;
