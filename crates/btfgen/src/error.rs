@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Output,
     /// A minimized BTF did not give the same outcomes as the full one; nothing wrong is ever written.
     Unproven,
+    /// libbpf refuses to load an object on a kernel, whatever BTF it gets.
+    Refused,
     /// The archive could not be written or read.
     Archive,
     /// The caller asked to stop.

@@ -1,6 +1,6 @@
 //! What comes of many kernels: gathered from several threads, and as it is told to the caller.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use btfgen_archive::KernelId;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::minimize::Minimized;
 use crate::needs::Needs;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Refusal};
 
 /// What was packed.
 #[derive(Debug)]
@@ -21,10 +21,24 @@ pub struct Packed {
     pub left_out: Vec<Error>,
     /// The needs that the kernels were asked.
     pub needs: Needs,
-    /// Indices of needs that no kernel could answer: see [`Outcome::is_found`].
+    /// Indices of needs that no kernel could answer: see [`Outcome::is_found`]. Those that are refused are not among them.
     pub unresolved: Vec<usize>,
+    /// Needs for which libbpf refuses to load the object on some kernels, which are packed all the same.
+    pub refused: Vec<RefusedNeed>,
     /// Totals.
     pub totals: Totals,
+}
+
+/// A need for which libbpf refuses to load the object, whatever else it asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedNeed {
+    /// Its index.
+    pub need: usize,
+    /// Why.
+    pub reason: Refusal,
+    /// On which kernels, in the order of their ids.
+    pub kernels: Vec<KernelId>,
 }
 
 /// One kernel in an archive.
@@ -76,6 +90,7 @@ pub(crate) struct Harvest {
     pub(crate) left_out: Vec<(KernelId, Error)>,
     /// Which needs some kernel answered.
     pub(crate) found: Vec<bool>,
+    refused: BTreeMap<(usize, Refusal), Vec<KernelId>>,
 }
 
 impl Harvest {
@@ -97,9 +112,12 @@ impl Harvest {
         };
         self.found.resize(needs.len(), false);
         let mut missing = 0;
-        for ((need, outcome), found) in needs.iter().zip(&one.outcomes).zip(&mut self.found) {
-            if outcome.is_found(need.kind()) {
-                *found = true;
+        for (n, (need, outcome)) in needs.iter().zip(&one.outcomes).enumerate() {
+            if let Some(reason) = outcome.refusal() {
+                let kernels = self.refused.entry((n, reason)).or_default();
+                kernels.push(kernel.clone());
+            } else if outcome.is_found(need.kind()) {
+                self.found[n] = true;
             } else {
                 missing += 1;
             }
@@ -114,5 +132,19 @@ impl Harvest {
             content,
         ));
         self.outcome_sets.insert((order, one.outcomes));
+    }
+
+    /// What libbpf refuses, in the needs' order.
+    pub(crate) fn refused(&mut self) -> Vec<RefusedNeed> {
+        let refused = std::mem::take(&mut self.refused).into_iter();
+        let sorted = refused.map(|((need, reason), mut kernels)| {
+            kernels.sort();
+            RefusedNeed {
+                need,
+                reason,
+                kernels,
+            }
+        });
+        sorted.collect()
     }
 }

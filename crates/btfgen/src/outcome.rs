@@ -31,14 +31,60 @@ pub enum Outcome {
     },
     /// Not there: libbpf replaces the instruction by one that the verifier refuses, unless it is never reached.
     Missing,
-    /// libbpf refuses to load the program.
+    /// libbpf refuses to load the object.
     Failed {
         /// The positive errno.
         errno: i32,
+        /// Why.
+        reason: Refusal,
     },
 }
 
+/// Why libbpf refuses an object for one of its relocations. The `Display` form is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The kernel has several types of this name, which do not agree about the value or the offset.
+    Disagreement,
+    /// A bitfield spans more than 8 bytes, or types are nested too deep: E2BIG.
+    TooLarge,
+    /// The relocation makes no sense by itself: an index beyond the program's own array, a shift of an array's element.
+    Invalid,
+}
+
+impl Refusal {
+    /// For an error that one candidate by itself gives, or none.
+    fn of(errno: i32) -> Self {
+        // Linux's number, the same on all architectures that run BPF.
+        const E2BIG: i32 = 7;
+        if errno == E2BIG {
+            Self::TooLarge
+        } else {
+            Self::Invalid
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Disagreement => "the kernel has several types of this name, which disagree",
+            Self::TooLarge => "a bitfield spans more than 8 bytes, or types are nested too deep",
+            Self::Invalid => "an index is out of range, or an element of an array is to be shifted",
+        })
+    }
+}
+
 impl Outcome {
+    /// Why libbpf refuses to load the object, if it does.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Failed { reason, .. } => Some(*reason),
+            _ => None,
+        }
+    }
+
     /// Whether the relocation found what it asks for. A question for existence that is answered "no" did not.
     pub fn is_found(&self, kind: ReloKind) -> bool {
         let question = matches!(
@@ -140,7 +186,15 @@ pub(crate) fn answers<'b>(
                     &rows,
                     matched.map(|m| m.root),
                 ),
-                Err(errno) => Outcome::Failed { errno },
+                Err(errno) => {
+                    let failed = |row: &Row<'_>| matches!(row.cells[i].answer, Answer::Failed(_));
+                    let reason = if candidates.len() > 1 && !rows.iter().any(failed) {
+                        Refusal::Disagreement
+                    } else {
+                        Refusal::of(errno)
+                    };
+                    Outcome::Failed { errno, reason }
+                }
             }
         })
         .collect();
@@ -194,7 +248,10 @@ fn outcome(
 ) -> Outcome {
     match (answer, matched) {
         (Answer::NoMatch, _) => Outcome::Missing,
-        (Answer::Failed(errno), _) => Outcome::Failed { errno },
+        (Answer::Failed(errno), _) => Outcome::Failed {
+            errno,
+            reason: Refusal::of(errno),
+        },
         (Answer::Match(r), _) if r.poison => Outcome::Missing,
         (Answer::Match(_), Some(id))
             if relocation(needs, need).kind() == ReloKind::TypeIdTarget =>

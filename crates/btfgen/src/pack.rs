@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::claims::Claims;
 use crate::error::{Error, ErrorKind, Result};
-use crate::harvest::{Harvest, Packed, Totals};
+use crate::harvest::{Harvest, Packed, RefusedNeed, Totals};
 use crate::hub::{Hub, HubKernel, default_hub};
 use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, parse_kernel};
 use crate::kernel_filter::KernelFilter;
@@ -176,7 +176,8 @@ impl<'a> Pack<'a> {
         self
     }
 
-    /// Whether one kernel that cannot be packed fails the whole; it is left out and named otherwise.
+    /// Whether one kernel that cannot be packed fails the whole, and one on which libbpf refuses to load an object; they are
+    /// named otherwise, and the first kind is left out.
     #[must_use]
     pub fn strict(mut self, on: bool) -> Self {
         self.strict = on;
@@ -388,6 +389,7 @@ impl<'a> Pack<'a> {
         mut left_out: Vec<Error>,
         mut harvest: Harvest,
     ) -> Result<Prepared> {
+        let refused = harvest.refused();
         harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
         left_out.extend(harvest.left_out.into_iter().map(|(_, e)| e));
         if harvest.kernels.is_empty() {
@@ -400,6 +402,9 @@ impl<'a> Pack<'a> {
                 Some(first) => none.with_source(first),
                 None => none,
             });
+        }
+        if let (true, Some(first)) = (self.strict, refused.first()) {
+            return Err(refused_by_libbpf(&needs, first));
         }
         harvest.kernels.sort_by(|a, b| a.0.kernel.cmp(&b.0.kernel));
         let mut totals = Totals {
@@ -430,8 +435,9 @@ impl<'a> Pack<'a> {
         staged.push(outputs.archive.stage(archive)?);
         self.go_on()?;
         let found = harvest.found;
+        let is_refused = |need: usize| refused.iter().any(|r| r.need == need);
         let unresolved = (0..needs.len())
-            .filter(|i| !found.get(*i).copied().unwrap_or(false))
+            .filter(|&i| !found.get(i).copied().unwrap_or(false) && !is_refused(i))
             .collect();
         Ok(Prepared {
             packed: Packed {
@@ -439,6 +445,7 @@ impl<'a> Pack<'a> {
                 left_out,
                 needs,
                 unresolved,
+                refused,
                 totals,
             },
             outputs: staged,
@@ -479,6 +486,17 @@ impl Outputs {
         let subject = self.archive.path().display();
         Error::new(ErrorKind::Archive, subject, "cannot be packed").with_source(e)
     }
+}
+
+fn refused_by_libbpf(needs: &Needs, refused: &RefusedNeed) -> Error {
+    let need = needs.get(refused.need).map(ToString::to_string);
+    let kernel = refused.kernels.first().map(ToString::to_string);
+    let message = format!(
+        "libbpf refuses to load an object with the relocation {}: {}",
+        need.unwrap_or_default(),
+        refused.reason
+    );
+    Error::new(ErrorKind::Refused, kernel.unwrap_or_default(), message)
 }
 
 pub(crate) fn refused(path: &Path, e: MinimizeError) -> Error {

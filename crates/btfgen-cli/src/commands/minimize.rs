@@ -7,7 +7,7 @@ use btfgen::{Btf, Claims, Minimized, Minimizer, Needs, Object, read_kernel_file}
 
 use crate::amount::{bytes, count};
 use crate::arguments::LimitArguments;
-use crate::console::Console;
+use crate::console::{Console, printable};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::sink::Sink;
@@ -72,10 +72,19 @@ impl Arguments {
             bytes(minimized.btf.len() as u64),
             count(needs.len(), "relocation"),
         ));
-        let missing: Vec<String> = needs
-            .iter()
-            .zip(&minimized.outcomes)
-            .filter(|(need, outcome)| !outcome.is_found(need.kind()))
+        let answers = || needs.iter().zip(&minimized.outcomes);
+        let refused = answers().filter_map(|(need, outcome)| {
+            let reason = outcome.refusal()?;
+            Some(format!("{}: {reason}", printable(&need.to_string())))
+        });
+        let refused: Vec<String> = refused.collect();
+        if !refused.is_empty() {
+            console
+                .warning("libbpf refuses to load objects with these relocations on this kernel:");
+            console.details(refused.into_iter());
+        }
+        let missing: Vec<String> = answers()
+            .filter(|(need, outcome)| outcome.refusal().is_none() && !outcome.is_found(need.kind()))
             .map(|(need, _)| need.to_string())
             .collect();
         if !missing.is_empty() && !console.quiet {

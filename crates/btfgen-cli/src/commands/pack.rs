@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
 
-    /// Write nothing if a single kernel cannot be packed
+    /// Write nothing if a single kernel cannot be packed, or libbpf refuses to load an object on it
     #[arg(long)]
     strict: bool,
 
@@ -232,6 +232,29 @@ impl Arguments {
                 }
             }));
         }
+        if !packed.refused.is_empty() {
+            console.warning("libbpf refuses to load objects with these relocations:");
+            let places = |need: &Need| packed.needs.places(need);
+            console.details(
+                packed
+                    .refused
+                    .iter()
+                    .filter_map(|refused| {
+                        let need = packed.needs.get(refused.need)?;
+                        let name = printable(&need.to_string());
+                        let line = places(need).iter().find_map(source_line);
+                        let line = line.map(|line| format!(", {line}")).unwrap_or_default();
+                        let on = count(refused.kernels.len(), "kernel");
+                        let first = refused.kernels.first()?;
+                        Some(format!(
+                            "{name}{line}: {}; on {on}, as {first}",
+                            refused.reason
+                        ))
+                    })
+                    .collect::<Vec<_>>()
+                    .into_iter(),
+            );
+        }
         if !packed.left_out.is_empty() {
             console.warning(format_args!(
                 "{} left out:",
@@ -266,6 +289,8 @@ struct Summary<'p> {
     needs: usize,
     left_out: Vec<LeftOut<'p>>,
     unresolved: Vec<String>,
+    /// Relocations for which libbpf refuses to load the object, and where.
+    refused: Vec<Refused>,
     packed: &'p [PackedKernel],
 }
 
@@ -273,6 +298,14 @@ struct Summary<'p> {
 struct LeftOut<'p> {
     subject: &'p str,
     error: String,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    relocation: String,
+    reason: btfgen::Refusal,
+    kernels: Vec<String>,
+    places: Vec<btfgen::Place>,
 }
 
 impl<'p> Summary<'p> {
@@ -289,6 +322,19 @@ impl<'p> Summary<'p> {
                 })
                 .collect(),
             unresolved: unresolved(packed).map(ToString::to_string).collect(),
+            refused: packed
+                .refused
+                .iter()
+                .filter_map(|refused| {
+                    let need = packed.needs.get(refused.need)?;
+                    Some(Refused {
+                        relocation: need.to_string(),
+                        reason: refused.reason,
+                        kernels: refused.kernels.iter().map(ToString::to_string).collect(),
+                        places: packed.needs.places(need),
+                    })
+                })
+                .collect(),
             packed: &packed.kernels,
         }
     }

@@ -170,6 +170,48 @@ fn unresolved() {
     );
 }
 
+/// Check that relocations for which libbpf refuses the object are named with the reason and their source line, in text and in
+/// JSON; that the kernel is packed all the same, and with `--strict` is not.
+#[test]
+fn refused() {
+    let dir = tempdir().unwrap();
+    let own = dir.path().join("hub");
+    let target = fs::read(btfgen_testkit::target_btf("disagreeing")).unwrap();
+    place(&own, "a/1/x86_64/disagreeing.btf", &target);
+    let object = btfgen_testkit::object("edge");
+    let mut command = btfgen();
+    command.arg("pack").arg(&object).arg("--hub").arg(&own);
+    command.arg("-o").arg(dir.path().join("a.tar.gz"));
+    let pieces = [
+        "libbpf refuses to load objects with these relocations:\n",
+        "edge.bpf.c:",
+        "several types of this name, which disagree; on 1 kernel, as a/1/x86_64/disagreeing",
+    ];
+    run(&mut command, 0, &pieces);
+    let output = run(command.args(["--json-summary", "-"]), 0, &[]);
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let refused = summary["refused"].as_array().unwrap();
+    assert!(refused.iter().all(|r| r["reason"] == "disagreement"));
+    assert_eq!(refused[0]["kernels"][0], "a/1/x86_64/disagreeing");
+    assert!(refused[0]["places"][0]["line"].is_u64());
+    assert_eq!(summary["packed"][0]["kernel"], "a/1/x86_64/disagreeing");
+    run(
+        command.arg("--strict"),
+        2,
+        &["a/1/x86_64/disagreeing: libbpf refuses"],
+    );
+
+    let mut minimize = btfgen();
+    minimize
+        .arg("minimize")
+        .arg(own.join("a/1/x86_64/disagreeing.btf"));
+    minimize
+        .arg(&object)
+        .arg("-o")
+        .arg(dir.path().join("minimal.btf"));
+    run(&mut minimize, 0, &["on this kernel:\n", "which disagree"]);
+}
+
 /// Check that of many kernels left out the first ones are shown, and all with `--verbose`.
 #[test]
 fn many_left_out() {
