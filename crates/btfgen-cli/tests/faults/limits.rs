@@ -1,5 +1,6 @@
 //! Limits of a process, and disks without room.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::Tally;
@@ -23,7 +24,44 @@ pub(crate) fn all(scenarios: &[Scenario], tally: &mut Tally) {
             limited(scenario, &format!("--fsize={bytes}"), &told, tally);
         }
     }
+    processes(scenarios, tally);
     full_disks(scenarios, tally);
+}
+
+/// A limit of processes, and so of threads, that is used up. It does not hold for root.
+fn processes(scenarios: &[Scenario], tally: &mut Tally) {
+    let wrapper = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+        "prlimit",
+        "--nproc=1",
+    ]
+    .map(str::to_owned);
+    let mut may = Command::new(&wrapper[0]);
+    may.args(&wrapper[1..]).args([binary(), "--version"]);
+    if !may.output().is_ok_and(|o| o.status.success()) {
+        return tally.skip("another user, who may run the command, cannot be had");
+    }
+    let owned_by = |user: &str, folder: &Path| {
+        let mut chown = Command::new("chown");
+        let status = chown.args(["-R", user]).arg(folder).status();
+        assert!(status.unwrap().success());
+    };
+    for scenario in scenarios {
+        let work = scenario.folder();
+        owned_by("65534:65534", work.path());
+        let output = scenario.command(work.path(), &wrapper).output().unwrap();
+        owned_by("0:0", work.path());
+        let fault = Fault {
+            what: "--nproc=1",
+            told: &["Resource temporarily unavailable"],
+        };
+        tally.take(scenario.check(work.path(), &output, fault));
+    }
 }
 
 fn limited(scenario: &Scenario, limit: &str, told: &[&str], tally: &mut Tally) {

@@ -15,6 +15,9 @@ use crate::state::temporary;
 
 const SECONDS: u64 = 20;
 
+/// How often two packs write to the same files.
+const ROUNDS: usize = 100;
+
 /// What changes or reads the hub, over and over.
 const WRITERS: [&str; 4] = [
     "fetch --repo repository --hub hub --prune",
@@ -72,6 +75,34 @@ pub(crate) fn all(scenarios: &[Scenario], tally: &mut Tally) {
         tally.take(verdict);
     }
     tally.take(at_the_end(folder));
+    for _ in 0..ROUNDS {
+        tally.take(two_packs(folder));
+    }
+}
+
+/// Packs two selections to the same files at once: in the end the archive and the object are those of one of them.
+fn two_packs(folder: &Path) -> Result<Ended, String> {
+    let pack = |only: &str| {
+        let arguments = "pack a.o --hub hub -o both.tar.gz --emit-obj both.o --only";
+        let words = arguments.split(' ').chain([only]).map(str::to_owned);
+        let mut pack = command(folder, &[], &words.collect::<Vec<_>>());
+        let pack = pack.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        pack.unwrap()
+    };
+    let both = [pack("debian/11/*"), pack("debian/12/*")];
+    if !both
+        .into_iter()
+        .all(|mut one| one.wait().unwrap().success())
+    {
+        return Err("one of two packs failed".to_owned());
+    }
+    let read = |name: &str| fs::read(folder.join(name)).unwrap();
+    let (archive, object) = (read("both.tar.gz"), read("both.o"));
+    if object.windows(archive.len()).any(|part| part == archive) {
+        Ok(Ended::Done)
+    } else {
+        Err("two packs left the archive of one and the object of the other".to_owned())
+    }
 }
 
 /// Runs a command, and kills every third one.
