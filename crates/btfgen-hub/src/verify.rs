@@ -132,7 +132,7 @@ impl<'a> Verify<'a> {
         self
     }
 
-    /// Has progress told.
+    /// Reports progress here.
     #[must_use]
     pub fn progress(mut self, progress: &'a dyn Progress) -> Self {
         self.progress = Some(progress);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// A lookup of the BTF for the running kernel.
 ///
-/// [`find`](Self::find) takes the first of these that there is, and never one of several different ones:
+/// [`find`](Self::find) takes the first match; ambiguous matches are never used:
 ///
 /// 1. the file that [`btf_file`](Self::btf_file) names;
 /// 2. the file that the environment names with `BTFGEN_BTF`;

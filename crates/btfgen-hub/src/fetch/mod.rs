@@ -110,7 +110,7 @@ impl<'a> Fetch<'a> {
         self
     }
 
-    /// Has progress told.
+    /// Reports progress here.
     #[must_use]
     pub fn progress(mut self, progress: &'a dyn FetchProgress) -> Self {
         self.progress = Some(progress);
