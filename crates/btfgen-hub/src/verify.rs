@@ -281,10 +281,11 @@ impl Failed {
         match self.error.kind() {
             btfgen::ErrorKind::InvalidKernel => true,
             btfgen::ErrorKind::InvalidName | btfgen::ErrorKind::OtherForm => {
-                let place = |ending| format!("{}{ending}", self.kernel.id());
-                let mut records = ENDINGS.iter().filter_map(|e| record.file(&place(e)));
+                let places = ENDINGS.map(|ending| format!("{}{ending}", self.kernel.id()));
+                let mut places = places.iter().filter(|p| self.kernel.path().ends_with(p));
+                let recorded = places.find_map(|place| record.file(place));
                 let seen = self.seen.as_ref();
-                seen.is_some_and(|seen| records.any(|file| file.is_unchanged(seen)))
+                recorded.is_some_and(|file| seen.is_some_and(|seen| file.is_unchanged(seen)))
             }
             _ => false,
         }

@@ -142,18 +142,24 @@ fn one_writer() {
     });
 }
 
-/// Check that what a fetch brought is deleted also where its name is another kernel's, and is brought again.
+/// Check that what a fetch brought under another kernel's name is deleted, and is brought again; and that the same file stays
+/// where its user put it.
 #[test]
 fn fetched_and_broken() {
     let ground = Ground::new();
-    let repository = ground.repository("kernels", &[FOCAL]);
+    add(&ground, FOCAL).file(&kernel()).unwrap();
+    let sound = ground.read(FOCAL);
+    let repository = ground.repository("kernels", &[]);
+    repository.put(BUSTER, &sound);
+    repository.commit();
     ground.fetched(&repository);
-    ground.place(BUSTER, content(FOCAL));
-    // The test kit's kernels are no BTF: both are damaged in their places.
+    ground.place(BIONIC, &sound);
     let verified = Verify::hub(ground.hub()).delete(true).run().unwrap();
-    assert!(verified.broken.iter().all(|b| b.fate == Fate::Deleted));
-    assert!(ground.paths().is_empty());
-    assert_eq!(ground.fetched(&repository).added, [id(FOCAL)]);
+    assert_eq!(verified.sound, 1);
+    let fates = verified.broken.iter().map(|b| b.fate);
+    assert_eq!(fates.collect::<Vec<_>>(), [Fate::Deleted, Fate::Stays]);
+    assert_eq!(ground.paths(), [BIONIC, FOCAL]);
+    assert_eq!(ground.fetched(&repository).added, [id(BUSTER)]);
 }
 
 /// Check that a record which cannot be read ends a fetch: without it, what was fetched would be taken for its user's.
