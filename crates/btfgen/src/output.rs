@@ -5,14 +5,20 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use btfgen_files::{TempFile, remove_stale};
 use rustix::fs::{FlockOperation, OFlags, fcntl_setfl, flock};
+use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// As many symbolic links as the kernel follows, `path_resolution(7)`.
 const MAX_LINKS: usize = 40;
+
+/// How long another run may hold a folder: it takes milliseconds for its renames.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// A file to be written at the end of long work.
 ///
@@ -252,9 +258,14 @@ fn lock_folders<'f>(folders: impl Iterator<Item = &'f Path>) -> Vec<File> {
     let mut opened: Vec<_> = opened.collect();
     opened.sort_by_key(|(id, _)| *id);
     opened.dedup_by_key(|(id, _)| *id);
+    let end = Instant::now() + LOCK_PATIENCE;
     let locked = opened.into_iter().map(|(_, folder)| {
-        // NFS has no locks of folders. The renames are as fast there, but two runs may mix.
-        let _ = flock(&folder, FlockOperation::LockExclusive);
+        // NFS has no locks of folders, and another program may hold one for as long as it likes. The renames are as fast
+        // without a lock, but two runs may mix.
+        let lock = FlockOperation::NonBlockingLockExclusive;
+        while flock(&folder, lock) == Err(Errno::WOULDBLOCK) && Instant::now() < end {
+            std::thread::sleep(LOCK_POLL);
+        }
         folder
     });
     locked.collect()

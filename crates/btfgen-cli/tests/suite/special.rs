@@ -129,3 +129,34 @@ fn pipe_without_a_reader() {
         &["fifo: cannot be written"],
     );
 }
+
+/// Check that a folder which another program holds a lock on is written to all the same, after some seconds.
+#[test]
+fn held_folder() {
+    let dir = tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    place_kernel(&at("hub"), NEW);
+    // Without a child, so that it can be ended.
+    let mut holder = Command::new("flock");
+    holder.arg("--no-fork");
+    holder
+        .arg(dir.path())
+        .args(["sh", "-c", "touch \"$0/held\"; exec sleep 60"]);
+    let mut holder = holder.arg(dir.path()).spawn().unwrap();
+    let begin = std::time::Instant::now();
+    while !at("held").exists() {
+        assert!(begin.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut command = btfgen();
+    command.timeout(PATIENCE).arg("pack").arg(object());
+    command
+        .arg("--hub")
+        .arg(at("hub"))
+        .arg("-o")
+        .arg(at("a.tar.gz"));
+    run(command.arg("--emit-obj").arg(at("a.o")), 0, &[]);
+    assert!(at("a.tar.gz").exists() && at("a.o").exists());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+}
