@@ -173,8 +173,9 @@ impl Output {
 
 /// Has all outputs of one run take their names.
 ///
-/// Outputs of several runs are never mixed for longer than the renames take: the folders are locked meanwhile (where the file
-/// system knows such locks), and where one output cannot take its name, the others get their older files back.
+/// Outputs of several runs are never mixed for longer than the renames take: the folders are locked meanwhile, and where one
+/// output cannot take its name, the others get their older files back. A folder that cannot be locked within five seconds, or
+/// on a file system without such locks, is written to all the same; then two runs at once may mix.
 ///
 /// # Errors
 /// [`ErrorKind::Output`]. The older files are there then, all of them, unless the error says otherwise.
