@@ -521,10 +521,8 @@ fn agree(path: &Path, what: &str, named: Option<&str>, told: Option<&str>) -> Re
     }
 }
 
-fn is_kernels(btf: &Btf) -> bool {
-    btf.ids()
-        .filter_map(|id| btf.type_by_id(id))
-        .any(|t| t.name() == KERNELS_OWN)
+fn is_kernels(btf: &Btf<'_>) -> bool {
+    btf.types().any(|ty| ty.name() == KERNELS_OWN)
 }
 
 fn unreadable(e: btfgen_vmlinux::Error) -> Error {

@@ -6,10 +6,13 @@
 
 use std::collections::HashMap;
 
-use btfgen_object::Kind;
+use btfgen_btf::{Kind, Type, TypeId};
 
-use crate::btf::{Btf, MAX_DEPTH, Type, TypeId};
 use crate::error::Error;
+use crate::loaded::LoadedBtf;
+
+/// The deepest nesting that is followed. Kernels stay below 20, and libbpf itself stops at 32 or 64 in most walks.
+const MAX_DEPTH: usize = 128;
 
 /// The most steps that one walk over a type may take in libbpf, if every shared part is walked anew each time.
 /// The largest struct of a kernel stays below 100,000.
@@ -30,7 +33,7 @@ pub struct Checked<'b> {
 
 /// Identity of a BTF: two references are equal if they are to the same one.
 #[derive(Debug, Clone, Copy)]
-struct BtfRef<'b>(&'b Btf);
+struct BtfRef<'b>(&'b LoadedBtf<'b>);
 
 impl PartialEq for BtfRef<'_> {
     fn eq(&self, other: &Self) -> bool {
@@ -47,7 +50,7 @@ impl<'b> Checked<'b> {
     }
 
     /// The BTF it belongs to.
-    pub fn btf(&self) -> &'b Btf {
+    pub fn btf(&self) -> &'b LoadedBtf<'b> {
         self.btf.0
     }
 }
@@ -55,9 +58,18 @@ impl<'b> Checked<'b> {
 /// Checks the types of one BTF and remembers what it has seen.
 #[derive(Debug)]
 pub struct Checker<'b> {
-    btf: &'b Btf,
+    btf: &'b LoadedBtf<'b>,
     /// What a walk from this type found; `None` while it is under way.
-    walks: HashMap<TypeId, Option<Walk>>,
+    walks: HashMap<(TypeId, Reach), Option<Walk>>,
+}
+
+/// How libbpf reaches a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Reach {
+    /// As a part of the root: all of it is walked.
+    ByValue,
+    /// Behind a pointer, where it is compared and not descended into: `struct A { int (*f)(struct A); }` ends there.
+    BehindPointer,
 }
 
 /// What a walk over one type found.
@@ -73,20 +85,20 @@ struct Walk {
 
 impl<'b> Checker<'b> {
     /// A checker for the types of `btf`.
-    pub fn new(btf: &'b Btf) -> Self {
+    pub fn new(btf: &'b LoadedBtf<'_>) -> Self {
         Self {
             btf,
             walks: HashMap::new(),
         }
     }
 
-    /// Walks everything that libbpf could reach from this type by value, through modifiers, arrays and prototypes,
-    /// and through pointers up to the next struct.
+    /// Walks everything that libbpf could reach from this type: by value through modifiers, arrays, members and prototypes,
+    /// and behind pointers up to structs.
     ///
     /// # Errors
     /// [`ErrorKind::UnsafeType`](crate::ErrorKind::UnsafeType) with the type at fault.
     pub fn check(&mut self, id: TypeId) -> Result<Checked<'b>, Error> {
-        let walk = self.walk(id, 0)?;
+        let walk = self.walk(id, Reach::ByValue, 0)?;
         require_addressable(id, walk)?;
         Ok(Checked {
             btf: BtfRef(self.btf),
@@ -94,8 +106,8 @@ impl<'b> Checker<'b> {
         })
     }
 
-    fn walk(&mut self, id: TypeId, depth: usize) -> Result<Walk, Error> {
-        match self.walks.get(&id) {
+    fn walk(&mut self, id: TypeId, reach: Reach, depth: usize) -> Result<Walk, Error> {
+        match self.walks.get(&(id, reach)) {
             Some(Some(walk)) => return Ok(*walk),
             Some(None) => return Err(Error::unsafe_type(id, "contains itself")),
             None => {}
@@ -110,87 +122,82 @@ impl<'b> Checker<'b> {
             .btf
             .type_by_id(id)
             .ok_or_else(|| Error::unsafe_type(id, "no such type"))?;
-        self.walks.insert(id, None);
-        let walked = self.walk_type(ty, depth + 1).and_then(|walk| {
+        self.walks.insert((id, reach), None);
+        let walked = self.walk_type(ty, reach, depth + 1).and_then(|walk| {
             if walk.steps > MAX_STEPS {
                 return Err(Error::unsafe_type(id, "expands to too many members"));
             }
             Ok(walk)
         });
         match walked {
-            Ok(walk) => self.walks.insert(id, Some(walk)),
+            Ok(walk) => self.walks.insert((id, reach), Some(walk)),
             // Whoever asks again is told the same.
-            Err(_) => self.walks.remove(&id),
+            Err(_) => self.walks.remove(&(id, reach)),
         };
         walked
     }
 
     /// Walks what a type consists of. `depth` is that of its parts.
-    fn walk_type(&mut self, ty: Type<'b>, depth: usize) -> Result<Walk, Error> {
-        let walk = |size: u64| Walk {
+    fn walk_type(&mut self, ty: Type<'b>, reach: Reach, depth: usize) -> Result<Walk, Error> {
+        let whole = |size: Option<u32>| Walk {
             steps: 1,
-            size,
-            end: size.saturating_mul(8),
+            size: u64::from(size.unwrap_or_default()),
+            end: u64::from(size.unwrap_or_default()).saturating_mul(8),
         };
-        Ok(match ty.kind() {
-            Kind::Void | Kind::Fwd | Kind::Func => walk(0),
-            Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Float | Kind::Datasec => {
-                walk(u64::from(ty.size()))
+        let to = ty.referenced().unwrap_or(TypeId::VOID);
+        match ty.kind() {
+            // libbpf has a placeholder in the place of one that it does not know.
+            Kind::Void | Kind::Fwd | Kind::Func | Kind::Unknown => return Ok(whole(None)),
+            Kind::Int | Kind::Float | Kind::Datasec => return Ok(whole(ty.size())),
+            _ if !ty.is_classic() => {
+                let message = format!("has {} members, more than libbpf can count", ty.len());
+                return Err(Error::unsafe_type(ty.id(), message));
             }
+            Kind::Enum | Kind::Enum64 => return Ok(whole(ty.size())),
             Kind::Typedef
             | Kind::Volatile
             | Kind::Const
             | Kind::Restrict
             | Kind::TypeTag
             | Kind::Var
-            | Kind::DeclTag => self.walk(ty.referenced(), depth)?.one_step_more(),
-            // How large a thing behind a pointer is does not matter.
+            | Kind::DeclTag => return Ok(self.walk(to, reach, depth)?.one_step_more()),
             Kind::Ptr => {
-                let mut pointer = walk(8);
-                if let Some(id) = self.pointee(ty) {
-                    pointer.add_steps_of(self.walk(id, depth)?);
-                }
-                pointer
+                // How large a thing behind a pointer is does not matter.
+                let mut pointer = whole(Some(8));
+                pointer.add_steps_of(self.walk(to, Reach::BehindPointer, depth)?);
+                return Ok(pointer);
             }
             Kind::FuncProto => {
-                let mut prototype = walk(0);
-                for id in ty.params().map(|p| p.ty).chain([ty.referenced()]) {
-                    prototype.add_steps_of(self.walk(id, depth)?);
+                let mut prototype = whole(None);
+                for id in ty.params().chain([to]) {
+                    prototype.add_steps_of(self.walk(id, reach, depth)?);
                 }
-                prototype
+                return Ok(prototype);
             }
-            Kind::Array => match ty.array() {
-                Some(array) => self
-                    .walk(array.element, depth)?
-                    .times(u64::from(array.len))
-                    .one_step_more(),
-                None => walk(0),
-            },
-            Kind::Struct | Kind::Union => {
-                let mut whole = walk(u64::from(ty.size()));
-                for m in ty.members() {
-                    if m.bitfield_size > 0 {
-                        self.check_bitfield(ty, m.ty)?;
-                    }
-                    let member = self.walk(m.ty, depth)?;
-                    require_addressable(m.ty, member)?;
-                    whole.add_steps_of(member);
-                    let end = u64::from(m.bit_offset).saturating_add(member.end);
-                    whole.end = whole.end.max(end);
-                }
-                whole
+            Kind::Array => {
+                let Some(array) = ty.array() else {
+                    return Ok(whole(None));
+                };
+                let element = self.walk(array.element, reach, depth)?;
+                return Ok(element.times(u64::from(array.len)).one_step_more());
             }
-        })
-    }
-
-    /// libbpf stops at a struct behind a pointer; anything else behind it is compared.
-    fn pointee(&self, ptr: Type<'b>) -> Option<TypeId> {
-        let id = ptr.referenced();
-        match self.btf.skip_modifiers_and_typedefs(id) {
-            Some(ty) if ty.kind().is_composite() => None,
-            // The walk itself reports an endless chain.
-            _ => Some(id),
+            Kind::Struct | Kind::Union => {}
         }
+        let mut composite = whole(ty.size());
+        if reach == Reach::BehindPointer {
+            return Ok(composite);
+        }
+        for m in ty.members() {
+            if m.bitfield_size > 0 {
+                self.check_bitfield(ty, m.ty)?;
+            }
+            let member = self.walk(m.ty, reach, depth)?;
+            require_addressable(m.ty, member)?;
+            composite.add_steps_of(member);
+            let end = u64::from(m.bit_offset).saturating_add(member.end);
+            composite.end = composite.end.max(end);
+        }
+        Ok(composite)
     }
 
     fn check_bitfield(&self, parent: Type<'b>, id: TypeId) -> Result<(), Error> {
@@ -198,7 +205,9 @@ impl<'b> Checker<'b> {
             .btf
             .skip_modifiers_and_typedefs(id)
             .is_some_and(|ty| match ty.kind() {
-                Kind::Int | Kind::Enum | Kind::Enum64 => matches!(ty.size(), 1 | 2 | 4 | 8 | 16),
+                Kind::Int | Kind::Enum | Kind::Enum64 => {
+                    matches!(ty.size(), Some(1 | 2 | 4 | 8 | 16))
+                }
                 _ => false,
             });
         if fits {
@@ -258,26 +267,16 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
 
-    /// A little-endian BTF of these types, each as its words, and these strings.
-    fn btf(types: &[&[u32]], strings: &[u8]) -> Btf {
-        let words: Vec<u32> = types.concat();
-        let type_len = 4 * words.len() as u32;
-        let mut bytes = vec![0x9f, 0xeb, 1, 0];
-        for word in [24, 0, type_len, type_len, strings.len() as u32]
-            .into_iter()
-            .chain(words)
-        {
-            bytes.extend(word.to_le_bytes());
-        }
-        bytes.extend(strings);
-        Btf::parse(&bytes).expect("libbpf takes it")
+    fn btf(types: &[&[u32]], strings: &[u8]) -> LoadedBtf<'static> {
+        let bytes = btfgen_testkit::made_up_btf(types, strings);
+        LoadedBtf::parse(bytes).expect("libbpf takes it")
     }
 
     fn kind(kind: Kind, vlen: u32) -> u32 {
         (kind as u32) << 24 | vlen
     }
 
-    fn error(btf: &Btf, id: u32) -> Error {
+    fn error(btf: &LoadedBtf<'_>, id: u32) -> Error {
         Checker::new(btf)
             .check(TypeId(id))
             .expect_err("it is unsafe")
@@ -309,6 +308,23 @@ mod tests {
             b"\0a\0",
         );
         let checked = Checker::new(&list).check(TypeId(1));
+        assert_eq!(checked.map(|c| c.id()), Ok(TypeId(1)));
+    }
+
+    /// Check that a struct which passes itself to a function behind a pointer is taken, as C allows, in an array, too.
+    #[test]
+    fn struct_passed_to_its_own_functions() {
+        let own = btf(
+            &[
+                &[1, kind(Kind::Struct, 2), 16, 1, 2, 0, 1, 5, 64],
+                &[0, kind(Kind::Ptr, 0), 3],
+                &[0, kind(Kind::FuncProto, 2), 1, 0, 1, 0, 4],
+                &[0, kind(Kind::Array, 0), 0, 1, 1, 4],
+                &[0, kind(Kind::Ptr, 0), 4],
+            ],
+            b"\0a\0",
+        );
+        let checked = Checker::new(&own).check(TypeId(1));
         assert_eq!(checked.map(|c| c.id()), Ok(TypeId(1)));
     }
 

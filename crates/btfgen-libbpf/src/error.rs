@@ -4,10 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The bytes are not BTF, or are damaged.
+    /// The bytes are no BTF that can be read.
     InvalidBtf,
-    /// The BTF is of a version or has a type kind that this libbpf does not know.
-    Unsupported,
     /// A type that libbpf must not be let loose on: endless nesting, an impossible bitfield, a size beyond
     /// any kernel's.
     UnsafeType,
@@ -40,5 +38,11 @@ impl Error {
     /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+}
+
+impl From<btfgen_btf::Error> for Error {
+    fn from(error: btfgen_btf::Error) -> Self {
+        Self::new(ErrorKind::InvalidBtf, error.to_string())
     }
 }

@@ -5,26 +5,26 @@
 //! libbpf, and reachable because `libbpf-sys` links libbpf as a static archive; the version is pinned
 //! exactly. This is the only build-side crate with `unsafe` code, and its API is safe for any input:
 //!
-//! * [`Btf`] owns one parsed BTF and gives typed views of it ([`Type`], [`Member`], …).
+//! * [`LoadedBtf`] is a BTF that libbpf has loaded, beside its data.
 //! * [`Checked`] is the proof that libbpf may walk a type: no endless chains, no bitfield whose size libbpf
 //!   would divide by, no sizes and offsets that libbpf cannot count. libbpf trusts its input there.
 //! * [`Relocation`] is one local CO-RE relocation, validated against its object's BTF, and
 //!   [`Resolver`] runs it against candidate types of a kernel.
 //!
-//! libbpf's own messages are switched off for the whole process as soon as a BTF is parsed (libraries do not
+//! libbpf's own messages are switched off for the whole process as soon as a BTF is loaded (libraries do not
 //! print); callers that want them may install their own callback with `libbpf_set_print` afterwards.
 
-mod btf;
 mod check;
 mod error;
+mod loaded;
 mod relo;
 mod sys;
 
-pub use btfgen_object::{Kind, MAX_ACCESSORS};
+pub use btfgen_object::MAX_ACCESSORS;
 
-pub use crate::btf::{ArrayDef, Btf, ByteOrder, Enumerator, Member, Param, Type, TypeId};
 pub use crate::check::{Checked, Checker};
 pub use crate::error::{Error, ErrorKind};
+pub use crate::loaded::LoadedBtf;
 pub use crate::relo::{Match, ReloKind, Relocation, Resolution, Resolver};
 
 /// Length of a name without its flavour: `task_struct___old` counts as `task_struct`.

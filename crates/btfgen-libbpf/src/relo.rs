@@ -5,11 +5,12 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use btfgen_btf::{Btf, Type, TypeId};
 use btfgen_object::{MAX_ACCESSOR, MAX_ACCESSORS, parse_access_string};
 
-use crate::btf::{Btf, Type, TypeId};
 use crate::check::{Checked, Checker};
 use crate::error::{Error, ErrorKind};
+use crate::loaded::LoadedBtf;
 use crate::sys;
 
 /// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h).
@@ -105,7 +106,7 @@ const E2BIG: i32 = 7;
 /// One relocation of an object, validated: libbpf may run it.
 #[derive(Debug, Clone)]
 pub struct Relocation {
-    btf: Arc<Btf>,
+    btf: Arc<LoadedBtf<'static>>,
     kind: ReloKind,
     type_id: TypeId,
     access_str_off: u32,
@@ -119,7 +120,7 @@ impl Relocation {
     /// # Errors
     /// [`ErrorKind::InvalidRelocation`] or [`ErrorKind::UnsafeType`].
     pub fn new(
-        btf: &Arc<Btf>,
+        btf: &Arc<LoadedBtf<'static>>,
         checker: &mut Checker<'_>,
         kind: ReloKind,
         type_id: TypeId,
@@ -168,7 +169,7 @@ impl Relocation {
     }
 
     /// The BTF of its object.
-    pub fn btf(&self) -> &Btf {
+    pub fn btf(&self) -> &Btf<'static> {
         &self.btf
     }
 

@@ -3,16 +3,16 @@
 //! The format is the kernel's Documentation/bpf/btf.rst, section "`.BTF.ext` section". libbpf parses it too, into a struct that is
 //! private; hence this reader. All offsets are checked here, all strings and types later, against the BTF.
 
-use crate::btf::Btf;
-use crate::bytes::Bytes;
+use btfgen_btf::{ByteOrder, TypeId, Words};
+
 use crate::error::{Error, Result};
 
 /// The content of a `.BTF.ext` section: three tables.
 #[derive(Debug, Clone, Copy)]
 pub struct BtfExt<'d> {
-    functions: Bytes<'d>,
-    lines: Bytes<'d>,
-    relocations: Bytes<'d>,
+    functions: Words<'d>,
+    lines: Words<'d>,
+    relocations: Words<'d>,
 }
 
 /// Records of one ELF section.
@@ -39,7 +39,7 @@ pub struct FunctionRecord {
     /// Offset in bytes of its first instruction.
     pub insn_off: u32,
     /// Id of its type.
-    pub type_id: u32,
+    pub type_id: TypeId,
 }
 
 /// Where the instructions of a source line begin.
@@ -59,7 +59,7 @@ pub struct RelocationRecord {
     /// Offset in bytes of the instruction to patch.
     pub insn_off: u32,
     /// Id of the root type.
-    pub type_id: u32,
+    pub type_id: TypeId,
     /// Offset of the access string in the BTF's strings.
     pub access_str_off: u32,
     /// `enum bpf_core_relo_kind`, as a number.
@@ -68,7 +68,7 @@ pub struct RelocationRecord {
 
 impl RelocationRecord {
     /// All but the place: records with the same question are the same relocation.
-    pub fn question(&self) -> (u32, u32, u32) {
+    pub fn question(&self) -> (u32, TypeId, u32) {
         (self.kind, self.type_id, self.access_str_off)
     }
 }
@@ -79,7 +79,7 @@ impl Record for FunctionRecord {
     fn read(w: &[u32; 4]) -> Self {
         Self {
             insn_off: w[0],
-            type_id: w[1],
+            type_id: TypeId(w[1]),
         }
     }
 }
@@ -102,7 +102,7 @@ impl Record for RelocationRecord {
     fn read(w: &[u32; 4]) -> Self {
         Self {
             insn_off: w[0],
-            type_id: w[1],
+            type_id: TypeId(w[1]),
             access_str_off: w[2],
             kind: w[3],
         }
@@ -120,11 +120,8 @@ impl<'d> BtfExt<'d> {
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged); the message names the section.
-    pub fn parse(section: &'d [u8], btf: &Btf<'_>) -> Result<Self> {
-        let bytes = Bytes {
-            data: section,
-            big_endian: btf.is_big_endian(),
-        };
+    pub fn parse(section: &'d [u8], order: ByteOrder) -> Result<Self> {
+        let bytes = Words::new(section, order);
         if bytes.is_empty() {
             return Ok(Self {
                 functions: bytes,
@@ -150,7 +147,7 @@ impl<'d> BtfExt<'d> {
                 "a header of {header_len} bytes is too short"
             )));
         }
-        let table = |at: usize| -> Result<Bytes<'d>> {
+        let table = |at: usize| -> Result<Words<'d>> {
             let (off, len) = (word(at)?, word(at + 4)?);
             let start = u64::from(header_len) + u64::from(off);
             bytes.part(start, u64::from(len)).ok_or_else(|| {
@@ -165,7 +162,7 @@ impl<'d> BtfExt<'d> {
             relocations: if header_len >= HEADER_LEN_WITH_RELOCATIONS {
                 table(24)?
             } else {
-                Bytes::default()
+                Words::new(&[], order)
             },
         })
     }
@@ -200,7 +197,7 @@ fn damaged(message: impl std::fmt::Display) -> Error {
 }
 
 /// A table is a record size, then for each ELF section its name, a count, and the records.
-fn sections<R: Record>(bytes: Bytes<'_>) -> Result<Vec<Section<R>>> {
+fn sections<R: Record>(bytes: Words<'_>) -> Result<Vec<Section<R>>> {
     let mut out = Vec::new();
     if bytes.is_empty() {
         return Ok(out);

@@ -36,6 +36,11 @@ impl Error {
         Self::new(ErrorKind::Damaged, message)
     }
 
+    /// For the content of a `.BTF` section.
+    pub(crate) fn btf(error: btfgen_btf::Error) -> Self {
+        Self::damaged(format!(".BTF: {error}"))
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.kind

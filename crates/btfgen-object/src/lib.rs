@@ -1,22 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod btf;
 mod btf_ext;
-mod bytes;
 mod elf;
 mod error;
-mod kind;
 mod path;
 mod relocation;
 mod signature;
 mod walk;
 
-pub use crate::btf::Btf;
+use btfgen_btf::Btf;
+
 pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section};
 pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::kind::Kind;
 pub use crate::path::accessor_path;
 pub use crate::relocation::{MAX_ACCESSOR, MAX_ACCESSORS, Relocation, parse_access_string};
 pub use crate::signature::{Signature, digest_of, signature};
@@ -30,8 +27,8 @@ pub use crate::walk::Walk;
 /// Any [`ErrorKind`]: not an object for BPF with BTF, or a damaged one.
 pub fn digest(object: &[u8]) -> Result<u32> {
     let sections = Sections::of(object)?;
-    let btf = Btf::parse(sections.btf)?;
-    let ext = BtfExt::parse(sections.btf_ext, &btf)?;
+    let btf = Btf::parse(sections.btf).map_err(Error::btf)?;
+    let ext = BtfExt::parse(sections.btf_ext, btf.byte_order())?;
     let mut records: Vec<RelocationRecord> = ext
         .relocations()?
         .into_iter()

@@ -1,12 +1,14 @@
 //! One CO-RE relocation of an object.
 
+use btfgen_btf::{Kind, TypeId};
+
 use crate::btf_ext::RelocationRecord;
 use crate::error::{Error, Result};
-use crate::kind::Kind;
 use crate::walk::Walk;
 
 /// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h), as far as its numbers matter one by one.
 pub(crate) const FIELD_BYTE_OFFSET: u32 = 0;
+pub(crate) const FIELD_EXISTS: u32 = 2;
 pub(crate) const TYPE_ID_LOCAL: u32 = 6;
 pub(crate) const TYPE_SIZE: u32 = 9;
 const ENUMVAL_EXISTS: u32 = 10;
@@ -24,7 +26,7 @@ pub const MAX_ACCESSOR: u32 = 1 << 24;
 #[derive(Debug, Clone)]
 pub struct Relocation {
     pub(crate) kind: u32,
-    pub(crate) root: u32,
+    pub(crate) root: TypeId,
     pub(crate) accessors: Vec<u32>,
 }
 
@@ -33,7 +35,7 @@ impl Relocation {
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if there is no such type, string or kind of relocation.
-    pub fn read(walk: &mut Walk<'_, '_>, record: &RelocationRecord) -> Result<Self> {
+    pub fn read(walk: &mut Walk<'_>, record: &RelocationRecord) -> Result<Self> {
         let bad = |what: &dyn std::fmt::Display| {
             let instruction = record.insn_off / 8;
             Error::damaged(format!(
@@ -86,8 +88,8 @@ pub fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::btf::Btf;
     use crate::testing::section;
+    use btfgen_btf::Btf;
 
     /// Check that access strings are lists of numbers, as long and as large as libbpf can take.
     #[test]
@@ -125,7 +127,7 @@ mod tests {
         let read = |type_id, access_str_off, kind| {
             let record = RelocationRecord {
                 insn_off: 24,
-                type_id,
+                type_id: TypeId(type_id),
                 access_str_off,
                 kind,
             };

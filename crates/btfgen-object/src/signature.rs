@@ -7,11 +7,13 @@
 
 use std::fmt;
 
-use crate::btf::Type;
+use btfgen_btf::{Kind, Type, TypeId};
+
 use crate::error::Result;
-use crate::kind::Kind;
-use crate::path::{Step, steps};
-use crate::relocation::{FIELD_BYTE_OFFSET, Relocation, TYPE_ID_LOCAL, TYPE_MATCHES, TYPE_SIZE};
+use crate::path::{Path, Step, path};
+use crate::relocation::{
+    FIELD_BYTE_OFFSET, FIELD_EXISTS, Relocation, TYPE_ID_LOCAL, TYPE_MATCHES, TYPE_SIZE,
+};
 use crate::walk::{MAX_DEPTH, Walk, too_deep};
 
 /// A byte string that is equal for two relocations if libbpf gives both the same outcome against any kernel.
@@ -53,9 +55,9 @@ pub(crate) fn essential_name(name: &[u8]) -> &[u8] {
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if a type that it leads to refers to none,
 /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the budget of the walk is used up, or types are nested more
 /// than 128 deep.
-pub fn signature(walk: &mut Walk<'_, '_>, relocation: &Relocation) -> Result<Signature> {
+pub fn signature(walk: &mut Walk<'_>, relocation: &Relocation) -> Result<Signature> {
     let root = walk.type_by_id(relocation.root)?;
-    let name = walk.string(root.name_off())?;
+    let name = walk.name(root.name())?;
     let mut writer = Writer {
         walk,
         out: Vec::with_capacity(64),
@@ -64,7 +66,7 @@ pub fn signature(walk: &mut Walk<'_, '_>, relocation: &Relocation) -> Result<Sig
     writer.out.extend([b' ', class(root.kind()), b' ']);
     if relocation.kind == TYPE_ID_LOCAL {
         // Answered from the object itself.
-        writer.number(relocation.root);
+        writer.number(relocation.root.0);
         writer.name(name, b' ');
     } else {
         writer.name(essential_name(name), b' ');
@@ -78,12 +80,12 @@ pub fn signature(walk: &mut Walk<'_, '_>, relocation: &Relocation) -> Result<Sig
 }
 
 /// Writes one signature.
-struct Writer<'w, 'b, 'd> {
-    walk: &'w mut Walk<'b, 'd>,
+struct Writer<'w, 'd> {
+    walk: &'w mut Walk<'d>,
     out: Vec<u8>,
 }
 
-impl<'d> Writer<'_, '_, 'd> {
+impl<'d> Writer<'_, 'd> {
     fn number(&mut self, n: u32) {
         self.out.extend_from_slice(n.to_string().as_bytes());
     }
@@ -93,9 +95,9 @@ impl<'d> Writer<'_, '_, 'd> {
         self.out.push(end);
     }
 
-    /// The name at an offset, without its flavour.
-    fn essential_name_at(&mut self, offset: u32) -> Result<()> {
-        let name = self.walk.string(offset)?;
+    /// A name without its flavour.
+    fn essential_name(&mut self, name: &'d [u8]) -> Result<()> {
+        let name = self.walk.name(name)?;
         self.name(essential_name(name), b';');
         Ok(())
     }
@@ -118,7 +120,7 @@ impl<'d> Writer<'_, '_, 'd> {
     }
 
     fn path(&mut self, relocation: &Relocation) -> Result<()> {
-        let Some(steps) = steps(self.walk, relocation)? else {
+        let Some(path) = path(self.walk, relocation)? else {
             // libbpf refuses such a relocation whatever the kernel; keep different ones apart.
             self.out.push(b'!');
             for &accessor in &relocation.accessors {
@@ -127,11 +129,13 @@ impl<'d> Writer<'_, '_, 'd> {
             }
             return Ok(());
         };
-        for step in &steps {
+        for step in &path.steps {
             match *step {
-                Step::Index { index, .. } => {
+                Step::Index { index, exists, .. } => {
                     self.out.push(b'[');
                     self.number(index);
+                    // libbpf refuses it whatever the kernel.
+                    self.out.extend((!exists).then_some(b'!'));
                     self.out.push(b']');
                 }
                 Step::Member { name, ty, .. } => {
@@ -146,26 +150,45 @@ impl<'d> Writer<'_, '_, 'd> {
             }
         }
         // The local field itself counts where libbpf computes its value too, and where a load may be resized.
-        match steps.last() {
-            Some(&Step::Index { ty, .. }) => self.end(relocation, ty, false),
+        match path.steps.last() {
             Some(&Step::Member {
-                ty, is_bitfield, ..
-            }) => self.end(relocation, ty, is_bitfield),
+                ty, bitfield_size, ..
+            }) if bitfield_size > 0 => self.bitfield_end(relocation, &path, ty, bitfield_size),
+            Some(&(Step::Index { ty, .. } | Step::Member { ty, .. })) => self.end(relocation, ty),
             Some(Step::Enumerator { .. }) | None => Ok(()),
         }
     }
 
-    fn end(&mut self, relocation: &Relocation, ty: u32, is_bitfield: bool) -> Result<()> {
-        self.out.push(if is_bitfield { b'#' } else { b'=' });
-        if relocation.kind == FIELD_BYTE_OFFSET && !is_bitfield {
-            let (_, element) = self.innermost(ty)?;
+    fn bitfield_end(
+        &mut self,
+        relocation: &Relocation,
+        path: &Path<'_>,
+        ty: TypeId,
+        bits: u32,
+    ) -> Result<()> {
+        self.out.push(b'#');
+        let ty = self.walk.skip_modifiers_and_typedefs(ty)?;
+        let asks_value = relocation.kind != FIELD_EXISTS;
+        if asks_value && is_too_wide(path.bit_offset, bits, ty.size().unwrap_or_default()) {
+            self.out.push(b'!');
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, relocation: &Relocation, ty: TypeId) -> Result<()> {
+        self.out.push(b'=');
+        if relocation.kind == FIELD_BYTE_OFFSET {
+            // A load of an array is resized by other rules than one of its element.
+            let (dimensions, element) = self.innermost(ty)?;
+            self.out
+                .extend(std::iter::repeat_n(b'a', dimensions as usize));
             self.out.push(class(element.kind()));
             match self.walk.resolve_size(element.id())? {
                 Some(size) => self.number(size),
                 None => self.out.push(b'?'),
             }
             self.out.push(b',');
-            self.number(element.int_encoding());
+            self.number(element.int().map_or(0, |int| int.encoding.into()));
         } else if self.walk.resolve_size(ty)?.is_none() {
             self.out.push(b'?');
         }
@@ -173,15 +196,15 @@ impl<'d> Writer<'_, '_, 'd> {
     }
 
     /// What `bpf_core_fields_are_compat` compares of a field's type.
-    fn field(&mut self, id: u32) -> Result<()> {
+    fn field(&mut self, id: TypeId) -> Result<()> {
         let (dimensions, ty) = self.innermost(id)?;
         self.out
             .extend(std::iter::repeat_n(b'a', dimensions as usize));
         match ty.kind() {
             Kind::Struct | Kind::Union => self.out.push(b's'),
-            Kind::Int if ty.int_offset() != 0 => self.out.push(b'o'),
+            Kind::Int if has_offset(ty) => self.out.push(b'o'),
             kind @ (Kind::Enum | Kind::Enum64 | Kind::Fwd) => {
-                let name = self.walk.string(ty.name_off())?;
+                let name = self.walk.name(ty.name())?;
                 self.out.push(class(kind));
                 self.out.extend_from_slice(essential_name(name));
             }
@@ -191,7 +214,7 @@ impl<'d> Writer<'_, '_, 'd> {
     }
 
     /// The element of an array of any dimension, or the type itself; and how many dimensions there are.
-    fn innermost(&mut self, id: u32) -> Result<(u32, Type<'d>)> {
+    fn innermost(&mut self, id: TypeId) -> Result<(u32, Type<'d>)> {
         let mut ty = self.walk.skip_modifiers_and_typedefs(id)?;
         let mut dimensions = 0;
         while let Some(array) = ty.array() {
@@ -205,7 +228,7 @@ impl<'d> Writer<'_, '_, 'd> {
     }
 
     /// What the comparison of whole types sees of one.
-    fn shape(&mut self, id: u32, how: Shape) -> Result<()> {
+    fn shape(&mut self, id: TypeId, how: Shape) -> Result<()> {
         if how.depth == MAX_DEPTH {
             return Err(too_deep(id));
         }
@@ -216,16 +239,16 @@ impl<'d> Writer<'_, '_, 'd> {
         };
         self.out.push(class(ty.kind()));
         if how.deep {
-            self.essential_name_at(ty.name_off())?;
+            self.essential_name(ty.name())?;
         }
         match ty.kind() {
-            Kind::Ptr => self.shape(
-                ty.referenced(),
-                Shape {
+            Kind::Ptr => {
+                let behind = Shape {
                     behind_pointer: true,
                     ..inside
-                },
-            )?,
+                };
+                self.shape(ty.referenced().unwrap_or(TypeId::VOID), behind)?;
+            }
             Kind::Array => {
                 if let Some(array) = ty.array() {
                     if how.deep {
@@ -237,34 +260,34 @@ impl<'d> Writer<'_, '_, 'd> {
             }
             Kind::FuncProto => {
                 self.out.push(b'(');
-                for param in (0..).map_while(|i| ty.param(i)) {
+                for param in ty.params() {
                     self.shape(param, inside)?;
                 }
                 self.out.push(b')');
-                self.shape(ty.referenced(), inside)?;
+                self.shape(ty.referenced().unwrap_or(TypeId::VOID), inside)?;
             }
             Kind::Int => {
-                self.out
-                    .push(if ty.int_offset() == 0 { b'0' } else { b'o' });
+                self.out.push(if has_offset(ty) { b'o' } else { b'0' });
                 if how.deep {
-                    self.number(ty.size());
+                    self.number(ty.size().unwrap_or_default());
                     self.out.push(b';');
-                    self.number(ty.int_encoding() & 1);
+                    let encoding = ty.int().map_or(0, |int| int.encoding);
+                    self.number(u32::from(encoding & 1));
                 }
             }
             Kind::Fwd => self.out.push(if ty.kind_flag() { b'u' } else { b's' }),
             Kind::Enum | Kind::Enum64 if how.deep => {
-                self.number(ty.size());
+                self.number(ty.size().unwrap_or_default());
                 self.out.push(b'{');
-                for name_off in (0..).map_while(|i| ty.enumerator(i)) {
-                    self.essential_name_at(name_off)?;
+                for enumerator in ty.enumerators() {
+                    self.essential_name(enumerator.name)?;
                 }
                 self.out.push(b'}');
             }
             Kind::Struct | Kind::Union if how.deep && !how.behind_pointer => {
                 self.out.push(b'{');
-                for member in (0..).map_while(|i| ty.member(i)) {
-                    self.essential_name_at(member.name_off)?;
+                for member in ty.members() {
+                    self.essential_name(member.name)?;
                     self.shape(member.ty, inside)?;
                 }
                 self.out.push(b'}');
@@ -284,10 +307,34 @@ impl<'d> Writer<'_, '_, 'd> {
             | Kind::Datasec
             | Kind::Float
             | Kind::DeclTag
-            | Kind::TypeTag => {}
+            | Kind::TypeTag
+            | Kind::Unknown => {}
         }
         Ok(())
     }
+}
+
+/// Whether no load of up to 8 bytes reads a bitfield. Loads begin at multiples of their own size, at first that of the
+/// bitfield's type (`bpf_core_calc_field_relo`).
+fn is_too_wide(bit_offset: u64, bits: u32, type_size: u32) -> bool {
+    let end = bit_offset + u64::from(bits);
+    let mut bytes = u64::from(type_size);
+    loop {
+        let Some(load) = (bit_offset / 8).checked_div(bytes) else {
+            return true;
+        };
+        if end - load * bytes * 8 <= bytes * 8 {
+            return false;
+        }
+        if bytes >= 8 {
+            return true;
+        }
+        bytes *= 2;
+    }
+}
+
+fn has_offset(ty: Type<'_>) -> bool {
+    ty.int().is_some_and(|int| int.offset != 0)
 }
 
 /// How a shape is written.
@@ -321,6 +368,7 @@ fn class(kind: Kind) -> u8 {
         Kind::Float => b'l',
         Kind::DeclTag => b'g',
         Kind::TypeTag => b'T',
+        Kind::Unknown => b'?',
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a file is, told by its first bytes.
 
-use crate::btf;
+use btfgen_btf::Header;
+
 use crate::compression::Codec;
 
 /// How many bytes [`Form::of`] wants to see: s390's mark lies farthest behind.
@@ -26,7 +27,7 @@ pub(crate) enum Form {
 impl Form {
     pub(crate) fn of(head: &[u8]) -> Self {
         let has = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|h| h.starts_with(magic));
-        if btf::MAGICS.iter().any(|magic| has(0, magic)) {
+        if Header::MAGICS.iter().any(|magic| has(0, magic)) {
             Self::Btf
         } else if has(0, b"\x7fELF") {
             Self::Elf

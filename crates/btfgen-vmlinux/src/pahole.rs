@@ -74,7 +74,7 @@ pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Resu
     let len = file.metadata().map_err(made_nothing)?.len();
     let btf = reader.take_btf(file, 0..len, &place)?;
     // Debug information that dwz compressed is beyond older versions: they leave most types out, and do not mind.
-    if !btf::survey(&btf).is_ok_and(|survey| survey.defines_task_struct) {
+    if !btf::is_kernels(&btf) {
         let message = format!(
             "pahole {} makes a BTF of it that is not a kernel's: it has no task_struct",
             pahole.version

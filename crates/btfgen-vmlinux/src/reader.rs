@@ -258,8 +258,8 @@ impl Reader {
         if btf.len() as u64 > self.max_btf_bytes {
             return Err(self.btf_too_large(place, btf.len() as u64));
         }
-        match btf::survey(&btf) {
-            Ok(_) => Ok(btf),
+        match btf::check(&btf) {
+            Ok(()) => Ok(btf),
             Err(Fault::Damaged) => {
                 Err(place.error(ErrorKind::Damaged, "the BTF is damaged or truncated"))
             }

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
 
+use btfgen_btf::Header;
 use memchr::memmem;
 
-use crate::btf::{self, Header};
+use crate::btf;
 use crate::compression::{Codec, Followed, MAGIC_BYTES};
 use crate::content::{Content, MAX_KERNEL_BYTES};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +27,9 @@ const MAX_HITS: usize = 1 << 18;
 
 /// No kernel is smaller; a kernel's compressed configuration is.
 const SMALLEST_KERNEL: u64 = 256 << 10;
+
+/// The longest header that a BTF may have. Those of chance magics are longer.
+const MAX_HEADER_BYTES: u64 = 4096;
 
 /// Calls `hit` for each place where a needle begins, with the place and the needle's number, front to back, until it
 /// breaks or there were too many.
@@ -76,10 +80,12 @@ pub(crate) fn find_btf(
 ) -> Result<Option<Vec<u8>>> {
     let mut found: Option<Vec<u8>> = None;
     let mut too_large = None;
-    let needles = btf::MAGICS.each_ref().map(|magic| &magic[..]);
+    let needles = Header::MAGICS.each_ref().map(|magic| &magic[..]);
     search(content, 0..MAX_KERNEL_BYTES, &needles, place, |at, _| {
         let read = |len| content.read(at, len).map_err(|e| place.unreadable(e));
-        let Some(len) = Header::parse(&read(btf::HEADER_BYTES)?).map(|h| h.len()) else {
+        let header = Header::parse(&read(Header::LEN)?);
+        let sane = header.ok().filter(|h| h.header_len() <= MAX_HEADER_BYTES);
+        let Some(len) = sane.map(|header| header.btf_len()) else {
             return Ok(ControlFlow::Continue(()));
         };
         let largest = found.as_ref().map_or(0, Vec::len) as u64;
@@ -94,7 +100,7 @@ pub(crate) fn find_btf(
             return Ok(ControlFlow::Continue(()));
         }
         let bytes = read(len as usize)?;
-        if btf::survey(&bytes).is_ok_and(|survey| survey.defines_task_struct) {
+        if btf::is_kernels(&bytes) {
             found = Some(bytes);
         }
         Ok(ControlFlow::Continue(()))

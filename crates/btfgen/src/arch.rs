@@ -1,6 +1,6 @@
 //! Architectures, by their names in hubs.
 
-use btfgen_libbpf::{Btf, ByteOrder};
+use btfgen_btf::{Btf, ByteOrder};
 
 /// An architecture as hubs name it, after uname(2) but for `arm64`: `x86_64` for Debian's `amd64`, `arm64` for `aarch64`. What is
 /// not known stays as it is.
@@ -13,7 +13,7 @@ pub fn hub_arch(arch: &str) -> &str {
 }
 
 /// Whether a BTF can be a kernel's of this architecture, by its byte order; of architectures that have both, it always can.
-pub fn arch_fits(arch: &str, btf: &Btf) -> bool {
+pub fn arch_fits(arch: &str, btf: &Btf<'_>) -> bool {
     let expected = match hub_arch(arch) {
         "x86_64" | "i386" | "i686" | "arm64" | "armhf" | "armel" | "riscv64" | "ppc64le"
         | "loongarch64" => ByteOrder::Little,

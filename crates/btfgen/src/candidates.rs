@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use btfgen_libbpf::{Btf, Checked, Checker, Kind, essential_name};
+use btfgen_btf::Kind;
+use btfgen_libbpf::{Checked, Checker, LoadedBtf, essential_name};
 
 use crate::needs::{Needs, Root};
 
@@ -50,14 +51,11 @@ impl<'n> RootNames<'n> {
     /// A candidate that libbpf cannot be let loose on.
     pub(crate) fn find<'b>(
         &self,
-        btf: &'b Btf,
+        btf: &'b LoadedBtf<'b>,
     ) -> Result<Vec<Vec<Checked<'b>>>, btfgen_libbpf::Error> {
         let mut checker = Checker::new(btf);
         let mut found = vec![Vec::new(); self.roots.len()];
-        for id in btf.ids() {
-            let Some(ty) = btf.type_by_id(id) else {
-                continue;
-            };
+        for ty in btf.types() {
             let kind = normalized(ty.kind());
             if self.kinds & 1 << kind as u32 == 0 {
                 continue;
@@ -72,7 +70,7 @@ impl<'n> RootNames<'n> {
             };
             for &r in roots {
                 if normalized(self.roots[r].kind) == kind {
-                    found[r].push(checker.check(id)?);
+                    found[r].push(checker.check(ty.id())?);
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use btfgen_archive::KernelId;
-use btfgen_libbpf::ByteOrder;
+use btfgen_btf::ByteOrder;
 use serde::Serialize;
 
 use crate::error::Error;

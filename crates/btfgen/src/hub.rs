@@ -349,7 +349,7 @@ impl HubKernel {
                 message,
             ));
         }
-        let btf = parse_kernel(&self.path, &read.btf)?;
+        let btf = parse_kernel(&self.path, read.btf)?;
         if !arch_fits(self.id.arch(), &btf) {
             let message = format!("its byte order is not that of {}", self.id.arch());
             return Err(Error::new(

@@ -1,12 +1,14 @@
 //! One kernel's file: from what lies in a hub to the bytes of a BTF.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
+use btfgen_btf::Btf;
 use btfgen_files::{causes, is_machine_fault, open_regular};
-use btfgen_libbpf::Btf;
+use btfgen_libbpf::LoadedBtf;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
@@ -88,15 +90,24 @@ pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<Kern
 /// Parses a kernel's BTF, with errors that name its file.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidKernel`], [`ErrorKind::Unsupported`] for what this libbpf does not know, or [`ErrorKind::Machine`].
-pub fn parse_kernel(path: &Path, bytes: &[u8]) -> Result<Btf> {
-    Btf::parse(bytes).map_err(|e| {
-        let (kind, message) = match e.kind() {
-            btfgen_libbpf::ErrorKind::Unsupported => (ErrorKind::Unsupported, "not a usable BTF"),
-            btfgen_libbpf::ErrorKind::OutOfMemory => (ErrorKind::Machine, "cannot be parsed"),
-            _ => (ErrorKind::InvalidKernel, "not a usable BTF"),
-        };
-        Error::new(kind, path.display(), message).with_source(e)
+/// [`ErrorKind::InvalidKernel`], [`ErrorKind::Unsupported`] for a version or a type that cannot be read, or
+/// [`ErrorKind::Machine`].
+pub fn parse_kernel<'d>(path: &Path, bytes: impl Into<Cow<'d, [u8]>>) -> Result<LoadedBtf<'d>> {
+    let unusable = |kind| Error::new(kind, path.display(), "not a usable BTF");
+    let btf = Btf::parse(bytes).map_err(|e| match e.kind() {
+        btfgen_btf::ErrorKind::Unsupported => unusable(ErrorKind::Unsupported).with_source(e),
+        btfgen_btf::ErrorKind::Split | btfgen_btf::ErrorKind::Dangling => {
+            unusable(ErrorKind::InvalidKernel)
+                .with_source(e)
+                .with_help("a module's BTF cannot be read without its kernel's; give the kernel's own, /sys/kernel/btf/vmlinux")
+        }
+        _ => unusable(ErrorKind::InvalidKernel).with_source(e),
+    })?;
+    LoadedBtf::new(btf).map_err(|e| match e.kind() {
+        btfgen_libbpf::ErrorKind::OutOfMemory => {
+            Error::new(ErrorKind::Machine, path.display(), "cannot be parsed").with_source(e)
+        }
+        _ => unusable(ErrorKind::InvalidKernel).with_source(e),
     })
 }
 

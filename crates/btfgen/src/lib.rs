@@ -31,11 +31,11 @@ mod output;
 mod pack;
 mod threads;
 mod visible;
-mod writer;
 
 pub use btfgen_archive as archive;
 pub use btfgen_archive::KernelId;
-pub use btfgen_libbpf::{Btf, ReloKind};
+pub use btfgen_btf::{Btf, ByteOrder, Kind, Type, TypeId};
+pub use btfgen_libbpf::{LoadedBtf, ReloKind};
 
 pub use crate::arch::{arch_fits, hub_arch};
 pub use crate::claims::Claims;

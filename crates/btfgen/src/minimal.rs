@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use btfgen_libbpf::{Btf, ReloKind, TypeId};
+use btfgen_btf::{Btf, Node, TypeId};
+use btfgen_libbpf::ReloKind;
 
 use crate::graph::Graph;
 use crate::needs::{Needs, Root};
@@ -18,7 +19,7 @@ const USUAL_POINTER_SIZE: u32 = 8;
 /// Writes the minimal BTF of a kernel.
 pub(crate) fn minimal_btf(
     needs: &Needs,
-    btf: &Btf,
+    btf: &Btf<'_>,
     answers: &[RootAnswers<'_>],
 ) -> Result<Vec<u8>, String> {
     let (visible, candidates) =
@@ -27,7 +28,7 @@ pub(crate) fn minimal_btf(
     let mut roots = Vec::new();
     for (root, candidates) in needs.roots().iter().zip(&candidates) {
         let ids = candidates.iter().map(|&id| graph.candidate(id));
-        let nodes: Vec<usize> = ids.collect::<Result<_, _>>()?;
+        let nodes: Vec<Node> = ids.collect::<Result<_, _>>()?;
         // Two equal candidates for a type id are an ambiguity, one is not.
         if asks(needs, root, ReloKind::TypeIdTarget) {
             graph.keep_apart(&nodes);
@@ -35,9 +36,7 @@ pub(crate) fn minimal_btf(
         roots.push(nodes);
     }
     let long = match btf.pointer_size() {
-        Some(size) if size != USUAL_POINTER_SIZE && visible.has_pointer() => {
-            Some(graph.long(size)?)
-        }
+        Some(size) if size != USUAL_POINTER_SIZE && visible.has_pointer() => Some(graph.long()?),
         _ => None,
     };
     let first = long.into_iter().chain(roots.into_iter().flatten());
@@ -52,7 +51,7 @@ fn asks(needs: &Needs, root: &Root, kind: ReloKind) -> bool {
 /// What all relocations see, and the candidates of each root, in libbpf's order.
 fn see_all<'b>(
     needs: &Needs,
-    btf: &'b Btf,
+    btf: &'b Btf<'b>,
     answers: &[RootAnswers<'_>],
 ) -> Option<(Visible<'b>, Vec<BTreeSet<TypeId>>)> {
     let mut visible = Visible::new(btf);

@@ -1,6 +1,6 @@
 //! One kernel: its outcomes, its minimal BTF, and the proof that both agree.
 
-use btfgen_libbpf::{Btf, Resolver};
+use btfgen_libbpf::{LoadedBtf, Resolver};
 
 use crate::candidates::RootNames;
 use crate::minimal::minimal_btf;
@@ -68,7 +68,7 @@ impl<'n> Minimizer<'n> {
     ///
     /// # Errors
     /// [`MinimizeError::Damaged`].
-    pub fn outcomes(&self, btf: &Btf) -> Result<Vec<Outcome>, MinimizeError> {
+    pub fn outcomes(&self, btf: &LoadedBtf<'_>) -> Result<Vec<Outcome>, MinimizeError> {
         Ok(self.collect(&self.answers(btf)?))
     }
 
@@ -77,17 +77,17 @@ impl<'n> Minimizer<'n> {
     ///
     /// # Errors
     /// [`MinimizeError`].
-    pub fn minimize(&self, btf: &Btf) -> Result<Minimized, MinimizeError> {
+    pub fn minimize(&self, btf: &LoadedBtf<'_>) -> Result<Minimized, MinimizeError> {
         let answers = self.answers(btf)?;
         let bytes = minimal_btf(self.needs, btf, &answers).map_err(MinimizeError::Inexpressible)?;
-        let btf = self.prove(bytes, &answers)?;
+        self.prove(&bytes, &answers)?;
         Ok(Minimized {
-            btf,
+            btf: bytes,
             outcomes: self.collect(&answers),
         })
     }
 
-    fn answers<'b>(&self, btf: &'b Btf) -> Result<Vec<RootAnswers<'b>>, MinimizeError> {
+    fn answers<'b>(&self, btf: &'b LoadedBtf<'b>) -> Result<Vec<RootAnswers<'b>>, MinimizeError> {
         let candidates = self.roots.find(btf).map_err(MinimizeError::Damaged)?;
         let mut resolver = Resolver::new();
         Ok(self
@@ -110,8 +110,8 @@ impl<'n> Minimizer<'n> {
     }
 
     /// Asks everything again of the minimal BTF.
-    fn prove(&self, bytes: Vec<u8>, full: &[RootAnswers<'_>]) -> Result<Vec<u8>, MinimizeError> {
-        let btf = Btf::parse(&bytes).map_err(MinimizeError::Damaged)?;
+    fn prove(&self, bytes: &[u8], full: &[RootAnswers<'_>]) -> Result<(), MinimizeError> {
+        let btf = LoadedBtf::parse(bytes).map_err(MinimizeError::Damaged)?;
         let minimal = self.answers(&btf)?;
         for ((root, full), minimal) in self.needs.roots().iter().zip(full).zip(&minimal) {
             for (i, &need) in root.needs.iter().enumerate() {
@@ -138,6 +138,6 @@ impl<'n> Minimizer<'n> {
                 }
             }
         }
-        Ok(bytes)
+        Ok(())
     }
 }

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use btfgen_libbpf::{Kind, ReloKind, Relocation, essential_name};
+use btfgen_btf::Kind;
+use btfgen_libbpf::{ReloKind, Relocation, essential_name};
 use btfgen_object::{Signature, digest_of};
 use serde::Serialize;
 
@@ -223,7 +224,7 @@ impl Need {
             let Some(outer) = ty else { break };
             let inner = match outer.array() {
                 Some(array) => Some(array.element),
-                None => outer.members().nth(index as usize).map(|member| {
+                None => outer.member(index).map(|member| {
                     names.push(member.name);
                     member.ty
                 }),
@@ -234,7 +235,7 @@ impl Need {
         if self.kind().is_enumval()
             && let (Some(ty), Some(&index)) = (ty, self.relocation.accessors().first())
         {
-            names.extend(ty.enumerators().get(index as usize).map(|e| e.name));
+            names.extend(ty.enumerator(index).map(|e| e.name));
         }
         let names = names.into_iter().map(essential_name);
         names

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use btfgen_btf::{Btf, TypeId};
 use btfgen_files::read_regular;
-use btfgen_libbpf::{Btf, Checker, ReloKind, Relocation, TypeId};
+use btfgen_libbpf::{Checker, LoadedBtf, ReloKind, Relocation};
 use btfgen_object::{
     BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section, Sections, Signature, Walk,
     accessor_path, signature,
@@ -21,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub struct Object {
     name: String,
-    btf: Arc<Btf>,
+    btf: Arc<LoadedBtf<'static>>,
     relocations: Vec<Relocation>,
     questions: Vec<Question>,
     uses: Vec<RelocationUse>,
@@ -104,17 +105,17 @@ impl Object {
             }
         };
         let sections = Sections::of(bytes).map_err(refused)?;
-        let mut btf = Btf::parse(sections.btf).map_err(|e| match e.kind() {
+        let btf = Btf::parse(sections.btf.to_vec())
+            .map_err(|e| invalid("unusable .BTF section").with_source(e))?;
+        let btf = LoadedBtf::of_object(btf).map_err(|e| match e.kind() {
             btfgen_libbpf::ErrorKind::OutOfMemory => {
                 Error::new(ErrorKind::Machine, subject, "cannot be parsed").with_source(e)
             }
             _ => invalid("unusable .BTF section").with_source(e),
         })?;
-        btf.set_pointer_size_of_bpf();
         let btf = Arc::new(btf);
-        let types = btfgen_object::Btf::parse(sections.btf).map_err(refused)?;
-        let ext = BtfExt::parse(sections.btf_ext, &types).map_err(refused)?;
-        let mut records = Records::new(&btf, &types);
+        let ext = BtfExt::parse(sections.btf_ext, btf.byte_order()).map_err(refused)?;
+        let mut records = Records::new(&btf);
         for section in ext.relocations().map_err(refused)? {
             records
                 .add(&section)
@@ -143,7 +144,7 @@ impl Object {
     }
 
     /// The object's types.
-    pub fn btf(&self) -> &Arc<Btf> {
+    pub fn btf(&self) -> &Btf<'static> {
         &self.btf
     }
 
@@ -174,7 +175,7 @@ impl Object {
             .iter()
             .filter(|s| s.name_off == place.section_name_off)
             .find_map(|s| s.covering(place.insn_off, |r| r.insn_off))?;
-        let function = self.btf.type_by_id(TypeId(record.type_id))?;
+        let function = self.btf.type_by_id(record.type_id)?;
         Some(String::from_utf8_lossy(function.name()).into_owned())
     }
 
@@ -210,21 +211,21 @@ fn help(kind: btfgen_object::ErrorKind) -> Option<&'static str> {
 
 /// Tells the distinct relocation records apart: an object of Tracee's has 34,753, but only some hundred different ones.
 struct Records<'b> {
-    btf: &'b Arc<Btf>,
+    btf: &'b Arc<LoadedBtf<'static>>,
     checker: Checker<'b>,
-    walk: Walk<'b, 'b>,
-    known: HashMap<(u32, u32, u32), usize>,
+    walk: Walk<'b>,
+    known: HashMap<(u32, TypeId, u32), usize>,
     relocations: Vec<Relocation>,
     questions: Vec<Question>,
     uses: Vec<RelocationUse>,
 }
 
 impl<'b> Records<'b> {
-    fn new(btf: &'b Arc<Btf>, types: &'b btfgen_object::Btf<'b>) -> Self {
+    fn new(btf: &'b Arc<LoadedBtf<'static>>) -> Self {
         Self {
             btf,
             checker: Checker::new(btf),
-            walk: Walk::new(types),
+            walk: Walk::new(btf),
             known: HashMap::new(),
             relocations: Vec::new(),
             questions: Vec::new(),
@@ -262,7 +263,7 @@ impl<'b> Records<'b> {
             self.btf,
             &mut self.checker,
             kind,
-            TypeId(record.type_id),
+            record.type_id,
             record.access_str_off,
         )
         .map_err(|e| format!("at instruction {}: {e}", record.insn_off / 8))?;

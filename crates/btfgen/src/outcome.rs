@@ -5,7 +5,8 @@
 //! before it, hence on which programs are loaded. What is preserved is the *row* of each candidate, its own answer
 //! to every relocation of the root: then any selection in any order comes out the same.
 
-use btfgen_libbpf::{Checked, ReloKind, Relocation, Resolution, Resolver, TypeId};
+use btfgen_btf::TypeId;
+use btfgen_libbpf::{Checked, ReloKind, Relocation, Resolution, Resolver};
 use serde::Serialize;
 
 use crate::needs::{Needs, Root};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use btfgen_archive::{Builder, KernelId, Manifest};
-use btfgen_libbpf::ByteOrder;
+use btfgen_btf::ByteOrder;
 use rayon::prelude::*;
 
 use crate::claims::Claims;
@@ -372,9 +372,7 @@ impl<'a> Pack<'a> {
     ) -> Result<(u64, ByteOrder, Minimized)> {
         let bytes = kernel.read(self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES))?;
         let full = bytes.len() as u64;
-        let btf = parse_kernel(kernel.path(), &bytes)?;
-        // libbpf has its own copy now; two at once are all that the memory bound allows for.
-        drop(bytes);
+        let btf = parse_kernel(kernel.path(), bytes)?;
         let minimized = minimizer
             .minimize(&btf)
             .map_err(|e| refused(kernel.path(), e))?;

@@ -9,14 +9,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use btfgen_libbpf::{Btf, Kind, ReloKind, Relocation, Type, TypeId, essential_name};
+use btfgen_btf::{Btf, Kind, Type, TypeId};
+use btfgen_libbpf::{ReloKind, Relocation, essential_name};
 
 use crate::outcome::{Answer, Cell};
 
 /// The visible part of a kernel's types.
 #[derive(Debug)]
 pub(crate) struct Visible<'b> {
-    btf: &'b Btf,
+    btf: &'b Btf<'b>,
     types: BTreeMap<TypeId, Part>,
 }
 
@@ -32,7 +33,7 @@ pub(crate) struct Part {
 }
 
 impl<'b> Visible<'b> {
-    pub(crate) fn new(btf: &'b Btf) -> Self {
+    pub(crate) fn new(btf: &'b Btf<'b>) -> Self {
         Self {
             btf,
             types: BTreeMap::new(),
@@ -115,7 +116,7 @@ impl<'b> Visible<'b> {
             self.see_value(ty)?;
             return self.see_path(self.skip(array.element)?, rest);
         }
-        let member = ty.members().nth(index as usize)?;
+        let member = ty.member(index)?;
         self.part_of(ty).members.insert(index);
         let member_ty = self.skip(member.ty)?;
         if member_ty.array().is_some_and(|a| a.len == 0) {
@@ -127,7 +128,7 @@ impl<'b> Visible<'b> {
     /// An array of no length may be indexed where it is a struct's last member. One that is not must not become that.
     fn see_next(&mut self, ty: Type<'b>, index: u32) -> Option<()> {
         let next = index.checked_add(1)?;
-        if let Some(member) = ty.members().nth(next as usize) {
+        if let Some(member) = ty.member(next) {
             self.part_of(ty).members.insert(next);
             self.see_field(self.skip(member.ty)?)?;
         }
@@ -136,11 +137,9 @@ impl<'b> Visible<'b> {
 
     /// An enumerator, and others that it could be taken for: `A___x` is an `A`, too.
     fn see_enumerator(&mut self, ty: Type<'b>, index: u32) -> Option<()> {
-        let all = ty.enumerators();
-        let name = essential_name(all.get(index as usize)?.name);
-        let alike = (0..)
-            .zip(&all)
-            .filter(|(_, e)| essential_name(e.name) == name);
+        let name = essential_name(ty.enumerator(index)?.name);
+        let all = (0..).zip(ty.enumerators());
+        let alike = all.filter(|(_, e)| essential_name(e.name) == name);
         let part = self.part_of(ty);
         part.members.extend(alike.map(|(i, _)| i));
         Some(())
@@ -152,7 +151,7 @@ impl<'b> Visible<'b> {
         match ty.kind() {
             Kind::Ptr => {
                 self.part_of(ty).target = true;
-                self.see_whole(self.skip(ty.referenced())?)
+                self.see_whole(self.skip(ty.referenced()?)?)
             }
             Kind::Array => {
                 let element = self.skip(ty.array()?.element)?;
@@ -160,10 +159,10 @@ impl<'b> Visible<'b> {
                 self.see_whole(element)
             }
             Kind::FuncProto => {
-                for p in ty.params() {
-                    self.see_whole(self.skip(p.ty)?)?;
+                for param in ty.params() {
+                    self.see_whole(self.skip(param)?)?;
                 }
-                self.see_whole(self.skip(ty.referenced())?)
+                self.see_whole(self.skip(ty.referenced()?)?)
             }
             _ => Some(()),
         }
@@ -172,7 +171,7 @@ impl<'b> Visible<'b> {
     /// What `__bpf_core_types_match` of libbpf walks, along both types.
     fn see_match(
         &mut self,
-        local_btf: &Btf,
+        local_btf: &Btf<'_>,
         local: TypeId,
         ty: Type<'b>,
         behind_ptr: bool,
@@ -182,8 +181,8 @@ impl<'b> Visible<'b> {
         match (local.kind(), ty.kind()) {
             (Kind::Ptr, Kind::Ptr) => {
                 self.part_of(ty).target = true;
-                let to = self.skip(ty.referenced())?;
-                self.see_match(local_btf, local.referenced(), to, true)
+                let to = self.skip(ty.referenced()?)?;
+                self.see_match(local_btf, local.referenced()?, to, true)
             }
             (Kind::Array, Kind::Array) => {
                 let element = self.skip(ty.array()?.element)?;
@@ -194,10 +193,10 @@ impl<'b> Visible<'b> {
                 // The number of parameters counts even where they are not compared.
                 self.see_whole(ty)?;
                 for (l, t) in local.params().zip(ty.params()) {
-                    self.see_match(local_btf, l.ty, self.skip(t.ty)?, behind_ptr)?;
+                    self.see_match(local_btf, l, self.skip(t)?, behind_ptr)?;
                 }
-                let result = self.skip(ty.referenced())?;
-                self.see_match(local_btf, local.referenced(), result, behind_ptr)
+                let result = self.skip(ty.referenced()?)?;
+                self.see_match(local_btf, local.referenced()?, result, behind_ptr)
             }
             (Kind::Struct | Kind::Union, Kind::Struct | Kind::Union) if !behind_ptr => {
                 self.see_members(local_btf, local, ty)
@@ -205,7 +204,6 @@ impl<'b> Visible<'b> {
             (Kind::Enum | Kind::Enum64, Kind::Enum | Kind::Enum64) => {
                 let asked: BTreeSet<&[u8]> = local
                     .enumerators()
-                    .iter()
                     .map(|e| essential_name(e.name))
                     .collect();
                 let mut keep: BTreeSet<u32> = (0_u32..)
@@ -222,7 +220,7 @@ impl<'b> Visible<'b> {
         }
     }
 
-    fn see_members(&mut self, local_btf: &Btf, local: Type<'_>, ty: Type<'b>) -> Option<()> {
+    fn see_members(&mut self, local_btf: &Btf<'_>, local: Type<'_>, ty: Type<'b>) -> Option<()> {
         let mut keep = BTreeSet::new();
         for l in local.members() {
             for (i, t) in (0_u32..).zip(ty.members()) {
@@ -234,7 +232,7 @@ impl<'b> Visible<'b> {
         }
         fill_up(&mut keep, local.len(), ty.len());
         for &i in &keep {
-            let member = ty.members().nth(i as usize)?;
+            let member = ty.member(i)?;
             self.see_field(self.skip(member.ty)?)?;
         }
         self.part_of(ty).members.append(&mut keep);

@@ -128,6 +128,18 @@ pub fn sample_btf(kernel: &str) -> PathBuf {
     Path::new(KERNELS).join(format!("{kernel}.btf"))
 }
 
+/// A little-endian BTF of these types, each given by its words, and these strings.
+#[must_use]
+pub fn made_up_btf(types: &[&[u32]], strings: &[u8]) -> Vec<u8> {
+    let words = types.concat();
+    let type_len = 4 * words.len() as u32;
+    let header = [24, 0, type_len, type_len, strings.len() as u32];
+    let magic_version_flags = [0x9f, 0xeb, 1, 0];
+    let words = header.into_iter().chain(words).flat_map(u32::to_le_bytes);
+    let words: Vec<u8> = words.collect();
+    [&magic_version_flags, &words[..], strings].concat()
+}
+
 /// Says that a test, or a part of it, cannot run here, and why. The test harness would hide what a passing test prints.
 pub fn skipped(reason: impl Display) {
     let thread = thread::current();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use btfgen::{Btf, Claims, Minimized, Minimizer, Needs, Object, read_kernel_file};
+use btfgen::{Claims, Minimized, Minimizer, Needs, Object, parse_kernel, read_kernel_file};
 
 use crate::amount::{bytes, count};
 use crate::arguments::LimitArguments;
@@ -54,7 +54,7 @@ impl Arguments {
         let needs = Needs::new(objects);
         let full = read_kernel_file(&self.kernel, self.limit.max_btf_size)?;
         let named = |what: &str| format!("{}: {what}", self.kernel.display());
-        let btf = Btf::parse(&full).with_context(|| named("not a usable BTF"))?;
+        let btf = parse_kernel(&self.kernel, &full)?;
         let minimized = Minimizer::new(&needs)
             .minimize(&btf)
             .with_context(|| named("cannot be minimized"))?;

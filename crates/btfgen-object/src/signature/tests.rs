@@ -2,21 +2,20 @@
 
 use super::*;
 use crate::ErrorKind;
-use crate::btf::Btf;
 use crate::error::Error;
 use crate::path::accessor_path;
 use crate::testing::{info, section};
+use btfgen_btf::Btf;
 use proptest::prelude::{ProptestConfig, proptest};
 
 const INT: [u32; 4] = [1, 1 << 24, 4, 1 << 24 | 32];
-const FIELD_EXISTS: u32 = 2;
 const TYPE_EXISTS: u32 = 8;
 const ENUMVAL_VALUE: u32 = 11;
 
 fn ask(btf: &Btf<'_>, kind: u32, root: u32, accessors: &[u32]) -> Result<String, Error> {
     let relocation = Relocation {
         kind,
-        root,
+        root: TypeId(root),
         accessors: accessors.to_vec(),
     };
     let signature = signature(&mut Walk::new(btf), &relocation)?;
@@ -91,7 +90,7 @@ fn form() {
             FIELD_BYTE_OFFSET,
             9,
             &[0, 0, 1][..],
-            "0 s s [0].a:aai[1]=i4,1",
+            "0 s s [0].a:aai[1]=ai4,1",
         ),
         (FIELD_BYTE_OFFSET, 9, &[0, 1, 0], "0 s s [0].b:p=p8,0"),
         (FIELD_BYTE_OFFSET, 9, &[0, 4], "0 s s [0].bits:i#"),
@@ -198,12 +197,70 @@ fn endless_types() {
         kinds_of_errors(&[own], b"\0a\0", 1),
         [None, None, None, too_large]
     );
-    let nowhere = vec![1, info(Kind::Struct, 1), 8, 1, 7, 0];
-    let damaged = Some(ErrorKind::Damaged);
-    assert_eq!(
-        kinds_of_errors(&[nowhere], b"\0a\0", 1),
-        [damaged, None, None, damaged]
-    );
+}
+
+/// Check that what libbpf refuses whatever the kernel is not taken for the same as what it takes: an index beyond the local
+/// array, a bitfield that no load reads, and an array in place of its element, which is resized by other rules.
+#[test]
+fn local_types_count_where_libbpf_looks_at_them() {
+    let s = Strings::new(&["int", "s", "a", "flex", "b"]);
+    let at = |name| s.at(name);
+    let array = |element, len| [0, info(Kind::Array, 0), 0, element, 1, len];
+    let of = |len, width_and_offset: u32| {
+        section(
+            &[
+                &[at("int"), 1 << 24, 8, 64],
+                &array(1, len),
+                &array(1, 0),
+                &[
+                    at("s"),
+                    1 << 31 | info(Kind::Struct, 4),
+                    128,
+                    at("a"),
+                    2,
+                    0,
+                    at("a"),
+                    3,
+                    512,
+                    at("b"),
+                    1,
+                    width_and_offset,
+                    at("flex"),
+                    3,
+                    1024,
+                ],
+                &array(2, 3),
+            ],
+            &s.0,
+        )
+    };
+    let (four, eight) = (of(4, 60 << 24 | 512), of(8, 60 << 24 | 520));
+    let four = Btf::parse(&four).expect("good");
+    let eight = Btf::parse(&eight).expect("good");
+    let far = &[0, 0, 5];
+    for (btf, kind, root, accessors, expected) in [
+        (&four, FIELD_EXISTS, 4, &far[..], "2 s s [0].a:ai[5!]="),
+        (&eight, FIELD_EXISTS, 4, far, "2 s s [0].a:ai[5]="),
+        // Only the last member of a struct is a flexible array.
+        (&four, FIELD_EXISTS, 4, &[0, 1, 0], "2 s s [0].a:ai[0!]="),
+        (&four, FIELD_EXISTS, 4, &[0, 3, 9], "2 s s [0].flex:ai[9]="),
+        (&four, FIELD_BYTE_OFFSET, 4, &[0, 2], "0 s s [0].b:i#"),
+        (&eight, FIELD_BYTE_OFFSET, 4, &[0, 2], "0 s s [0].b:i#!"),
+        (&eight, FIELD_EXISTS, 4, &[0, 2], "2 s s [0].b:i#"),
+        // It begins in the middle of a load where the whole struct is not the first one.
+        (&four, FIELD_BYTE_OFFSET, 4, &[1, 2], "0 s s [1].b:i#"),
+        (&four, FIELD_BYTE_OFFSET, 5, &[0], "0 a  [0]=aai8,0"),
+        (&four, FIELD_BYTE_OFFSET, 5, &[0, 2], "0 a  [0][2]=ai8,0"),
+        (
+            &four,
+            FIELD_BYTE_OFFSET,
+            5,
+            &[0, 2, 3],
+            "0 a  [0][2][3]=i8,0",
+        ),
+    ] {
+        assert_eq!(ask(btf, kind, root, accessors).as_deref(), Ok(expected));
+    }
 }
 
 /// Check that members that double at every level are refused, and so are long names that are repeated.
@@ -233,7 +290,7 @@ fn budget_is_shared() {
     let mut walk = Walk::new(&btf);
     let relocation = Relocation {
         kind: TYPE_EXISTS,
-        root: 1,
+        root: TypeId(1),
         accessors: vec![0],
     };
     let signatures = (0..100).map_while(|_| signature(&mut walk, &relocation).ok());

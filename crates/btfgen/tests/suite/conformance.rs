@@ -1,6 +1,6 @@
 //! Every kernel times every object: the outcomes with the full BTF, with ours, and with bpftool's are the same.
 
-use btfgen::{Btf, Minimizer, Outcome};
+use btfgen::{LoadedBtf, Minimizer, Outcome};
 
 use super::util::{bpftool_minimized, btf, kernels, name, needs, objects};
 
@@ -27,7 +27,7 @@ fn outcomes_equal_full_and_bpftool() {
                 .minimize(&full)
                 .expect("the kernel can be minimized");
             assert_eq!(ours.outcomes, expected, "{case}");
-            let parsed = Btf::parse(&ours.btf).expect("what we write is BTF");
+            let parsed = LoadedBtf::parse(&ours.btf).expect("what we write is BTF");
             let again = minimizer.outcomes(&parsed).expect("what we write is good");
             compare(&mut wrong, &case, "ours", needs, &expected, &again);
             pairs += 1;
@@ -37,7 +37,7 @@ fn outcomes_equal_full_and_bpftool() {
                 continue;
             };
             with_bpftool += 1;
-            let parsed = Btf::parse(&theirs).expect("what bpftool writes is BTF");
+            let parsed = LoadedBtf::parse(&theirs).expect("what bpftool writes is BTF");
             let theirs_outcomes = minimizer.outcomes(&parsed).expect("bpftool's BTF is good");
             compare(
                 &mut wrong,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use btfgen::archive::Archive;
-use btfgen::{Btf, ErrorKind, Hub, KernelFilter, Minimizer, Needs, Object, Pack, Progress};
+use btfgen::{ErrorKind, Hub, KernelFilter, LoadedBtf, Minimizer, Needs, Object, Pack, Progress};
 use btfgen_testkit::{object, sample_hub};
 
 use super::util::btf;
@@ -47,7 +47,7 @@ fn archive_holds_every_kernel() {
             .get(kernel.id())
             .expect("readable")
             .expect("it is there");
-        let content = Btf::parse(&content).expect("it is BTF");
+        let content = LoadedBtf::parse(&content).expect("it is BTF");
         let outcomes = |btf| minimizer.outcomes(btf).expect("it is good");
         assert_eq!(
             outcomes(&content),

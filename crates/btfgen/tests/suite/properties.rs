@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use btfgen::{Btf, Minimizer, Needs, Object};
+use btfgen::{LoadedBtf, Minimizer, Needs, Object};
 use btfgen_testkit::{object, target_btf};
 use proptest::prelude::*;
 
@@ -46,7 +46,7 @@ proptest! {
             for need in &needs {
                 needs.places(need);
             }
-            let target = Btf::parse(&TARGETS[0]).expect("the fixture is good");
+            let target = LoadedBtf::parse(&TARGETS[0]).expect("the fixture is good");
             // Whatever is asked, what is written is proved, or not written.
             let _ = Minimizer::new(&needs).minimize(&target);
         }
@@ -56,11 +56,11 @@ proptest! {
     #[test]
     fn damaged_kernels_do_no_harm(target in 0..5_usize, damage in damage()) {
         let bytes = damaged(&TARGETS[target], &damage);
-        if let Ok(btf) = Btf::parse(&bytes) {
+        if let Ok(btf) = LoadedBtf::parse(&bytes) {
             let needs = needs(&object("edge-matches"));
             let minimizer = Minimizer::new(&needs);
             if let Ok(one) = minimizer.minimize(&btf) {
-                let again = Btf::parse(&one.btf).expect("what we write is BTF");
+                let again = LoadedBtf::parse(&one.btf).expect("what we write is BTF");
                 prop_assert_eq!(one.outcomes, minimizer.outcomes(&again).expect("and good"));
             }
         }
@@ -70,7 +70,7 @@ proptest! {
     #[test]
     fn truncated_kernels_are_refused(target in 0..5_usize, at in any::<prop::sample::Index>()) {
         let bytes = &TARGETS[target];
-        prop_assert!(Btf::parse(&bytes[..at.index(bytes.len())]).is_err());
+        prop_assert!(LoadedBtf::parse(&bytes[..at.index(bytes.len())]).is_err());
     }
 
     /// Check that for any choice of objects, in any order, minimizing twice changes nothing, and the bytes do not depend on
@@ -86,7 +86,7 @@ proptest! {
         };
         let needs = all(&chosen);
         let once = minimal(&needs, &full);
-        let twice = minimal(&needs, &Btf::parse(&once).expect("what we write is BTF"));
+        let twice = minimal(&needs, &LoadedBtf::parse(&once).expect("what we write is BTF"));
         prop_assert_eq!(&once, &twice);
         chosen.sort();
         prop_assert_eq!(&once, &minimal(&all(&chosen), &full));

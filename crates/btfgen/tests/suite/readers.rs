@@ -1,7 +1,7 @@
 //! Other readers of BTF agree with libbpf about what we write: btf-rs, which is independent of it, and bpftool.
 
 use btf_rs::{BtfType as _, Type};
-use btfgen::Btf;
+use btfgen::LoadedBtf;
 
 use super::util::{btf, kernels, minimal, name, needs, objects, run};
 
@@ -28,7 +28,7 @@ fn bpftool_dumps_them() {
                 .split(|b| *b == b'\n')
                 .filter(|l| l.starts_with(b"["))
                 .count();
-            let types = Btf::parse(&bytes)
+            let types = LoadedBtf::parse(&bytes)
                 .expect("what we write is BTF")
                 .type_count()
                 - 1;
@@ -55,7 +55,7 @@ fn btf_rs_agrees_with_libbpf() {
 }
 
 fn compare(case: &str, bytes: &[u8]) -> u32 {
-    let ours = Btf::parse(bytes).unwrap_or_else(|e| panic!("{case}: {e}"));
+    let ours = LoadedBtf::parse(bytes).unwrap_or_else(|e| panic!("{case}: {e}"));
     let theirs = btf_rs::Btf::from_bytes(bytes).unwrap_or_else(|e| panic!("{case}: {e}"));
     for id in ours.ids() {
         let a = ours.type_by_id(id).expect("an id of the BTF");
@@ -75,15 +75,15 @@ fn compare(case: &str, bytes: &[u8]) -> u32 {
         }
         match &b {
             Type::Int(t) => {
-                assert_eq!(t.size(), a.size() as usize, "{case}: type [{id}]");
+                assert_eq!(Some(t.size() as u32), a.size(), "{case}: type [{id}]");
                 assert_eq!(
                     t.is_signed(),
-                    a.int_encoding() & 1 == 1,
+                    a.int().is_some_and(|int| int.encoding & 1 == 1),
                     "{case}: type [{id}]"
                 );
             }
             Type::Struct(t) | Type::Union(t) => {
-                assert_eq!(t.size(), a.size() as usize, "{case}: type [{id}]");
+                assert_eq!(Some(t.size() as u32), a.size(), "{case}: type [{id}]");
                 assert_eq!(t.members.len(), a.members().len(), "{case}: type [{id}]");
                 for (m, n) in t.members.iter().zip(a.members()) {
                     assert_eq!(m.bit_offset(), n.bit_offset, "{case}: type [{id}]");

@@ -1,12 +1,12 @@
 //! Made-up kernels, where the outcome is known beforehand.
 
-use btfgen::{Btf, Minimizer, Outcome, ReloKind};
+use btfgen::{LoadedBtf, Minimizer, Outcome, ReloKind};
 use btfgen_testkit::{object, target_btf, target_names};
 
 use super::util::{bpftool_minimized, btf, minimal, name, needs, objects};
 
 /// All made-up kernels, in both byte orders where there are both.
-fn targets() -> Vec<(String, Btf)> {
+fn targets() -> Vec<(String, LoadedBtf<'static>)> {
     let mut out = Vec::new();
     for target in target_names() {
         out.push((target.clone(), btf(&target_btf(&target))));
@@ -29,7 +29,7 @@ fn outcomes_are_preserved() {
             let minimizer = Minimizer::new(&needs);
             let case = format!("{target} for {}", name(&path));
             let expected = minimizer.outcomes(&full).expect("the kernel is good");
-            let ours = Btf::parse(&minimal(&needs, &full)).expect("what we write is BTF");
+            let ours = LoadedBtf::parse(minimal(&needs, &full)).expect("what we write is BTF");
             let again = minimizer.outcomes(&ours).expect("what we write is good");
             assert_eq!(again, expected, "{case}");
             // Of several types of one name bpftool keeps those that were left when it came to them in the object's
@@ -38,7 +38,7 @@ fn outcomes_are_preserved() {
                 continue;
             }
             if let Some(theirs) = bpftool_minimized(&target_btf(&target), &path) {
-                let theirs = Btf::parse(&theirs).expect("what bpftool writes is BTF");
+                let theirs = LoadedBtf::parse(&theirs).expect("what bpftool writes is BTF");
                 let theirs = minimizer.outcomes(&theirs).expect("bpftool's BTF is good");
                 assert_eq!(again, theirs, "{case}, with bpftool");
                 compared += 1;
@@ -88,7 +88,7 @@ fn several_candidates() {
     assert!(failures("agreeing") <= failures("disagreeing"));
     let ours = minimal(&needs, &btf(&target_btf("disagreeing")));
     let again = minimizer
-        .outcomes(&Btf::parse(&ours).expect("BTF"))
+        .outcomes(&LoadedBtf::parse(&ours).expect("BTF"))
         .expect("good");
     let kept = again
         .iter()
@@ -103,5 +103,8 @@ fn pointer_size_is_kept() {
     let full = btf(&target_btf("ilp32"));
     assert_eq!(full.pointer_size(), Some(4));
     let ours = minimal(&needs(&object("edge")), &full);
-    assert_eq!(Btf::parse(&ours).expect("BTF").pointer_size(), Some(4));
+    assert_eq!(
+        LoadedBtf::parse(&ours).expect("BTF").pointer_size(),
+        Some(4)
+    );
 }

@@ -2,16 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use btfgen::{Btf, ReloKind};
-use btfgen_libbpf::{Kind, Type, TypeId};
+use btfgen::{Btf, Kind, LoadedBtf, ReloKind, Type, TypeId};
 use btfgen_testkit::target_btf;
 
 use super::util::{btf, kernels, minimal, name, needs, objects};
 
 /// Holds a minimal BTF against the full one.
 struct Judge<'b> {
-    minimal: &'b Btf,
-    full: &'b Btf,
+    minimal: &'b Btf<'b>,
+    full: &'b Btf<'b>,
     /// Pairs that are being looked at, or were: a struct may hold a pointer to itself.
     seen: HashSet<(u32, u32)>,
 }
@@ -35,15 +34,8 @@ impl Judge<'_> {
 
     fn agrees(&mut self, part: Type<'_>, whole: Type<'_>) -> bool {
         match part.kind() {
-            Kind::Int => {
-                let facts =
-                    |t: Type<'_>| (t.size(), t.int_encoding(), t.int_offset(), t.int_bits());
-                facts(part) == facts(whole)
-            }
-            Kind::Ptr => {
-                part.referenced() == TypeId::VOID
-                    || self.is_part(part.referenced(), whole.referenced())
-            }
+            Kind::Int => (part.size(), part.int()) == (whole.size(), whole.int()),
+            Kind::Ptr => part.referenced() == Some(TypeId::VOID) || self.refer_alike(part, whole),
             Kind::Array => {
                 let (p, w) = (part.array().expect("one"), whole.array().expect("one"));
                 p.len == w.len
@@ -62,25 +54,27 @@ impl Judge<'_> {
             }
             Kind::Enum | Kind::Enum64 => {
                 let facts = |t: Type<'_>| (t.size(), t.kind_flag());
-                let of = |t: Type<'_>| -> HashSet<(Vec<u8>, u64)> {
-                    let all = t.enumerators().into_iter();
-                    all.map(|e| (e.name.to_vec(), e.value)).collect()
-                };
-                facts(part) == facts(whole) && of(part).is_subset(&of(whole))
+                let all: HashSet<_> = whole.enumerators().collect();
+                facts(part) == facts(whole) && part.enumerators().all(|e| all.contains(&e))
             }
             Kind::FuncProto => {
                 part.len() == whole.len()
                     && part
                         .params()
                         .zip(whole.params())
-                        .all(|(p, w)| self.is_part(p.ty, w.ty))
-                    && self.is_part(part.referenced(), whole.referenced())
+                        .all(|(p, w)| self.is_part(p, w))
+                    && self.refer_alike(part, whole)
             }
             Kind::Fwd => part.kind_flag() == whole.kind_flag(),
             Kind::Float => part.size() == whole.size(),
             Kind::Void => true,
-            _ => self.is_part(part.referenced(), whole.referenced()),
+            _ => self.refer_alike(part, whole),
         }
+    }
+
+    fn refer_alike(&mut self, part: Type<'_>, whole: Type<'_>) -> bool {
+        let both = part.referenced().zip(whole.referenced());
+        both.is_some_and(|(part, whole)| self.is_part(part, whole))
     }
 }
 
@@ -91,13 +85,13 @@ fn nothing_is_made_up() {
     for (kernel, path) in kernels() {
         let full = btf(&path);
         let mut by_name: HashMap<(Kind, Vec<u8>), Vec<TypeId>> = HashMap::new();
-        for ty in full.ids().filter_map(|id| full.type_by_id(id)) {
+        for ty in full.types() {
             let named = by_name.entry((ty.kind(), ty.name().to_vec()));
             named.or_default().push(ty.id());
         }
         for object in objects() {
-            let ours = Btf::parse(&minimal(&needs(&object), &full)).expect("BTF");
-            for ty in ours.ids().filter_map(|id| ours.type_by_id(id)) {
+            let ours = LoadedBtf::parse(minimal(&needs(&object), &full)).expect("BTF");
+            for ty in ours.types() {
                 // The others are looked at where something refers to them.
                 if ty.name().is_empty() {
                     continue;
@@ -180,8 +174,8 @@ fn repeated(btf: &[u8], times: u32) -> Vec<u8> {
 fn never_deduplicated() {
     for target in ["same", "resized", "bitfields", "arrays"] {
         let once = std::fs::read(target_btf(target)).expect("the fixture is there");
-        let many = Btf::parse(&repeated(&once, 50)).expect("BTF");
-        let once = Btf::parse(&once).expect("BTF");
+        let many = LoadedBtf::parse(repeated(&once, 50)).expect("BTF");
+        let once = LoadedBtf::parse(&once).expect("BTF");
         assert_eq!(many.type_count() - 1, 50 * (once.type_count() - 1));
         for object in objects() {
             let needs = needs(&object);

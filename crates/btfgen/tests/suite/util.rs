@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use btfgen::{Btf, Minimizer, Needs, Object};
+use btfgen::{LoadedBtf, Minimizer, Needs, Object};
 
 /// The needs of one object.
 pub(super) fn needs(object: &Path) -> Needs {
@@ -12,14 +12,14 @@ pub(super) fn needs(object: &Path) -> Needs {
 }
 
 /// A BTF from a file of any form.
-pub(super) fn btf(path: &Path) -> Btf {
+pub(super) fn btf(path: &Path) -> LoadedBtf<'static> {
     let bytes = btfgen::read_kernel_file(path, btfgen::DEFAULT_MAX_BTF_BYTES)
         .expect("the kernel's file is good");
-    Btf::parse(&bytes).expect("the BTF is good")
+    LoadedBtf::parse(bytes).expect("the BTF is good")
 }
 
 /// The minimal BTF of one kernel for one object.
-pub(super) fn minimal(needs: &Needs, kernel: &Btf) -> Vec<u8> {
+pub(super) fn minimal(needs: &Needs, kernel: &LoadedBtf<'_>) -> Vec<u8> {
     Minimizer::new(needs)
         .minimize(kernel)
         .expect("the kernel can be minimized")

@@ -28,10 +28,13 @@ pub enum Kind {
     DeclTag,
     TypeTag,
     Enum64,
+    /// A kind that is newer than this list. Nothing is known of it but its length.
+    Unknown,
 }
 
 impl Kind {
-    const ALL: [Self; 20] = [
+    /// The known ones, in the order of their numbers.
+    const KNOWN: [Self; 20] = [
         Self::Void,
         Self::Int,
         Self::Ptr,
@@ -54,9 +57,10 @@ impl Kind {
         Self::Enum64,
     ];
 
-    /// The kind that the `info` word of `struct btf_type` tells, if it is a known one.
-    pub fn of_info(info: u32) -> Option<Self> {
-        Self::ALL.get((info >> 24 & 0x1f) as usize).copied()
+    /// The kind with this number.
+    pub fn of_number(number: u32) -> Self {
+        let known = Self::KNOWN.get(number as usize);
+        known.copied().unwrap_or(Self::Unknown)
     }
 
     /// Struct or union.
@@ -83,10 +87,27 @@ impl Kind {
         self == other || (self.is_enum() && other.is_enum())
     }
 
+    /// Whether the third word of such a type is the id of another one; of the others it is a size, or nothing.
+    pub(crate) fn refers(self) -> bool {
+        matches!(
+            self,
+            Self::Ptr
+                | Self::Typedef
+                | Self::Volatile
+                | Self::Const
+                | Self::Restrict
+                | Self::Func
+                | Self::FuncProto
+                | Self::Var
+                | Self::DeclTag
+                | Self::TypeTag
+        )
+    }
+
     /// Size in bytes of what follows the common part: at first of the type itself, then of each member, enumerator,
-    /// parameter or variable.
-    pub(crate) fn trailing(self) -> (u32, u32) {
-        match self {
+    /// parameter or variable. `None` for an unknown kind.
+    pub(crate) fn trailing(self) -> Option<(u32, u32)> {
+        Some(match self {
             Self::Int | Self::Var | Self::DeclTag => (4, 0),
             Self::Array => (12, 0),
             Self::Struct | Self::Union | Self::Enum64 | Self::Datasec => (0, 12),
@@ -101,6 +122,7 @@ impl Kind {
             | Self::Func
             | Self::Float
             | Self::TypeTag => (0, 0),
-        }
+            Self::Unknown => return None,
+        })
     }
 }

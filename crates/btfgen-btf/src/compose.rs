@@ -1,0 +1,311 @@
+//! Types that refer to each other, to be written: equal ones become one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+
+use crate::btf::TypeId;
+use crate::error::Result;
+use crate::kind::Kind;
+use crate::types::{Enumerator, Member};
+use crate::words::ByteOrder;
+use crate::write::Writer;
+
+/// A type of a [`Composer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Node(usize);
+
+/// What a type says. It refers to other types by `R`s, of which the default one is `void`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Record<'a, R> {
+    /// An integer. Its fields are those of [`Int`](crate::Int).
+    #[allow(missing_docs, reason = "they are documented there")]
+    Int {
+        name: &'a [u8],
+        size: u32,
+        encoding: u8,
+        offset: u8,
+        bits: u8,
+    },
+    /// A floating-point number: name and size in bytes.
+    Float(&'a [u8], u32),
+    /// A forward declaration: its name, and whether it is a union's.
+    Fwd(&'a [u8], bool),
+    /// A pointer.
+    Ptr(R),
+    /// A typedef or modifier of this kind: its name and what it refers to.
+    Alias(Kind, &'a [u8], R),
+    /// Element, index and length.
+    Array(R, R, u32),
+    /// Types of the parameters, and of the result.
+    FuncProto(Vec<R>, R),
+    /// An enum.
+    Enum {
+        /// Name.
+        name: &'a [u8],
+        /// Size in bytes.
+        size: u32,
+        /// Whether values are signed.
+        signed: bool,
+        /// Whether it is of the kind `ENUM64`.
+        wide: bool,
+        /// Names and values.
+        enumerators: Vec<Enumerator<'a>>,
+    },
+    /// A struct or union.
+    Composite {
+        /// Which of both.
+        kind: Kind,
+        /// Name.
+        name: &'a [u8],
+        /// Size in bytes.
+        size: u32,
+        /// Members.
+        members: Vec<Member<'a, R>>,
+    },
+}
+
+impl<'a, R: Copy> Record<'a, R> {
+    /// The same with other references.
+    pub(crate) fn map<S>(&self, mut to: impl FnMut(R) -> S) -> Record<'a, S> {
+        match *self {
+            Self::Int {
+                name,
+                size,
+                encoding,
+                offset,
+                bits,
+            } => Record::Int {
+                name,
+                size,
+                encoding,
+                offset,
+                bits,
+            },
+            Self::Float(name, size) => Record::Float(name, size),
+            Self::Fwd(name, union) => Record::Fwd(name, union),
+            Self::Ptr(target) => Record::Ptr(to(target)),
+            Self::Alias(kind, name, target) => Record::Alias(kind, name, to(target)),
+            Self::Array(element, index, len) => Record::Array(to(element), to(index), len),
+            Self::FuncProto(ref params, result) => {
+                let params = params.iter().map(|&param| to(param)).collect();
+                Record::FuncProto(params, to(result))
+            }
+            Self::Enum {
+                name,
+                size,
+                signed,
+                wide,
+                ref enumerators,
+            } => Record::Enum {
+                name,
+                size,
+                signed,
+                wide,
+                enumerators: enumerators.clone(),
+            },
+            Self::Composite {
+                kind,
+                name,
+                size,
+                ref members,
+            } => Record::Composite {
+                kind,
+                name,
+                size,
+                members: members
+                    .iter()
+                    .map(|member| Member {
+                        name: member.name,
+                        ty: to(member.ty),
+                        bit_offset: member.bit_offset,
+                        bitfield_size: member.bitfield_size,
+                    })
+                    .collect(),
+            },
+        }
+    }
+
+    /// What it refers to, in the order of the record.
+    fn references(&self) -> Vec<R> {
+        match self {
+            Self::Int { .. } | Self::Float(..) | Self::Fwd(..) | Self::Enum { .. } => Vec::new(),
+            Self::Ptr(target) | Self::Alias(_, _, target) => vec![*target],
+            Self::Array(element, index, _) => vec![*element, *index],
+            Self::FuncProto(params, result) => params.iter().copied().chain([*result]).collect(),
+            Self::Composite { members, .. } => members.iter().map(|member| member.ty).collect(),
+        }
+    }
+
+    /// The names in it, without the empty one.
+    fn names(&self) -> impl Iterator<Item = &'a [u8]> {
+        let (own, inner): (&[u8], Vec<&[u8]>) = match self {
+            Self::Int { name, .. } | Self::Float(name, _) | Self::Fwd(name, _) => {
+                (name, Vec::new())
+            }
+            Self::Alias(_, name, _) => (name, Vec::new()),
+            Self::Ptr(_) | Self::Array(..) | Self::FuncProto(..) => (&[], Vec::new()),
+            Self::Enum {
+                name, enumerators, ..
+            } => (name, enumerators.iter().map(|e| e.name).collect()),
+            Self::Composite { name, members, .. } => {
+                (name, members.iter().map(|m| m.name).collect())
+            }
+        };
+        let names = [own].into_iter().chain(inner);
+        names.filter(|name| !name.is_empty())
+    }
+}
+
+/// Names that get their place among the strings whether the types have them or not, as long as this costs no more than so
+/// many bytes. Then similar BTFs refer to the same names by the same offsets, and compress well together. The place of a
+/// name that the types lack is as many empty strings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reserved<'r> {
+    /// The names; `None` for none.
+    pub names: Option<&'r BTreeSet<Vec<u8>>>,
+    /// What their places may cost, in bytes.
+    pub budget: usize,
+}
+
+/// Collects types, and writes them.
+///
+/// Types of equal content, which refer to types of equal content, become one. What is written depends on the content only,
+/// and not on the order in which the types came.
+#[derive(Debug, Default)]
+pub struct Composer<'a> {
+    types: Vec<Option<Record<'a, Option<Node>>>>,
+    /// Types of the same content that must not become one have different numbers. It is 0 for all others.
+    apart: HashMap<Node, usize>,
+}
+
+impl<'a> Composer<'a> {
+    /// No types yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes room for a type that [`Composer::define`] defines later: types may refer to each other in circles.
+    pub fn declare(&mut self) -> Node {
+        self.types.push(None);
+        Node(self.types.len() - 1)
+    }
+
+    /// Says what a type is. What is never defined is written as void.
+    pub fn define(&mut self, node: Node, record: Record<'a, Option<Node>>) {
+        if let Some(place) = self.types.get_mut(node.0) {
+            *place = Some(record);
+        }
+    }
+
+    /// What a type was defined as.
+    pub fn record(&self, node: Node) -> Option<&Record<'a, Option<Node>>> {
+        self.types.get(node.0)?.as_ref()
+    }
+
+    /// What all types were defined as.
+    pub fn records(&self) -> impl Iterator<Item = &Record<'a, Option<Node>>> {
+        self.types.iter().flatten()
+    }
+
+    /// Has these types stay apart even if they are equal, in their order.
+    pub fn keep_apart(&mut self, nodes: &[Node]) {
+        self.apart.extend(nodes.iter().copied().zip(0..));
+    }
+
+    /// Writes the types `last` and all that they refer to: `last` at the end and in this order, before them what they refer
+    /// to, the innermost first. So two BTFs of which one has one of these types more number all others alike.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Inexpressible`](crate::ErrorKind::Inexpressible).
+    pub fn write(
+        &self,
+        order: ByteOrder,
+        last: &[Node],
+        reserved: &Reserved<'_>,
+    ) -> Result<Vec<u8>> {
+        let classes = self.classes();
+        let mut placed = BTreeSet::new();
+        let mut last = last.to_vec();
+        last.retain(|node| placed.insert(classes[node.0]));
+        let mut sequence = Vec::new();
+        for &node in &last {
+            self.place_below(node, &classes, &mut placed, &mut sequence);
+        }
+        sequence.extend(last);
+        sequence.retain(|&node| self.record(node).is_some());
+        let ids: HashMap<usize, TypeId> = (1..)
+            .zip(&sequence)
+            .map(|(id, node)| (classes[node.0], TypeId(id)))
+            .collect();
+        let records = || sequence.iter().filter_map(|&node| self.record(node));
+        let mut writer = Writer::new(order);
+        writer.strings(&records().flat_map(Record::names).collect(), reserved);
+        for record in records() {
+            let id = |node: Option<Node>| {
+                let id = node.and_then(|node| ids.get(&classes[node.0]));
+                id.copied().unwrap_or(TypeId::VOID)
+            };
+            writer.add(&record.map(id))?;
+        }
+        Ok(writer.finish())
+    }
+
+    /// The class of each type: equal content, and references to equal classes.
+    fn classes(&self) -> Vec<usize> {
+        let contents = self.types.iter().enumerate().map(|(n, record)| {
+            let content = record
+                .as_ref()
+                .map(|record| record.map(|node| node.is_some()));
+            (
+                content,
+                self.apart.get(&Node(n)).copied().unwrap_or_default(),
+            )
+        });
+        let mut classes = numbered(contents);
+        let references: Vec<Vec<Option<Node>>> = self
+            .types
+            .iter()
+            .map(|record| record.as_ref().map(Record::references).unwrap_or_default())
+            .collect();
+        let mut count = 0;
+        loop {
+            let refined = classes.iter().zip(&references).map(|(class, to)| {
+                let to = to.iter().map(|node| node.map(|node| classes[node.0]));
+                (*class, to.collect::<Vec<_>>())
+            });
+            let refined = numbered(refined);
+            let now = refined.iter().max().map_or(0, |max| max + 1);
+            if now == count {
+                return refined;
+            }
+            (classes, count) = (refined, now);
+        }
+    }
+
+    /// Places what a type refers to, the innermost first.
+    fn place_below(
+        &self,
+        node: Node,
+        classes: &[usize],
+        placed: &mut BTreeSet<usize>,
+        sequence: &mut Vec<Node>,
+    ) {
+        let references = self.record(node).map(Record::references);
+        for reference in references.into_iter().flatten().flatten() {
+            if placed.insert(classes[reference.0]) {
+                self.place_below(reference, classes, placed, sequence);
+                sequence.push(reference);
+            }
+        }
+    }
+}
+
+/// The same number for equal values, in the order of their first appearance.
+fn numbered<T: Hash + Eq>(values: impl Iterator<Item = T>) -> Vec<usize> {
+    let mut numbers = HashMap::new();
+    let number = |value| {
+        let next = numbers.len();
+        *numbers.entry(value).or_insert(next)
+    };
+    values.map(number).collect()
+}

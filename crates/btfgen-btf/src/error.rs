@@ -1,0 +1,63 @@
+//! The crate's error type.
+
+use std::fmt::Display;
+
+use crate::header::HeaderFault;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, without the details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The bytes are no BTF.
+    NotBtf,
+    /// A BTF of another version than 1, or with a type whose length nothing tells.
+    Unsupported,
+    /// A BTF that contradicts itself, or is cut off.
+    Damaged,
+    /// A name or a type lies beyond the end: a damaged BTF, or one that needs a base, as that of a module does.
+    Dangling,
+    /// A BTF that needs a base, as that of a module does: its strings do not begin with the empty one.
+    Split,
+    /// A type that the format cannot express.
+    Inexpressible,
+}
+
+/// An error of this crate. The message does not name the file: whoever read it does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, message }
+    }
+
+    pub(crate) fn of_type(kind: ErrorKind, id: u32, message: impl Display) -> Self {
+        Self::new(kind, format!("type [{id}] {message}"))
+    }
+
+    /// The kind of error.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<HeaderFault> for Error {
+    fn from(fault: HeaderFault) -> Self {
+        let kind = match fault {
+            HeaderFault::Magic(_) => ErrorKind::NotBtf,
+            HeaderFault::Version(_) => ErrorKind::Unsupported,
+            HeaderFault::Empty | HeaderFault::Short(_) | HeaderFault::Sections(_) => {
+                ErrorKind::Damaged
+            }
+        };
+        Self::new(kind, fault.to_string())
+    }
+}

@@ -1,0 +1,239 @@
+//! A BTF that libbpf has loaded.
+
+use std::borrow::Cow;
+use std::ffi::c_void;
+use std::io;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::Once;
+
+use btfgen_btf::Btf;
+
+use crate::error::{Error, ErrorKind};
+
+/// A BTF, and libbpf's own copy of it, which relocations run against. It reads as a [`Btf`].
+///
+/// libbpf gets only bytes that [`Btf::parse`] has checked, in the form that it can read: see [`Btf::to_classic`].
+#[derive(Debug)]
+pub struct LoadedBtf<'d> {
+    data: Btf<'d>,
+    raw: NonNull<libbpf_sys::btf>,
+}
+
+// SAFETY: libbpf's `struct btf` has no thread affinity.
+unsafe impl Send for LoadedBtf<'_> {}
+// SAFETY: all functions called through `&LoadedBtf` only read. The one lazily written field, the pointer size, is
+// settled in `load`.
+unsafe impl Sync for LoadedBtf<'_> {}
+
+impl Drop for LoadedBtf<'_> {
+    fn drop(&mut self) {
+        // SAFETY: `raw` came from `btf__new` and is freed once.
+        unsafe { libbpf_sys::btf__free(self.raw.as_ptr()) }
+    }
+}
+
+impl<'d> Deref for LoadedBtf<'d> {
+    type Target = Btf<'d>;
+
+    fn deref(&self) -> &Btf<'d> {
+        &self.data
+    }
+}
+
+impl<'d> LoadedBtf<'d> {
+    /// Reads a BTF and has libbpf load it: [`Btf::parse`] and [`LoadedBtf::new`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidBtf`], and those of [`LoadedBtf::new`].
+    pub fn parse(bytes: impl Into<Cow<'d, [u8]>>) -> Result<Self, Error> {
+        Self::new(Btf::parse(bytes)?)
+    }
+
+    /// Has libbpf load a BTF, which it copies. The BTF has no base.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfMemory`]; [`ErrorKind::InvalidBtf`] if libbpf refuses what [`Btf::parse`] took.
+    pub fn new(data: Btf<'d>) -> Result<Self, Error> {
+        Self::load(data, None)
+    }
+
+    /// As [`LoadedBtf::new`], for the types of a BPF object, whose pointers have 8 bytes whatever they say.
+    ///
+    /// # Errors
+    /// Those of [`LoadedBtf::new`].
+    pub fn of_object(data: Btf<'d>) -> Result<Self, Error> {
+        Self::load(data, Some(8))
+    }
+
+    fn load(data: Btf<'d>, pointer_size: Option<libbpf_sys::size_t>) -> Result<Self, Error> {
+        silence_libbpf();
+        let bytes = data.to_classic();
+        let size = u32::try_from(bytes.len())
+            .map_err(|_| Error::new(ErrorKind::InvalidBtf, "larger than 4 GiB"))?;
+        // SAFETY: the pointer and the length are those of one live slice, which libbpf copies.
+        let raw = unsafe { libbpf_sys::btf__new(bytes.as_ptr().cast::<c_void>(), size) };
+        let Some(raw) = NonNull::new(raw) else {
+            // libbpf leaves the reason in errno.
+            return Err(refusal(&io::Error::last_os_error(), size));
+        };
+        drop(bytes);
+        let loaded = Self { data, raw };
+        // SAFETY: `raw` is a valid BTF that nobody else sees yet. 8 is a size that it accepts. Reading the size settles the
+        // field where it is stored.
+        unsafe {
+            if let Some(size) = pointer_size {
+                libbpf_sys::btf__set_pointer_size(loaded.raw.as_ptr(), size);
+            }
+            libbpf_sys::btf__pointer_size(loaded.raw.as_ptr());
+        }
+        Ok(loaded)
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const libbpf_sys::btf {
+        self.raw.as_ptr()
+    }
+}
+
+/// libbpf prints what it dislikes to stderr; errors are returned here instead.
+fn silence_libbpf() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: `None` is the documented way to switch messages off.
+        unsafe { libbpf_sys::libbpf_set_print(None) };
+    });
+}
+
+/// Why `btf__new` answered NULL.
+fn refusal(errno: &io::Error, size: u32) -> Error {
+    if errno.kind() == io::ErrorKind::OutOfMemory {
+        let message = format!("no memory for a BTF of {size} bytes");
+        return Error::new(ErrorKind::OutOfMemory, message);
+    }
+    Error::new(ErrorKind::InvalidBtf, format!("libbpf refuses it: {errno}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use btfgen_btf::{Kind, TypeId};
+    use btfgen_object::Sections;
+    use std::ffi::CStr;
+
+    /// The `.BTF` sections of all objects in both byte orders, and some real kernels.
+    fn real_btfs() -> impl Iterator<Item = (String, Vec<u8>)> {
+        let objects = btfgen_testkit::object_names().into_iter();
+        let objects = objects
+            .filter(|name| name != "no-btf")
+            .flat_map(|name| [name.clone(), format!("{name}.eb")])
+            .map(|name| {
+                let file = std::fs::read(btfgen_testkit::object(&name)).expect("it is there");
+                let sections = Sections::of(&file).expect("the object is good");
+                (name, sections.btf.to_vec())
+            });
+        let kernels = btfgen_testkit::sample_kernels().into_iter().step_by(3);
+        objects.chain(kernels.map(|kernel| {
+            let path = btfgen_testkit::sample_btf(&kernel);
+            (kernel, std::fs::read(path).expect("it is there"))
+        }))
+    }
+
+    /// What libbpf says of a type: name, info word, size or type, and its size as it resolves it.
+    fn as_libbpf_sees_it(btf: &LoadedBtf<'_>, id: u32) -> (Vec<u8>, u32, u32, Option<u32>) {
+        // SAFETY: the BTF is valid, and libbpf checks ids and offsets; the test's BTFs have only good ones.
+        unsafe {
+            let ty = &*libbpf_sys::btf__type_by_id(btf.as_ptr(), id);
+            let name = libbpf_sys::btf__name_by_offset(btf.as_ptr(), ty.name_off);
+            let size = libbpf_sys::btf__resolve_size(btf.as_ptr(), id);
+            let name = CStr::from_ptr(name).to_bytes().to_vec();
+            (
+                name,
+                ty.info,
+                ty.__bindgen_anon_1.size,
+                size.try_into().ok(),
+            )
+        }
+    }
+
+    /// Requires that libbpf sees the same types.
+    fn compare(case: &str, btf: &LoadedBtf<'_>) {
+        // SAFETY: the BTF is valid.
+        let (count, pointer_size) = unsafe {
+            let raw = btf.as_ptr();
+            (
+                libbpf_sys::btf__type_cnt(raw),
+                libbpf_sys::btf__pointer_size(raw),
+            )
+        };
+        assert_eq!(btf.type_count(), count, "{case}");
+        assert!(btf.type_by_id(TypeId(count)).is_none(), "{case}");
+        // 0 is libbpf's answer where no type tells it.
+        let own = u64::from(btf.pointer_size().unwrap_or(0));
+        assert_eq!(own, pointer_size, "{case}");
+        for id in 0..count {
+            let ty = btf.type_by_id(TypeId(id)).expect("it is in range");
+            let (name, info, word, size) = as_libbpf_sees_it(btf, id);
+            assert_eq!(ty.name(), name, "{case}: {ty:?}");
+            assert_eq!(ty.kind(), Kind::of_number(info >> 24 & 0x1f), "{case}");
+            assert_eq!(ty.kind_flag(), info >> 31 == 1, "{case}: {ty:?}");
+            assert_eq!(ty.len(), (info & 0xffff) as usize, "{case}: {ty:?}");
+            if let Some(own) = ty.size().or(ty.referenced().map(|id| id.0)) {
+                assert_eq!(own, word, "{case}: {ty:?}");
+            }
+            assert_eq!(btf.resolve_size(TypeId(id)), size, "{case}: {ty:?}");
+        }
+    }
+
+    /// Check that libbpf sees the same types and sizes in all objects and in real kernels.
+    #[test]
+    fn types_are_those_of_libbpf() {
+        for (case, bytes) in real_btfs() {
+            compare(&case, &LoadedBtf::parse(&bytes).expect("it is good"));
+        }
+    }
+
+    /// Check that sizes at the edges are those of libbpf: arrays of none, of nothing, and of too much, endless chains.
+    #[test]
+    fn sizes_at_the_edges() {
+        let info = |kind: Kind| (kind as u32) << 24;
+        let int = vec![1, info(Kind::Int), 4, 32];
+        let array = |element, len| vec![0, info(Kind::Array), 0, element, 1, len];
+        let mut types: Vec<Vec<u32>> = vec![
+            int.clone(),
+            array(1, 0),
+            array(2, u32::MAX),
+            array(1, (1 << 29) - 1),
+            array(4, 1),
+            array(0, 3),
+            array(7, 1),
+        ];
+        for next in 8..48 {
+            types.push(vec![0, info(Kind::Const), next + 1]);
+        }
+        types.push(int);
+        let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
+        let bytes = btfgen_testkit::made_up_btf(&types, b"\0int\0");
+        compare("made up", &LoadedBtf::parse(bytes).expect("it is good"));
+    }
+
+    /// Check that libbpf loads what kernels of the future have, with a placeholder for each type that it does not know, so that
+    /// ids stay as they are.
+    #[test]
+    fn future_btfs() {
+        let int = [1, (Kind::Int as u32) << 24, 4, 32];
+        let location_section = [1, 22 << 24 | 1, 0, 1, 1, 0];
+        let bytes = btfgen_testkit::made_up_btf(
+            &[&location_section, &int, &[0, (Kind::Ptr as u32) << 24, 2]],
+            b"\0int\0",
+        );
+        let btf = LoadedBtf::parse(bytes).expect("it is good");
+        assert_eq!(
+            btf.type_by_id(TypeId(1)).map(|ty| ty.kind()),
+            Some(Kind::Unknown)
+        );
+        let (name, info, ..) = as_libbpf_sees_it(&btf, 1);
+        assert_eq!((&name[..], info), (&b""[..], (Kind::Datasec as u32) << 24));
+        assert_eq!(as_libbpf_sees_it(&btf, 2).0, b"int");
+        assert_eq!(as_libbpf_sees_it(&btf, 3).2, 2);
+    }
+}
