@@ -2,6 +2,7 @@
 
 mod suite {
     mod aya;
+    mod concatenated;
     mod conformance;
     mod loader;
     mod objects;
@@ -9,6 +10,7 @@ mod suite {
     mod pack;
     mod properties;
     mod readers;
+    mod selftests;
     mod targets;
     mod truth;
     mod util;

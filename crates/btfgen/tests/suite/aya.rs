@@ -26,7 +26,7 @@ const EXAMPLES: [&str; 2] = ["bootstrap.bpf.o", "execsnoop.bpf.o"];
 type Instruction = (u8, u8, i16, i32);
 
 /// The instructions of all functions, after aya relocated them.
-fn relocated(object: &[u8], target: &Btf) -> Result<Vec<Instruction>, Box<dyn Error>> {
+pub(super) fn relocated(object: &[u8], target: &Btf) -> Result<Vec<Instruction>, Box<dyn Error>> {
     let mut object = Object::parse(object)?;
     object.relocate_btf(target)?;
     let functions = object.functions.values();

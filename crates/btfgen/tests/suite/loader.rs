@@ -9,7 +9,7 @@ use libbpf_rs::{AsRawLibbpf as _, ObjectBuilder};
 use super::util::{btf, kernels, minimal, name, needs};
 
 /// The instructions of all programs after libbpf relocated them, or its error. `None` if this process may not use BPF.
-fn relocated(object: &Path, custom_btf: &Path) -> Result<Vec<Vec<u8>>, i32> {
+pub(super) fn relocated(object: &Path, custom_btf: &Path) -> Result<Vec<Vec<u8>>, i32> {
     let mut builder = ObjectBuilder::default();
     let open = builder
         .btf_custom_path(custom_btf)

@@ -10,7 +10,7 @@ use super::util::{btf, kernels, minimal, name, needs};
 const JUDGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/judges/libbpf.c");
 
 /// The judge, or why there is none.
-fn build(folder: &Path) -> Result<PathBuf, String> {
+pub(super) fn build(folder: &Path) -> Result<PathBuf, String> {
     let out = folder.join("judge");
     let flags = Command::new("pkg-config")
         .args(["--cflags", "--libs", "libbpf"])
@@ -30,7 +30,7 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
 
 /// What the judge prints of these programs, a bit for each. `None` where it cannot judge: this process may not use BPF, for
 /// instance.
-fn relocated(judge: &Path, object: &Path, btf: &Path, programs: u64) -> Option<String> {
+pub(super) fn relocated(judge: &Path, object: &Path, btf: &Path, programs: u64) -> Option<String> {
     let mut judge = Command::new(judge);
     judge.arg(object).arg(btf).arg(format!("{programs:x}"));
     let output = judge.output().ok()?;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use btfgen::{Btf, Kind, LoadedBtf, ReloKind, Type, TypeId};
 use btfgen_testkit::target_btf;
 
+use super::concatenated::concatenated;
 use super::util::{btf, kernels, minimal, name, needs, objects};
 
 /// Holds a minimal BTF against the full one.
@@ -115,66 +116,12 @@ fn nothing_is_made_up() {
     assert!(compared > 1000, "{compared}");
 }
 
-/// A BTF with each of its types many times, as before deduplication. Of little-endian ones.
-fn repeated(btf: &[u8], times: u32) -> Vec<u8> {
-    let word = |at: usize| u32::from_le_bytes(btf[at..at + 4].try_into().expect("four bytes"));
-    let header = word(4) as usize;
-    let (types, strings) = (header + word(8) as usize, header + word(16) as usize);
-    let types: Vec<u32> = (types..types + word(12) as usize)
-        .step_by(4)
-        .map(word)
-        .collect();
-    let mut count = 0;
-    let mut records = Vec::new();
-    let mut at = 0;
-    while at < types.len() {
-        let (info, vlen) = (types[at + 1], (types[at + 1] & 0xffff) as usize);
-        // Words behind the common three, and which words of the record are type ids (kernel Documentation/bpf/btf.rst).
-        let (more, ids): (usize, Vec<usize>) = match info >> 24 & 0x1f {
-            1 => (1, vec![]),
-            2 | 8..=12 | 18 => (0, vec![2]),
-            3 => (3, vec![3, 4]),
-            4 | 5 => (3 * vlen, (0..vlen).map(|m| 4 + 3 * m).collect()),
-            6 => (2 * vlen, vec![]),
-            7 | 16 => (0, vec![]),
-            13 => (2 * vlen, (0..vlen).map(|p| 4 + 2 * p).chain([2]).collect()),
-            14 | 17 => (1, vec![2]),
-            15 => (3 * vlen, (0..vlen).map(|v| 3 + 3 * v).collect()),
-            19 => (3 * vlen, vec![]),
-            kind => panic!("kind {kind}"),
-        };
-        records.push((types[at..at + 3 + more].to_vec(), ids));
-        at += 3 + more;
-        count += 1;
-    }
-    let copies = (0..times).flat_map(|copy| {
-        records.iter().flat_map(move |(record, ids)| {
-            let mut record = record.clone();
-            for &id in ids.iter().filter(|&&id| record[id] > 0).collect::<Vec<_>>() {
-                record[id] += copy * count;
-            }
-            record
-        })
-    });
-    let types: Vec<u8> = copies.flat_map(u32::to_le_bytes).collect();
-    let strings = &btf[strings..strings + word(20) as usize];
-    let lengths = [
-        24,
-        0,
-        types.len() as u32,
-        types.len() as u32,
-        strings.len() as u32,
-    ];
-    let lengths = lengths.map(u32::to_le_bytes).concat();
-    [&btf[..4], &lengths, &types, strings].concat()
-}
-
 /// Check that of a kernel that was never deduplicated each type comes out once: the same bytes as with it deduplicated.
 #[test]
 fn never_deduplicated() {
     for target in ["same", "resized", "bitfields", "arrays"] {
         let once = std::fs::read(target_btf(target)).expect("the fixture is there");
-        let many = LoadedBtf::parse(repeated(&once, 50)).expect("BTF");
+        let many = LoadedBtf::parse(concatenated(&[&once[..]; 50])).expect("BTF");
         let once = LoadedBtf::parse(&once).expect("BTF");
         assert_eq!(many.type_count() - 1, 50 * (once.type_count() - 1));
         for object in objects() {
