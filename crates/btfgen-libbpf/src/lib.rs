@@ -25,7 +25,7 @@ pub use btfgen_object::MAX_ACCESSORS;
 pub use crate::check::{Checked, Checker};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::loaded::LoadedBtf;
-pub use crate::relo::{Match, ReloKind, Relocation, Resolution, Resolver};
+pub use crate::relo::{Failure, Match, ReloKind, Relocation, Resolution, Resolver};
 
 /// Length of a name without its flavour: `task_struct___old` counts as `task_struct`.
 ///

@@ -153,21 +153,6 @@ impl Relocation {
         })
     }
 
-    /// The same field, type or enumerator, asked for whether it exists.
-    #[must_use]
-    pub fn existence(&self) -> Self {
-        let kind = match self.kind {
-            kind if kind.is_field() => ReloKind::FieldExists,
-            kind if kind.is_enumval() => ReloKind::EnumvalExists,
-            ReloKind::TypeMatches => ReloKind::TypeMatches,
-            _ => ReloKind::TypeExists,
-        };
-        Self {
-            kind,
-            ..self.clone()
-        }
-    }
-
     /// The BTF of its object.
     pub fn btf(&self) -> &Btf<'static> {
         &self.btf
@@ -206,7 +191,7 @@ pub struct Resolution {
     pub size_mismatch: bool,
 }
 
-/// Where a relocation landed in the target: libbpf's target spec.
+/// Where a relocation landed in a candidate: libbpf's spec of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Match<'r> {
     /// Raw accessors: one index for each step from the root, through anonymous members too.
@@ -215,6 +200,16 @@ pub struct Match<'r> {
     pub root: TypeId,
     /// Offset in bits from the root.
     pub bit_offset: u32,
+}
+
+/// Why libbpf refuses to load an object for a relocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'r> {
+    /// The positive errno: `EINVAL` for candidates that disagree or a relocation that does not fit its own type, `E2BIG` for
+    /// too deep nesting or too wide a bitfield, `EOPNOTSUPP` for an anonymous root.
+    pub errno: i32,
+    /// How far libbpf came in the candidate that it failed at; `None` if it failed before it looked at any.
+    pub reached: Option<Match<'r>>,
 }
 
 /// Runs relocations; holds libbpf's scratch space.
@@ -246,16 +241,45 @@ impl Resolver {
         }
     }
 
-    /// Runs `bpf_core_calc_relo_insn` with these candidates, in this order. The match is that of the first candidate that matched, if one did.
+    /// Runs `bpf_core_calc_relo_insn` with these candidates, in this order. The match is that of the first candidate that
+    /// matched, if one did.
     ///
     /// # Errors
-    /// libbpf's positive errno: `EINVAL` for candidates that disagree or a relocation that does not fit its own
-    /// type, `E2BIG` for too deep nesting, `EOPNOTSUPP` for an anonymous root. libbpf refuses to load the program.
+    /// [`Failure`].
     pub fn resolve(
         &mut self,
         relocation: &Relocation,
         candidates: &[Checked<'_>],
-    ) -> Result<(Resolution, Option<Match<'_>>), i32> {
+    ) -> Result<(Resolution, Option<Match<'_>>), Failure<'_>> {
+        let (result, _) = self.run(relocation, candidates);
+        result
+    }
+
+    /// As [`Resolver::resolve`], and drops the candidates that did not match unless none did: so libbpf does before it goes on to
+    /// the next relocation of the same local type.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn resolve_and_prune(
+        &mut self,
+        relocation: &Relocation,
+        candidates: &mut Vec<Checked<'_>>,
+    ) -> Result<(Resolution, Option<Match<'_>>), Failure<'_>> {
+        let (_, left) = self.run(relocation, candidates);
+        let left: Vec<u32> = self.candidates[..left].iter().map(|c| c.id).collect();
+        let (result, _) = self.run(relocation, candidates);
+        if result.is_ok() {
+            candidates.retain(|candidate| left.contains(&candidate.id().0));
+        }
+        result
+    }
+
+    /// Runs it. The second result is how many candidates libbpf leaves, at the beginning of its list.
+    fn run(
+        &mut self,
+        relocation: &Relocation,
+        candidates: &[Checked<'_>],
+    ) -> (Result<(Resolution, Option<Match<'_>>), Failure<'_>>, usize) {
         self.candidates.clear();
         self.candidates
             .extend(candidates.iter().map(|c| sys::bpf_core_cand {
@@ -263,7 +287,8 @@ impl Resolver {
                 id: c.id().0,
             }));
         let Ok(len) = c_int::try_from(self.candidates.len()) else {
-            return Err(E2BIG);
+            let (errno, reached) = (E2BIG, None);
+            return (Err(Failure { errno, reached }), 0);
         };
         let mut list = sys::bpf_core_cand_list {
             cands: self.candidates.as_mut_ptr(),
@@ -276,7 +301,8 @@ impl Resolver {
             kind: relocation.kind as u32,
         };
         let mut result = sys::bpf_core_relo_res::default();
-        // A target spec is only written when a candidate matched; its `btf` tells.
+        // The spec of a candidate is only written where there is one, that of the target when one matched; their `btf`s tell.
+        self.specs[1] = MaybeUninit::zeroed();
         self.specs[2] = MaybeUninit::zeroed();
         // SAFETY: the local BTF and the candidates' are alive; `Relocation::new` validated the type and the access
         // string; its type and the candidates are checked, so libbpf's walks end and stay within the types; the list
@@ -292,27 +318,33 @@ impl Resolver {
                 &raw mut result,
             )
         };
+        // SAFETY: both specs were zeroed above, which is a valid value of all their fields, or written by libbpf.
+        let [candidate, target] =
+            [1, 2].map(|n| Match::of(unsafe { self.specs[n].assume_init_ref() }));
+        let left = usize::try_from(list.len).unwrap_or(0);
         if err < 0 {
-            return Err(err.saturating_neg());
+            let (errno, reached) = (err.saturating_neg(), candidate);
+            return (Err(Failure { errno, reached }), left);
         }
-        // SAFETY: the spec was zeroed above, which is a valid value of all its fields, or written by libbpf.
-        let spec = unsafe { self.specs[2].assume_init_ref() };
-        let matched = (!spec.btf.is_null()).then(|| Match {
-            raw: &spec.raw_spec[..usize::try_from(spec.raw_len)
-                .unwrap_or(0)
-                .min(sys::SPEC_MAX_LEN)],
+        let resolution = Resolution {
+            value: if result.poison { 0 } else { result.new_val },
+            poison: result.poison,
+            size: result.new_sz,
+            local_size: result.orig_sz,
+            size_mismatch: result.fail_memsz_adjust,
+        };
+        (Ok((resolution, target)), left)
+    }
+}
+
+impl<'r> Match<'r> {
+    /// `None` for a spec that was not written.
+    fn of(spec: &'r sys::bpf_core_spec) -> Option<Self> {
+        let len = usize::try_from(spec.raw_len).unwrap_or(0);
+        (!spec.btf.is_null()).then(|| Self {
+            raw: &spec.raw_spec[..len.min(sys::SPEC_MAX_LEN)],
             root: TypeId(spec.root_type_id),
             bit_offset: spec.bit_offset,
-        });
-        Ok((
-            Resolution {
-                value: if result.poison { 0 } else { result.new_val },
-                poison: result.poison,
-                size: result.new_sz,
-                local_size: result.orig_sz,
-                size_mismatch: result.fail_memsz_adjust,
-            },
-            matched,
-        ))
+        })
     }
 }

@@ -141,3 +141,93 @@ impl<'n> Minimizer<'n> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::path::Path;
+
+    use btfgen_libbpf::{Checked, ReloKind};
+    use btfgen_testkit::{objects, sample_btf, sample_kernels, target_btf, target_names};
+    use proptest::prelude::*;
+    use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+
+    use super::*;
+    use crate::object::Object;
+
+    fn loaded(path: &Path) -> LoadedBtf<'static> {
+        let bytes = std::fs::read(path).expect("the fixture is there");
+        LoadedBtf::parse(bytes).expect("the fixture is good")
+    }
+
+    /// What libbpf answers to some relocations of one local type, one after the other, up to the first that it refuses.
+    fn in_this_order(needs: &[&crate::Need], mut candidates: Vec<Checked<'_>>) -> Vec<String> {
+        let mut resolver = Resolver::new();
+        let mut answers = Vec::new();
+        for need in needs {
+            let relocation = need.relocation();
+            match resolver.resolve_and_prune(relocation, &mut candidates) {
+                Ok((mut resolution, _)) => {
+                    // A type has another id in a smaller BTF.
+                    if relocation.kind() == ReloKind::TypeIdTarget {
+                        resolution.value = resolution.value.min(1);
+                    }
+                    answers.push(format!("{resolution:?}"));
+                }
+                Err(failure) => {
+                    answers.push(format!("refused: {}", failure.errno));
+                    break;
+                }
+            }
+        }
+        answers
+    }
+
+    /// Check that any selection of a type's relocations in any order comes out of libbpf's own list of candidates as with the
+    /// full BTF, where it drops candidates from one to the next.
+    #[test]
+    fn any_selection_in_any_order() {
+        let targets = target_names().into_iter().map(|t| target_btf(&t));
+        let kernels = sample_kernels().into_iter().step_by(4);
+        let kernels = kernels.map(|kernel| sample_btf(&kernel));
+        let config = ProptestConfig::with_cases(24);
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(config, rng);
+        let refused = Cell::new(0);
+        let objects: Vec<Needs> = objects()
+            .iter()
+            .map(|path| Needs::new(vec![Object::open(path).expect("the object is good")]))
+            .collect();
+        for path in targets.chain(kernels) {
+            let full = loaded(&path);
+            for needs in &objects {
+                let minimizer = Minimizer::new(needs);
+                let minimal = minimizer.minimize(&full).expect("it can be minimized").btf;
+                let minimal = LoadedBtf::parse(minimal).expect("it is BTF");
+                let [of_full, of_minimal] = [&full, &minimal]
+                    .map(|btf| minimizer.roots.find(btf).expect("the BTF is good"));
+                let lists = of_full.iter().zip(&of_minimal);
+                for (root, (full, minimal)) in needs.roots().iter().zip(lists) {
+                    // With one candidate nothing is ever dropped.
+                    if full.len() < 2 {
+                        continue;
+                    }
+                    let all = root.needs.clone();
+                    let all = prop::sample::subsequence(all, 1..=root.needs.len());
+                    runner
+                        .run(&all.prop_shuffle(), |chosen| {
+                            let chosen: Vec<_> =
+                                chosen.iter().filter_map(|&need| needs.get(need)).collect();
+                            let expected = in_this_order(&chosen, full.clone());
+                            let is_refused = expected.iter().any(|a| a.starts_with("refused"));
+                            refused.set(refused.get() + u32::from(is_refused));
+                            prop_assert_eq!(in_this_order(&chosen, minimal.clone()), expected);
+                            Ok(())
+                        })
+                        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                }
+            }
+        }
+        assert!(refused.get() > 0, "some candidates disagree");
+    }
+}

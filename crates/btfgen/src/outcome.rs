@@ -6,7 +6,7 @@
 //! to every relocation of the root: then any selection in any order comes out the same.
 
 use btfgen_btf::TypeId;
-use btfgen_libbpf::{Checked, ReloKind, Relocation, Resolution, Resolver};
+use btfgen_libbpf::{Checked, Failure, ReloKind, Relocation, Resolution, Resolver};
 use serde::Serialize;
 
 use crate::needs::{Needs, Root};
@@ -119,7 +119,7 @@ pub(crate) enum Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Cell {
     pub(crate) answer: Answer,
-    /// Raw accessors in the target, of what was found; empty where nothing was.
+    /// Raw accessors in the target: of what was found, or of how far libbpf came before it failed.
     pub(crate) path: Vec<u32>,
     /// Offset in bits; libbpf compares it between candidates.
     pub(crate) bit_offset: u32,
@@ -187,7 +187,7 @@ pub(crate) fn answers<'b>(
                     &rows,
                     matched.map(|m| m.root),
                 ),
-                Err(errno) => {
+                Err(Failure { errno, .. }) => {
                     let failed = |row: &Row<'_>| matches!(row.cells[i].answer, Answer::Failed(_));
                     let reason = if candidates.len() > 1 && !rows.iter().any(failed) {
                         Refusal::Disagreement
@@ -217,25 +217,24 @@ fn cell(needs: &Needs, need: usize, candidate: Checked<'_>, resolver: &mut Resol
         path: Vec::new(),
         bit_offset: 0,
     };
-    match resolver.resolve(relocation, &[candidate]) {
-        Err(errno) => {
+    let reached = match resolver.resolve(relocation, &[candidate]) {
+        Err(Failure { errno, reached }) => {
             cell.answer = Answer::Failed(errno);
-            // What it fails at is what exists there.
-            if let Ok((_, Some(there))) = resolver.resolve(&relocation.existence(), &[candidate]) {
-                cell.bit_offset = there.bit_offset;
-                cell.path = there.raw.iter().map(|&i| i.unsigned_abs()).collect();
-            }
+            reached
         }
-        Ok((_, None)) => {}
-        Ok((mut resolution, Some(matched))) => {
+        Ok((_, None)) => None,
+        Ok((mut resolution, matched)) => {
             if relocation.kind() == ReloKind::TypeIdTarget {
                 resolution.value = 0;
             }
             cell.answer = Answer::Match(resolution);
-            cell.bit_offset = matched.bit_offset;
-            // libbpf's indices are never negative; it keeps them in C ints.
-            cell.path = matched.raw.iter().map(|&i| i.unsigned_abs()).collect();
+            matched
         }
+    };
+    if let Some(reached) = reached {
+        cell.bit_offset = reached.bit_offset;
+        // libbpf's indices are never negative; it keeps them in C ints.
+        cell.path = reached.raw.iter().map(|&i| i.unsigned_abs()).collect();
     }
     cell
 }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use btfgen_btf::{Btf, Kind, Type, TypeId};
-use btfgen_libbpf::{ReloKind, Relocation, essential_name};
+use btfgen_libbpf::{MAX_ACCESSORS, ReloKind, Relocation, essential_name};
 
 use crate::outcome::{Answer, Cell};
 
@@ -62,11 +62,15 @@ impl<'b> Visible<'b> {
         let ty = self.skip(candidate)?;
         let kind = relocation.kind();
         self.part_of(ty);
+        match cell.answer {
+            Answer::NoMatch => return Some(()),
+            Answer::Failed(_) if cell.path.len() == MAX_ACCESSORS => {
+                self.see_depth(ty, &cell.path)?;
+            }
+            Answer::Failed(_) | Answer::Match(_) => {}
+        }
         if kind == ReloKind::TypeMatches {
             return self.see_match(relocation.btf(), relocation.root().id(), ty, false);
-        }
-        if cell.answer == Answer::NoMatch {
-            return Some(());
         }
         match cell.path.split_first() {
             None => {
@@ -123,6 +127,42 @@ impl<'b> Visible<'b> {
             self.see_next(ty, index)?;
         }
         self.see_path(member_ty, rest)
+    }
+
+    /// Where libbpf fails because types are nested too deep, it does so at the first member of the last struct on its way.
+    fn see_depth(&mut self, ty: Type<'b>, path: &[u32]) -> Option<()> {
+        let mut last = ty;
+        for &index in path.get(1..).unwrap_or_default() {
+            let next = match last.array() {
+                Some(array) => array.element,
+                None => last.member(index)?.ty,
+            };
+            last = self.skip(next)?;
+        }
+        if let Some(member) = last.member(0) {
+            self.part_of(last).members.insert(0);
+            self.see_field(self.skip(member.ty)?)?;
+        }
+        Some(())
+    }
+
+    /// Sees why a candidate is no match for a relocation that asks for one, unless that shows already: a struct with fewer
+    /// members than the program's own, or an enum with fewer enumerators, is none. Whether there was anything new to see.
+    pub(crate) fn see_mismatch(
+        &mut self,
+        relocation: &Relocation,
+        candidate: TypeId,
+    ) -> Option<bool> {
+        let ty = self.skip(candidate)?;
+        let (local_btf, local) = (relocation.btf(), relocation.root().id());
+        let local_ty = local_btf.skip_modifiers_and_typedefs(local)?;
+        let counts = |ty: Type<'_>| ty.kind().is_composite() || ty.kind().is_enum();
+        let is_countable = counts(ty) && counts(local_ty);
+        if is_countable && self.part_of(ty).members.len() < local_ty.len() {
+            return Some(false);
+        }
+        self.see_match(local_btf, local, ty, false)?;
+        Some(true)
     }
 
     /// An array of no length may be indexed where it is a struct's last member. One that is not must not become that.
