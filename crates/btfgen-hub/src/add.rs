@@ -1,4 +1,4 @@
-//! One's own kernels into a hub: what `btfgen add` does.
+//! Puts the user's own kernels into a hub, for `btfgen add`.
 
 use std::fs::Metadata;
 use std::io::{self, Read};
@@ -24,10 +24,10 @@ use crate::folder::{LockedHub, MadeFolders, absolute};
 use crate::seen::{is_as_seen, is_missing, look};
 use crate::status::unopened;
 
-/// What btfhub-archive's files are compressed with: xz's own default, with a dictionary of 8 MiB.
+/// The level of btfhub-archive's files: xz's default, with a dictionary of 8 MiB.
 const XZ_LEVEL: u32 = 6;
 
-/// What every kernel has, and no module or BPF program defines.
+/// A type that every kernel defines, and no module or BPF program does.
 const KERNELS_OWN: &[u8] = b"task_struct";
 
 /// Puts kernels into a hub.
@@ -64,13 +64,13 @@ impl std::fmt::Debug for Add<'_> {
     }
 }
 
-/// A file that the hub has for the kernel.
+/// A file of the kernel in the hub.
 struct Present {
     path: PathBuf,
     metadata: Metadata,
 }
 
-/// What of a kernel's id is known.
+/// The known parts of a kernel's id.
 #[derive(Debug, Clone, Default)]
 struct Named {
     distro: Option<String>,
@@ -79,37 +79,37 @@ struct Named {
     release: Option<String>,
 }
 
-/// A kernel that is in the hub now.
+/// The result of adding a kernel.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Added {
-    /// Which kernel it is.
+    /// The kernel.
     #[serde(serialize_with = "crate::text")]
     pub kernel: KernelId,
     /// Its file in the hub.
     pub path: PathBuf,
     /// What was done.
     pub change: Change,
-    /// How the BTF was found, for people to read.
+    /// Where in the file the BTF was found, as text for people.
     pub origin: String,
     /// Size of the BTF in bytes.
     pub btf_bytes: usize,
 }
 
-/// What adding a kernel changed.
+/// How adding a kernel changed the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// The hub did not have it.
+    /// The hub did not have the kernel.
     New,
-    /// The hub had this very BTF.
+    /// The hub already had the same BTF of the kernel.
     Unchanged,
-    /// The hub had another one.
+    /// The hub had a different BTF of the kernel.
     Replaced,
 }
 
 impl<'a> Add<'a> {
-    /// An addition to this hub, which is made if it does not exist.
+    /// Adds kernels to the hub in this folder. A missing folder is created.
     pub fn to_hub(folder: impl Into<PathBuf>) -> Self {
         Self {
             hub: folder.into(),
@@ -123,10 +123,10 @@ impl<'a> Add<'a> {
         }
     }
 
-    /// Names the kernel: `ID/VERSION/ARCH/RELEASE`, or `ID/VERSION` where the file says the rest.
+    /// Names the kernel: `ID/VERSION/ARCH/RELEASE`, or `ID/VERSION` if the file gives the rest.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`] for another form, or a part that cannot be one.
+    /// [`ErrorKind::InvalidName`] for another form, or for a part that is not allowed.
     pub fn id(mut self, id: &str) -> Result<Self> {
         let parts: Vec<&str> = id.split('/').collect();
         let (distro, version, rest) = match *parts {
@@ -146,21 +146,21 @@ impl<'a> Add<'a> {
         Ok(self)
     }
 
-    /// Whether what neither [`Add::id`] nor the file says is taken from this host: os-release(5) and uname(2).
+    /// Whether to take from this host what neither [`Add::id`] nor the file gives: from os-release(5) and uname(2).
     #[must_use]
     pub fn from_host(mut self, on: bool) -> Self {
         self.from_host = on;
         self
     }
 
-    /// Whether a different BTF of this kernel is replaced, and [`Add::id`] counts more than what the file says.
+    /// Whether to replace a different BTF of this kernel, and to let [`Add::id`] override the file.
     #[must_use]
     pub fn force(mut self, on: bool) -> Self {
         self.force = on;
         self
     }
 
-    /// The largest BTF to take, in bytes; [`DEFAULT_MAX_BTF_BYTES`] unless set.
+    /// The largest BTF to accept, in bytes; [`DEFAULT_MAX_BTF_BYTES`] by default.
     #[must_use]
     pub fn max_btf_bytes(mut self, bytes: u64) -> Self {
         self.max_btf_bytes = bytes;
@@ -168,21 +168,21 @@ impl<'a> Add<'a> {
         self
     }
 
-    /// Runs this `pahole` for kernels that have debug information but no BTF; the one on the PATH unless set.
+    /// The `pahole` to run for kernels that have debug information but no BTF; by default the one on the PATH.
     #[must_use]
     pub fn pahole(mut self, path: impl Into<PathBuf>) -> Self {
         self.reader = self.reader.pahole(path);
         self
     }
 
-    /// Is called several times a second while another process keeps the hub from being changed.
+    /// Calls `callback` several times a second while another process keeps this one from changing the hub.
     #[must_use]
-    pub fn waiting(mut self, told: &'a (dyn Fn(Waiting) + Sync)) -> Self {
-        self.waiting = Some(told);
+    pub fn waiting(mut self, callback: &'a (dyn Fn(Waiting) + Sync)) -> Self {
+        self.waiting = Some(callback);
         self
     }
 
-    /// Stops soon after the flag is set. The hub is as it was then.
+    /// Stops soon after the flag is set, and leaves the hub unchanged.
     #[must_use]
     pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
         self.reader = self.reader.cancel(Arc::clone(&flag));
@@ -190,13 +190,13 @@ impl<'a> Add<'a> {
         self
     }
 
-    /// Adds the kernel in a file: anything that [`Reader::read`] takes. The hub changes in one step, after all checks, and
-    /// while no other process changes it. For a kernel that is replaced, it waits until nobody reads the hub: a
-    /// [`btfgen::Hub`] that this process has open on it must be dropped before.
+    /// Adds the kernel in a file of any type that [`Reader::read`] accepts. After all checks the hub changes in one step, while
+    /// no other process changes it. To replace a kernel, this waits until nobody reads the hub. Drop every [`btfgen::Hub`] of
+    /// this hub before the call, because it counts as a reader.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidKernel`] with the cause for a file without a kernel's BTF, [`ErrorKind::InvalidName`] where a part
-    /// of its name is missing or not what the file says, [`ErrorKind::Exists`], [`ErrorKind::Hub`], [`ErrorKind::Io`],
+    /// [`ErrorKind::InvalidKernel`] with the cause if the file has no kernel's BTF, [`ErrorKind::InvalidName`] if a part of the
+    /// kernel's name is missing or contradicts the file, [`ErrorKind::Exists`], [`ErrorKind::Hub`], [`ErrorKind::Io`],
     /// [`ErrorKind::Cancelled`].
     pub fn file(&self, path: &Path) -> Result<Added> {
         let vmlinux = self.reader.read(path).map_err(unreadable)?;
@@ -205,14 +205,14 @@ impl<'a> Add<'a> {
             return Err(Error::new(
                 ErrorKind::InvalidKernel,
                 path.display(),
-                "has a BTF, but without struct task_struct: it is not a kernel's",
+                "its BTF has no struct task_struct, so it is not a kernel's BTF",
             ));
         }
         let kernel = self.kernel(path, &vmlinux)?;
         if !arch_fits(kernel.arch(), &btf) {
-            let message = format!("is a BTF of another byte order than {} has", kernel.arch());
+            let message = format!("its BTF does not have the byte order of {}", kernel.arch());
             return Err(Error::new(ErrorKind::InvalidName, path.display(), message)
-                .with_help("name the kernel's own architecture with --id"));
+                .with_help("give the kernel's architecture with --id"));
         }
         drop(btf);
         let hub = LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?;
@@ -237,13 +237,13 @@ impl<'a> Add<'a> {
     }
 
     fn wait(&self, for_whom: Waiting) -> Result<()> {
-        if let Some(told) = self.waiting {
-            told(for_whom);
+        if let Some(callback) = self.waiting {
+            callback(for_whom);
         }
         self.go_on()
     }
 
-    /// Fails when the caller has asked to stop.
+    /// Fails if the caller has asked to stop.
     fn go_on(&self) -> Result<()> {
         if self.is_cancelled() {
             return Err(Error::cancelled());
@@ -280,7 +280,7 @@ impl<'a> Add<'a> {
         known.complete(path, self.from_host)
     }
 
-    /// The files that the hub has for a kernel, under all names it can have.
+    /// The files of a kernel in the hub, under all possible names.
     fn present(&self, kernel: &KernelId) -> Result<Vec<Present>> {
         let folder = self.hub.join(kernel.distro()).join(kernel.version());
         let unreadable = |path: &Path, e| Error::io(path, "cannot be read", e);
@@ -305,8 +305,8 @@ impl<'a> Add<'a> {
         Ok(present)
     }
 
-    /// What has to be done. Of several files that the hub has for the kernel, all must be as this one: a reader takes one of
-    /// them.
+    /// What has to be done. The hub may have several files of the kernel, and a reader takes one of them. So all of them must
+    /// have this BTF.
     fn change(&self, kernel: &KernelId, present: &[Present], btf: &[u8]) -> Result<Change> {
         if present.is_empty() {
             return Ok(Change::New);
@@ -315,18 +315,18 @@ impl<'a> Add<'a> {
             let there = read_kernel_file(path, self.max_btf_bytes);
             let exists = |message| {
                 Error::new(ErrorKind::Exists, kernel, message)
-                    .with_help("--force replaces it; --id names another kernel")
+                    .with_help("--force replaces it; with --id you can give another name")
             };
             match there {
                 Ok(there) if there == btf => {}
                 Err(e) if e.kind() == btfgen::ErrorKind::Machine => return Err(unopened(e)),
                 _ if self.force => return Ok(Change::Replaced),
                 Ok(_) => {
-                    let message = format!("another BTF of it is in {}", path.display());
+                    let message = format!("{} has a different BTF of this kernel", path.display());
                     return Err(exists(message));
                 }
                 Err(e) => {
-                    let message = format!("{} is in its place", path.display());
+                    let message = format!("the hub's file {} is unusable", path.display());
                     return Err(exists(message).with_source(e));
                 }
             }
@@ -334,7 +334,7 @@ impl<'a> Add<'a> {
         Ok(Change::Unchanged)
     }
 
-    /// Puts a kernel into its place, and takes away what it replaces, which may have other names.
+    /// Writes a kernel's file, and removes the files that it replaces, which may have other names.
     fn write(
         &self,
         hub: &LockedHub,
@@ -350,7 +350,7 @@ impl<'a> Add<'a> {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Error::new(ErrorKind::Hub, folder.display(), "cannot be written to")
                     .with_source(e)
-                    .with_help("name a hub that you may write to with --hub")
+                    .with_help("name a writable hub with --hub")
             }
             io::ErrorKind::AlreadyExists => changed(target),
             _ => Error::io(target, "cannot be written", e),
@@ -362,7 +362,7 @@ impl<'a> Add<'a> {
             return file.persist_new(target).map_err(failed);
         }
         let _alone = hub.exclude_readers(|| self.wait(Waiting::Readers))?;
-        // Only btfgen's commands keep to the lock.
+        // Only btfgen's commands respect the lock.
         for Present { path, metadata } in present {
             if !is_as_seen(path, Some(metadata)).map_err(failed)? {
                 return Err(changed(path));
@@ -379,14 +379,14 @@ impl<'a> Add<'a> {
         Ok(())
     }
 
-    /// A BTF in btfhub's form: `RELEASE.btf` in a tar, compressed with xz. The same BTF gives the same bytes.
+    /// Writes a BTF in btfhub's format: `RELEASE.btf` in a tar, compressed with xz. The same BTF gives the same bytes.
     fn packed(&self, folder: &Path, kernel: &KernelId, btf: &[u8]) -> io::Result<TempFile> {
         let mut file = TempFile::create_in(folder)?;
         let mut header = tar::Header::new_gnu();
         header.set_size(btf.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(0);
-        // Not XzEncoder::new, which panics where there is no memory: it needs 94 MiB.
+        // The encoder needs 94 MiB. XzEncoder::new would panic if there is not enough memory.
         let stream = Stream::new_easy_encoder(XZ_LEVEL, Check::Crc64).map_err(|e| match e {
             liblzma::stream::Error::Mem => io::ErrorKind::OutOfMemory.into(),
             e => io::Error::from(e),
@@ -403,7 +403,7 @@ impl<'a> Add<'a> {
     }
 }
 
-/// Ends with an error when the caller has asked to stop: xz takes seconds for a large BTF.
+/// Returns an error when the caller has asked to stop, because xz takes seconds for a large BTF.
 struct UnlessCancelled<'c, R> {
     add: &'c Add<'c>,
     from: R,
@@ -418,7 +418,7 @@ impl<R: Read> Read for UnlessCancelled<'_, R> {
     }
 }
 
-/// The file to add may be one of the files that it would replace.
+/// Fails if the file to add is one of the files that it would replace.
 fn refuse_own_file(path: &Path, present: &[Present]) -> Result<()> {
     let id = |m: &Metadata| (m.dev(), m.ino());
     let Ok(file) = std::fs::metadata(path) else {
@@ -428,9 +428,9 @@ fn refuse_own_file(path: &Path, present: &[Present]) -> Result<()> {
         Some(_) => Err(Error::new(
             ErrorKind::Exists,
             path.display(),
-            "is in the hub, and would be replaced by itself",
+            "is already in the hub, and would replace itself",
         )
-        .with_help("move the kernel's other file out of the hub, and this one is taken")),
+        .with_help("move the kernel's other file out of the hub; then this file is used")),
         None => Ok(()),
     }
 }
@@ -439,9 +439,9 @@ fn changed(path: &Path) -> Error {
     Error::new(
         ErrorKind::Exists,
         path.display(),
-        "was written by another program meanwhile",
+        "another program changed this file meanwhile",
     )
-    .with_help("nothing was replaced; run it again")
+    .with_help("nothing was replaced; run the command again")
 }
 
 impl Named {
@@ -459,10 +459,10 @@ impl Named {
                 Error::new(
                     ErrorKind::InvalidName,
                     path.display(),
-                    "cannot be named in a hub",
+                    "its name is not valid in a hub",
                 )
                 .with_source(e)
-                .with_help("name it with --id ID/VERSION/ARCH/RELEASE")
+                .with_help("give a name with --id ID/VERSION/ARCH/RELEASE")
             });
         }
         if from_host {
@@ -472,7 +472,7 @@ impl Named {
                     path.display(),
                     e.message().to_owned(),
                 )
-                .with_help("name it with --id ID/VERSION/ARCH/RELEASE")
+                .with_help("give a name with --id ID/VERSION/ARCH/RELEASE")
             })?;
             let host = Self {
                 distro: distro.or(Some(host.distro().to_owned())),
@@ -496,26 +496,26 @@ impl Named {
             one => one.concat(),
         };
         let help = if arch.is_none() || release.is_none() {
-            "name it with --id ID/VERSION/ARCH/RELEASE, or --from-host if it is this host's kernel"
+            "give --id ID/VERSION/ARCH/RELEASE, or --from-host if it is this host's kernel"
         } else {
-            "name them with --id, as --id ubuntu/22.04, or --from-host if it is a kernel of this host's distribution"
+            "give for example --id ubuntu/22.04, or --from-host if it is a kernel of this host's distribution"
         };
-        let message = format!("does not say the kernel's {missing}");
+        let message = format!("does not contain the kernel's {missing}");
         Err(Error::new(ErrorKind::InvalidName, path.display(), message).with_help(help))
     }
 }
 
 fn bad_id(id: &str) -> Error {
     Error::new(ErrorKind::InvalidName, format!("{id:?}"), "is not a kernel's id")
-        .with_help("write ID/VERSION/ARCH/RELEASE, as ubuntu/22.04/x86_64/5.15.0-71-generic, or just ID/VERSION")
+        .with_help("write ID/VERSION/ARCH/RELEASE, for example ubuntu/22.04/x86_64/5.15.0-71-generic, or only ID/VERSION")
 }
 
 fn agree(path: &Path, what: &str, named: Option<&str>, told: Option<&str>) -> Result<()> {
     match (named, told) {
         (Some(named), Some(told)) if named != told => {
-            let message = format!("is of {what} {told}, not {named}");
+            let message = format!("its {what} is {told}, not {named}");
             Err(Error::new(ErrorKind::InvalidName, path.display(), message)
-                .with_help("--id ID/VERSION leaves the rest to the file; --force insists"))
+                .with_help("give only --id ID/VERSION, or override the file with --force"))
         }
         _ => Ok(()),
     }

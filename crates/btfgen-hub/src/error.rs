@@ -1,40 +1,40 @@
-//! The error type of everything that makes and keeps a hub.
+//! The error type of this crate.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
-/// What went wrong, without the details.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A file could not be read or written; a full disk, for instance.
+    /// A file could not be read or written, for instance because the disk is full.
     Io,
-    /// The hub's folder cannot be used: it is a file, not writable, or lies in somebody's git repository.
+    /// The hub's folder cannot be used: it is a file, is not writable, or is inside a git repository.
     Hub,
-    /// What is named as a repository is none, or cannot be reached.
+    /// An address is not that of a repository, or the repository cannot be reached.
     Repository,
-    /// The repository wants a password or key that is not there, or not the right one.
+    /// The repository wants a password or key, and it is missing or wrong.
     Credentials,
     /// The server's certificate, or its ssh host key, is not trusted.
     Certificate,
-    /// A name is not of the form it must have, or a part of a kernel's name is missing.
+    /// A name has the wrong form, or a part of a kernel's name is missing.
     InvalidName,
     /// No kernel passes the filters.
     NoKernels,
-    /// A file holds no BTF of a kernel.
+    /// A file does not contain a kernel's BTF.
     InvalidKernel,
-    /// The hub holds another BTF for this kernel.
+    /// The hub has a different BTF for this kernel.
     Exists,
     /// The caller asked to stop.
     Cancelled,
 }
 
-/// The way out of a full disk.
+/// The help for a full disk.
 pub(crate) const ROOM_HELP: &str =
-    "make room, and run it again: what was brought so far is kept for it";
+    "free some disk space and run the command again: it continues with what it has transferred";
 
-/// An error: what it happened to, what happened, and, where there is one, the way out.
+/// An error: its subject, a message, and often a help text.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -44,7 +44,7 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// This crate's results.
+/// The results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -73,7 +73,7 @@ impl Error {
     }
 
     pub(crate) fn cancelled() -> Self {
-        Self::new(ErrorKind::Cancelled, "stopped", "as asked for")
+        Self::new(ErrorKind::Cancelled, "stopped", "by request")
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
@@ -89,7 +89,7 @@ impl Error {
         self
     }
 
-    /// Another crate's error as one of this crate's, with its help and its causes.
+    /// Converts another crate's error to this type, with its help and its causes.
     pub(crate) fn adopt(
         kind: ErrorKind,
         subject: &str,
@@ -107,7 +107,7 @@ impl Error {
         error
     }
 
-    /// The cause in libgit2's words, without its numbers.
+    /// Adds libgit2's message as the cause, without its error numbers.
     pub(crate) fn with_git_source(self, source: &git2::Error) -> Self {
         self.with_source(source.message().to_owned())
     }
@@ -117,12 +117,12 @@ impl Error {
         self.kind
     }
 
-    /// The file, kernel or repository it happened to.
+    /// The file, kernel or repository that the error is about.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// What happened, without what it happened to.
+    /// What happened, without the subject.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -1,5 +1,5 @@
-//! The hub's folder as something to write to: made where it is missing, refused where it must not be touched, and locked by
-//! the protocol of [`btfgen_files::HubWriter`].
+//! The hub's folder, for commands that write to it: creates it if it is missing, refuses unsuitable folders, and locks it with
+//! [`btfgen_files::HubWriter`].
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +8,22 @@ use git2::Repository;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where a hub keeps what its writers need from run to run.
+/// The folder in a hub where its writers keep their data.
 pub(crate) use btfgen_files::OWN_FOLDER as OWN;
 
-/// Where files wait in there until all of them have come.
+/// The folder in [`OWN`] where files wait until all of them have arrived.
 pub(crate) const STAGING: &str = "staging";
 
-/// A hub that this process alone writes to.
+/// A hub that only this process may write to.
 #[derive(Debug)]
 pub(crate) struct LockedHub {
     root: PathBuf,
     lock: HubWriter,
-    /// What was made for it; goes again where nothing came of it.
+    /// The folders that were created for the hub. If they stay empty, they are removed again.
     made: MadeFolders,
 }
 
-/// Folders that were made for something to come. Those that are still empty in the end are removed.
+/// Folders that were created in advance. `drop` removes the ones that are still empty.
 #[derive(Debug, Default)]
 pub(crate) struct MadeFolders {
     /// Outermost first.
@@ -31,8 +31,8 @@ pub(crate) struct MadeFolders {
 }
 
 impl LockedHub {
-    /// Makes the hub if it is missing, and waits until no other process writes to it. `waiting` is called over and over while
-    /// one does, and ends the wait with its error.
+    /// Creates the hub if it is missing, and waits until no other process writes to it. While it waits, it calls `waiting` again
+    /// and again; an error of `waiting` ends the wait.
     pub(crate) fn lock(root: &Path, mut waiting: impl FnMut() -> Result<()>) -> Result<Self> {
         let root = absolute(root)?;
         let own = root.join(OWN);
@@ -49,12 +49,12 @@ impl LockedHub {
         &self.root
     }
 
-    /// A path in the folder that is the hub's own.
+    /// A path in the folder [`OWN`].
     pub(crate) fn own(&self, name: &str) -> PathBuf {
         self.root.join(OWN).join(name)
     }
 
-    /// Keeps all readers out while it lives. `waiting` as in [`LockedHub::lock`].
+    /// Keeps all readers out until the result is dropped. `waiting` as in [`LockedHub::lock`].
     pub(crate) fn exclude_readers(
         &self,
         waiting: impl FnMut() -> Result<()>,
@@ -65,14 +65,14 @@ impl LockedHub {
 
 impl Drop for LockedHub {
     fn drop(&mut self) {
-        // Nothing came of it: not even a record or a staged file.
+        // The command wrote nothing, not even a record or a staged file.
         if self.made.have(&self.root.join(OWN)) && holds_locks_only(&self.root.join(OWN)) {
             self.lock.remove_files();
         }
     }
 }
 
-/// Whether there is nothing in a hub's own folder but what locks it.
+/// Whether a hub's own folder contains only lock files.
 fn holds_locks_only(own: &Path) -> bool {
     let is_lock = |entry: std::io::Result<std::fs::DirEntry>| {
         entry.is_ok_and(|e| e.path().extension().is_some_and(|e| e == "lock"))
@@ -84,7 +84,7 @@ impl From<LockError> for Error {
     fn from(e: LockError) -> Self {
         refused(e.path(), "cannot be locked")
             .with_source(e)
-            .with_help("name a hub that you may write to, on a file system that knows locks")
+            .with_help("name a writable hub on a file system that supports locks")
     }
 }
 
@@ -103,10 +103,10 @@ fn refused(path: &Path, message: &str) -> Error {
 }
 
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|e| Error::io(path, "is not a folder's name", e))
+    std::path::absolute(path).map_err(|e| Error::io(path, "is not a valid path", e))
 }
 
-/// The full name of a folder that can be a hub to fetch into.
+/// The absolute path of a hub to fetch into. Refuses unsuitable folders.
 pub(crate) fn usable(root: &Path) -> Result<PathBuf> {
     let root = absolute(root)?;
     missing_folders(&root)?;
@@ -114,7 +114,7 @@ pub(crate) fn usable(root: &Path) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// A folder and those that it lies in, as far as they are not there; the innermost first.
+/// A folder and its parents, as far as they do not exist; the innermost first.
 fn missing_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut missing = Vec::new();
     for ancestor in folder.ancestors() {
@@ -122,10 +122,10 @@ fn missing_folders(folder: &Path) -> Result<Vec<PathBuf>> {
             Ok(m) if m.is_dir() => break,
             Ok(_) => {
                 return Err(refused(ancestor, "a hub is a folder, this is a file")
-                    .with_help("name a folder with --hub; it is made if it does not exist"));
+                    .with_help("name a folder with --hub; a missing folder is created"));
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => missing.push(ancestor.to_owned()),
-            // The file is further up.
+            // One of the parents is a file; a later round finds it.
             Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {}
             Err(e) => return Err(refused(ancestor, "cannot be used as a hub").with_source(e)),
         }
@@ -134,24 +134,24 @@ fn missing_folders(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl MadeFolders {
-    /// Whether this folder was made.
+    /// Whether this folder was created.
     fn have(&self, folder: &Path) -> bool {
         self.made.iter().any(|made| made == folder)
     }
 
-    /// Makes a folder and what it lies in.
+    /// Creates a folder and its missing parents.
     pub(crate) fn make(folder: &Path) -> Result<Self> {
         let missing = missing_folders(folder)?;
         let mut folders = Self::default();
         for ancestor in missing.into_iter().rev() {
             match std::fs::create_dir(&ancestor) {
                 Ok(()) => folders.made.push(ancestor),
-                // Somebody else was faster.
+                // Another process was faster.
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(e) => {
-                    return Err(refused(&ancestor, "cannot be made")
+                    return Err(refused(&ancestor, "cannot be created")
                         .with_source(e)
-                        .with_help("name a folder that you may write to with --hub"));
+                        .with_help("name a writable folder with --hub"));
                 }
             }
         }
@@ -159,7 +159,7 @@ impl MadeFolders {
     }
 }
 
-/// Thousands of files have no place in somebody's checkout, unless that ignores them.
+/// Refuses a hub inside a git repository that does not ignore it, because a fetch writes thousands of files.
 fn refuse_foreign_repository(root: &Path) -> Result<()> {
     let Some(existing) = root.ancestors().find(|a| a.is_dir()) else {
         return Ok(());
@@ -170,15 +170,18 @@ fn refuse_foreign_repository(root: &Path) -> Result<()> {
     let Some(workdir) = repository.workdir() else {
         return Err(refused(
             root,
-            &format!("lies in the git repository {}", repository.path().display()),
+            &format!(
+                "is inside the git repository {}",
+                repository.path().display()
+            ),
         )
         .with_help("name a folder outside of it with --hub"));
     };
-    // Both without links, for one is from the user and the other from git.
+    // Resolve the links in both, because one path is from the user and the other from git.
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let below = root.strip_prefix(existing).unwrap_or(Path::new(""));
     let hub = real(existing).join(below).join(OWN);
-    // Git ignores its own folder as well.
+    // Git also ignores its own folder `.git`.
     let is_gits = hub.starts_with(real(repository.path()));
     let ignored = hub
         .strip_prefix(real(workdir))
@@ -188,10 +191,10 @@ fn refuse_foreign_repository(root: &Path) -> Result<()> {
     }
     Err(refused(
         root,
-        &format!("lies in the git repository {}, which is left alone", workdir.display()),
+        &format!("is inside the git repository {}", workdir.display()),
     )
     .with_help(
-        "name a folder outside of it with --hub, or have that repository ignore it; a clone of btfhub-archive is a hub as it \
-         is, and `git pull` updates it",
+        "name a folder outside of it with --hub, or list the folder in its .gitignore; a clone of btfhub-archive is already \
+         a hub, and `git pull` updates it",
     ))
 }

@@ -1,8 +1,8 @@
-//! Make and keep a hub: the folder of kernels' BTFs that `btfgen pack` reads.
+//! Creates and maintains a hub: the folder of kernels' BTFs that `btfgen pack` reads.
 //!
-//! - [`Fetch`] brings published BTFs, as those of btfhub-archive, out of git repositories.
-//! - [`Add`] puts one's own kernels beside them: out of images, packages, or debug information.
-//! - [`Status`] says what is there, [`Verify`] whether it is whole.
+//! - [`Fetch`] brings published BTFs from git repositories, such as btfhub-archive.
+//! - [`Add`] adds the user's own kernels from images, packages, or debug information.
+//! - [`Status`] says what a hub contains; [`Verify`] checks its files.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +26,7 @@ pub use crate::fetch::{
 pub use crate::status::{KernelCount, RecordedRepository, Status};
 pub use crate::verify::{Broken, Fate, Verified, Verify};
 
-/// The endings of kernels' files in a hub, btfhub's own first.
+/// The endings of kernels' files in a hub. The first is that of btfhub-archive.
 const ENDINGS: [&str; 3] = [".btf.tar.xz", ".btf.xz", ".btf"];
 
 /// A kernel's id in JSON.

@@ -1,7 +1,7 @@
-//! What a hub remembers of its fetches: which repositories, at which commit, and which files came from them.
+//! The record of a hub's fetches: the repositories, their commits, and the files that came from them.
 //!
-//! It is a help, not the truth: a file that is not as recorded is looked at, and a record that is gone or damaged costs only
-//! that all files are.
+//! The record only saves work. If a file differs from its entry, the fetch reads the file. If the record is lost or damaged,
+//! the fetch reads all files.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::seen::is_missing;
 
-/// The name of the record's file in the folder of the hub that is ours.
+/// The name of the record's file in the hub's own folder.
 pub(crate) const RECORD: &str = "record.json";
 
-/// The form of the record. Another one is as good as none.
+/// The version of the record's format. A record of another version is ignored.
 const VERSION: u32 = 1;
 
-/// No record is so large: 200 bytes for each of a million files are less.
+/// The largest record to read. 200 bytes for each of a million files are less.
 const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,24 +29,24 @@ pub(crate) struct Record {
     version: u32,
     /// By address, without passwords.
     pub(crate) repositories: BTreeMap<String, RecordedRepository>,
-    /// Blobs about to take their names, by path; until they are recorded as files. A fetch that is killed in that moment
-    /// leaves them behind.
+    /// Blobs that are about to get their names, by path. Later they become entries of `files`; a fetch that is killed between
+    /// the two leaves them here.
     pub(crate) pending: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct RecordedRepository {
     pub(crate) commit: String,
-    /// The files of the hub that came from here, by path below the hub's folder.
+    /// The files of the hub that came from this repository, by path below the hub's folder.
     pub(crate) files: BTreeMap<String, RecordedFile>,
-    /// Blobs that are no kernel's, by path, so that they are not transferred again.
+    /// Blobs that are not kernels, by path, so that they are not transferred again.
     pub(crate) useless: BTreeMap<String, Useless>,
 }
 
-/// A file as it was when it was written.
+/// The state of a file when it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordedFile {
-    /// The id that git gives its content.
+    /// Git's id of the content.
     pub(crate) blob: String,
     bytes: u64,
     /// Nanoseconds since 1970.
@@ -57,7 +57,7 @@ pub(crate) struct RecordedFile {
 pub(crate) struct Useless {
     pub(crate) blob: String,
     pub(crate) why: String,
-    /// Damaged, where the others just hold no kernel.
+    /// Whether the file is damaged. Otherwise it just contains no kernel.
     pub(crate) broken: bool,
 }
 
@@ -72,11 +72,11 @@ impl Default for Record {
 }
 
 impl Record {
-    /// The record in a file; an empty one where there is none, or a damaged one.
+    /// Reads the record in a file. The result is empty if the file is missing or damaged.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where there may be one that cannot be read: without it, what a fetch brought
-    /// would count as its user's for ever.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if a file may exist and cannot be read: without its record, fetched files would
+    /// count as the user's own for ever.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         match read_regular(path, MAX_BYTES) {
             Ok(bytes) => Ok(serde_json::from_slice::<Self>(&bytes)
@@ -99,12 +99,12 @@ impl Record {
         file.persist(path).map_err(failed)
     }
 
-    /// What is recorded of a file, whichever repository it came from.
+    /// The entry of a file, from whichever repository.
     pub(crate) fn file(&self, path: &str) -> Option<&RecordedFile> {
         self.repositories.values().find_map(|r| r.files.get(path))
     }
 
-    /// Records that a file came from a repository, and from no other.
+    /// Records that a file came from this repository, and removes its other entries.
     pub(crate) fn set_file(&mut self, repository: &str, path: &str, file: RecordedFile) {
         self.forget(path);
         self.pending.remove(path);
@@ -130,7 +130,7 @@ impl RecordedFile {
         }
     }
 
-    /// Whether a file has not been written to since.
+    /// Whether nobody has written to the file since.
     pub(crate) fn is_unchanged(&self, metadata: &Metadata) -> bool {
         self.bytes == metadata.len() && self.modified == modified(metadata)
     }

@@ -1,15 +1,15 @@
-//! Whether a file is still the one that was looked at. Only btfgen's commands keep to a hub's lock, so it is looked at again
-//! before it is replaced or deleted.
+//! Checks whether a file is still the same. Only btfgen's commands respect a hub's lock, so a command checks a file again
+//! before it replaces or deletes it.
 
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// What is at a path, links not followed; `None` for nothing.
+/// The metadata of a path, without following links; `None` if nothing exists there.
 ///
 /// # Errors
-/// Where that cannot be known.
+/// If the metadata cannot be read.
 pub(crate) fn look(path: &Path) -> io::Result<Option<Metadata>> {
     match path.symlink_metadata() {
         Ok(metadata) => Ok(Some(metadata)),
@@ -18,7 +18,7 @@ pub(crate) fn look(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// Whether a path leads to nothing.
+/// Whether the error says that the path does not exist.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -26,13 +26,13 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// Whether both are one file, which nobody has written to in between.
+/// Whether both are the same file, and nobody wrote to it in between.
 pub(crate) fn is_same(one: &Metadata, other: &Metadata) -> bool {
     let of = |m: &Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
     of(one) == of(other)
 }
 
-/// Whether a path still has what it had: this file, or nothing.
+/// Whether a path is unchanged: it still has this file, or still does not exist.
 pub(crate) fn is_as_seen(path: &Path, seen: Option<&Metadata>) -> io::Result<bool> {
     Ok(match (seen, look(path)?) {
         (None, None) => true,

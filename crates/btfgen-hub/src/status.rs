@@ -1,4 +1,4 @@
-//! What is in a hub: what `btfgen hub status` tells.
+//! What a hub contains, for `btfgen hub status`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::folder::{OWN, STAGING};
 use crate::record::{RECORD, Record};
 
-/// What is in a hub.
+/// What a hub contains.
 ///
 /// ```
 /// # fn main() -> Result<(), btfgen_hub::Error> {
@@ -30,22 +30,22 @@ use crate::record::{RECORD, Record};
 pub struct Status {
     /// The hub's folder.
     pub folder: PathBuf,
-    /// The repositories that were fetched from.
+    /// The repositories that kernels were fetched from.
     pub repositories: Vec<RecordedRepository>,
     /// The kernels of each distribution, version and architecture.
     pub kernels: Vec<KernelCount>,
-    /// What the kernels take on the disk, in bytes.
+    /// The disk space of the kernels, in bytes.
     pub kernel_bytes: u64,
-    /// What fetches keep for the next time, in bytes.
+    /// The disk space of what fetches keep for later fetches, in bytes.
     pub kept_bytes: u64,
-    /// Number of files that came before a fetch was interrupted; the next one takes them.
+    /// Number of files that an interrupted fetch has transferred; the next fetch uses them.
     pub unfinished: usize,
-    /// Files that look like kernels and are none that can be taken.
+    /// Files that look like kernels but cannot be used.
     #[serde(skip)]
     pub rejected: Vec<btfgen::Error>,
 }
 
-/// A repository that kernels of a hub came from.
+/// A repository from which kernels of a hub came.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RecordedRepository {
@@ -53,11 +53,11 @@ pub struct RecordedRepository {
     pub address: String,
     /// The commit at the last fetch.
     pub commit: String,
-    /// How many files of the hub came from it.
+    /// The number of files of the hub that came from it.
     pub kernels: usize,
 }
 
-/// Kernels of one kind.
+/// The kernels of one distribution, version and architecture.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct KernelCount {
@@ -67,17 +67,17 @@ pub struct KernelCount {
     pub version: String,
     /// The architecture.
     pub arch: String,
-    /// How many.
+    /// The number of kernels.
     pub kernels: usize,
     /// The sum of their files' sizes.
     pub bytes: u64,
 }
 
 impl Status {
-    /// Looks into a hub.
+    /// Reads a hub.
     ///
     /// # Errors
-    /// [`ErrorKind::Hub`] if there is none that can be read, [`ErrorKind::Io`].
+    /// [`ErrorKind::Hub`] if the hub is missing or cannot be read, [`ErrorKind::Io`].
     pub fn of(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let mut hub = Hub::open(&[folder]).map_err(unopened)?;
@@ -137,9 +137,9 @@ fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
     entries.map(walkdir::DirEntry::into_path)
 }
 
-/// What files take on the disk. One with several names counts once.
+/// The disk space of files. A file with several names counts once.
 fn disk_bytes(files: impl Iterator<Item = PathBuf>) -> u64 {
-    // stat(2): st_blocks counts in this unit, whatever the file system's is.
+    // stat(2): this is the unit of st_blocks on every file system.
     const BLOCK: u64 = 512;
     let mut seen = BTreeSet::new();
     files

@@ -1,4 +1,4 @@
-//! Whether a hub is whole: what `btfgen hub verify` does.
+//! Checks the files of a hub, for `btfgen hub verify`.
 
 use std::fs::Metadata;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::record::{RECORD, Record};
 use crate::seen::is_as_seen;
 use crate::status::unopened;
 
-/// Reads every kernel of a hub.
+/// Reads and checks every kernel of a hub.
 ///
 /// ```
 /// # fn main() -> Result<(), btfgen_hub::Error> {
@@ -48,39 +48,39 @@ impl std::fmt::Debug for Verify<'_> {
     }
 }
 
-/// What a hub turned out to be.
+/// The result of a check.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Verified {
-    /// Number of kernels that are as they must be.
+    /// Number of sound kernels.
     pub sound: usize,
-    /// The others, in the order of their paths.
+    /// The broken files, in the order of their paths.
     pub broken: Vec<Broken>,
 }
 
-/// A file that is no kernel's, or not of the one whose name it has.
+/// A file that is not a kernel's BTF, or is under the name of another kernel.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Broken {
-    /// What is wrong with it. Its subject is the file.
+    /// What is wrong with the file. The error's subject is the file.
     pub error: btfgen::Error,
-    /// What becomes of it.
+    /// What happens to the file.
     pub fate: Fate,
 }
 
-/// What becomes of a broken file.
+/// What happens to a broken file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It stays, whatever is asked for: it may be sound, or its user put it there.
+    /// The file is never deleted: it may be sound, or the user put it there.
     Stays,
-    /// It is damaged in its own place, or a fetch brought it: [`Verify::delete`] deletes it.
+    /// The file has the right name and is damaged, or a fetch brought it: [`Verify::delete`] deletes it.
     Deletable,
-    /// It was deleted.
+    /// The file was deleted.
     Deleted,
 }
 
-/// A kernel that did not pass, as it was when it was read.
+/// A kernel that failed the check, and the state of its file when it was read.
 struct Failed {
     error: btfgen::Error,
     kernel: HubKernel,
@@ -88,7 +88,7 @@ struct Failed {
 }
 
 impl<'a> Verify<'a> {
-    /// A check of this hub.
+    /// Checks the hub in this folder.
     pub fn hub(folder: impl Into<PathBuf>) -> Self {
         Self {
             hub: folder.into(),
@@ -96,43 +96,43 @@ impl<'a> Verify<'a> {
         }
     }
 
-    /// Checks only kernels that pass, and whatever else looks like a kernel.
+    /// Checks only kernels that pass the filter. Files that only look like kernels are always reported.
     #[must_use]
     pub fn filter(mut self, filter: KernelFilter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// The largest BTF to unpack, in bytes; [`DEFAULT_MAX_BTF_BYTES`] unless set.
+    /// The largest BTF to unpack, in bytes; [`DEFAULT_MAX_BTF_BYTES`] by default.
     #[must_use]
     pub fn max_btf_bytes(mut self, bytes: u64) -> Self {
         self.max_btf_bytes = Some(bytes);
         self
     }
 
-    /// Whether files are deleted that are [`Fate::Deletable`]. What cannot be read, is too large, or is newer than this
-    /// libbpf stays, and so does what its user put into another kernel's place.
+    /// Whether to delete files that are [`Fate::Deletable`]. Files stay that cannot be read, are too large, are newer than this
+    /// libbpf, or that the user put under another kernel's name.
     #[must_use]
     pub fn delete(mut self, on: bool) -> Self {
         self.delete = on;
         self
     }
 
-    /// Whether nothing is deleted after all: [`Fate::Deletable`] tells what would be.
+    /// Whether to delete nothing even with [`Verify::delete`]: [`Fate::Deletable`] marks the files that would be deleted.
     #[must_use]
     pub fn dry_run(mut self, on: bool) -> Self {
         self.dry_run = on;
         self
     }
 
-    /// Is called several times a second while another process keeps the hub from being changed.
+    /// Calls `callback` several times a second while another process keeps this one from changing the hub.
     #[must_use]
-    pub fn waiting(mut self, told: &'a (dyn Fn(Waiting) + Sync)) -> Self {
-        self.waiting = Some(told);
+    pub fn waiting(mut self, callback: &'a (dyn Fn(Waiting) + Sync)) -> Self {
+        self.waiting = Some(callback);
         self
     }
 
-    /// Reports progress here.
+    /// Reports progress to `progress`.
     #[must_use]
     pub fn progress(mut self, progress: &'a dyn Progress) -> Self {
         self.progress = Some(progress);
@@ -146,16 +146,16 @@ impl<'a> Verify<'a> {
         self
     }
 
-    /// Does the work, on all processors. To delete, it waits until no other process changes the hub, and then until nobody
-    /// reads it: a [`btfgen::Hub`] that this process has open on it must be dropped before.
+    /// Runs the check on all processors. Before it deletes files, it waits until no other process changes or reads the hub. Drop
+    /// every [`btfgen::Hub`] of this hub before the call, because it counts as a reader.
     ///
     /// # Errors
-    /// [`ErrorKind::Hub`] if there is none that can be read, or if files are to be deleted from a folder that is not known to
-    /// be a hub: btfgen has never written to it, and no kernel in it is sound. [`ErrorKind::Io`] if a broken file cannot be
+    /// [`ErrorKind::Hub`] if the hub is missing or cannot be read, or if files would be deleted from a folder that is not known
+    /// to be a hub: btfgen has never written to it, and no kernel in it is sound. [`ErrorKind::Io`] if a broken file cannot be
     /// deleted or the machine fails, [`ErrorKind::Cancelled`].
     pub fn run(&self) -> Result<Verified> {
         let was_written = self.hub.join(OWN).is_dir();
-        // The lock would make a hub that is missing.
+        // Fails for a missing hub, which the lock would create.
         drop(self.open()?);
         let lock = if self.delete && !self.dry_run {
             Some(LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?)
@@ -167,7 +167,7 @@ impl<'a> Verify<'a> {
         let failed = self.check_all(&hub)?;
         let sound = hub.kernels().len() - failed.len();
         let rejected = hub.take_rejected();
-        // No longer a reader, for readers keep writers out.
+        // Stop being a reader, because readers keep writers out.
         drop(hub);
 
         let (deletable, others): (Vec<_>, Vec<_>) = failed
@@ -178,7 +178,7 @@ impl<'a> Verify<'a> {
             return Err(Error::new(
                 ErrorKind::Hub,
                 self.hub.display(),
-                "is not known to be a hub: no kernel in it is sound, and btfgen has never written to it",
+                "is probably not a hub: no kernel in it is sound, and btfgen has never written to it",
             )
             .with_help("nothing was deleted; name the hub with --hub"));
         }
@@ -219,13 +219,13 @@ impl<'a> Verify<'a> {
     }
 
     fn wait(&self, for_whom: Waiting) -> Result<()> {
-        if let Some(told) = self.waiting {
-            told(for_whom);
+        if let Some(callback) = self.waiting {
+            callback(for_whom);
         }
         self.go_on()
     }
 
-    /// Fails when the caller has asked to stop.
+    /// Fails if the caller has asked to stop.
     fn go_on(&self) -> Result<()> {
         if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Error::cancelled());
@@ -237,7 +237,7 @@ impl<'a> Verify<'a> {
         self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES)
     }
 
-    /// Whether any kernel is sound, whatever the filter.
+    /// Whether any kernel of the hub is sound, regardless of the filter.
     fn has_sound_kernel(&self) -> Result<bool> {
         let hub = self.open()?;
         let mut kernels = hub.kernels().iter();
@@ -276,7 +276,7 @@ impl<'a> Verify<'a> {
 }
 
 impl Failed {
-    /// Whether the file is damaged in its own place, or came by a fetch and is as it came.
+    /// Whether the file has the right name and is damaged, or a fetch brought it and nobody changed it since.
     fn is_deletable(&self, record: &Record) -> bool {
         match self.error.kind() {
             btfgen::ErrorKind::InvalidKernel => true,
@@ -291,7 +291,7 @@ impl Failed {
         }
     }
 
-    /// Deletes the file, unless it is another one by now.
+    /// Deletes the file, unless it has changed meanwhile.
     fn delete(&self) -> Result<Fate> {
         let path = self.kernel.path();
         let delete = || {

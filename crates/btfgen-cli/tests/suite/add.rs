@@ -67,7 +67,7 @@ fn unchanged() {
     let packed = place(dir.path(), "raw.xz", &xz(&btf(NEW)));
     for file in [&file, &packed, &added] {
         let mut command = add(file, &hub);
-        run(command.args(["--id", NEW]), 0, &["is there already"]);
+        run(command.args(["--id", NEW]), 0, &["unchanged"]);
     }
     assert_eq!(fs::metadata(&added).unwrap().modified().unwrap(), before);
 }
@@ -86,7 +86,10 @@ fn replacing() {
     run(
         command.args(["--id", ARM]),
         2,
-        &["another BTF of it is in", "help: --force replaces it"],
+        &[
+            "has a different BTF of this kernel",
+            "help: --force replaces it",
+        ],
     );
     assert_eq!(fs::read(&other).unwrap(), btf(OLD));
     run(command.arg("--force"), 0, &[ARM, "replaced"]);
@@ -102,11 +105,7 @@ fn damaged_in_its_place() {
     place(&hub, &format!("{NEW}.btf.tar.xz"), b"no xz");
     let file = raw(dir.path(), NEW);
     let mut command = add(&file, &hub);
-    run(
-        command.args(["--id", NEW]),
-        2,
-        &["is in its place", "damaged"],
-    );
+    run(command.args(["--id", NEW]), 2, &["is unusable", "damaged"]);
     run(command.arg("--force"), 0, &["replaced"]);
 }
 
@@ -121,7 +120,7 @@ fn from_host() {
         &mut add(&file, &hub),
         2,
         &[
-            "does not say the kernel's distribution, its version, its architecture and its release",
+            "does not contain the kernel's distribution, its version, its architecture and its release",
             "--from-host",
         ],
     );
@@ -184,7 +183,7 @@ fn other_byte_order() {
     let file = raw(dir.path(), NEW);
     let mut command = add(&file, &hub);
     command.args(["--id", "debian/12/s390x/6.1.0-47-s390x"]);
-    run(&mut command, 2, &["another byte order than s390x has"]);
+    run(&mut command, 2, &["does not have the byte order of s390x"]);
     assert!(!hub.exists());
 }
 
@@ -225,7 +224,7 @@ fn several() {
     run(
         command.arg(&two).args(["--id", NEW]),
         2,
-        &["several files cannot all be the one kernel"],
+        &["--id names one kernel, but there are several files"],
     );
     let text = place(dir.path(), "text", b"not a kernel at all");
     let mut command = add(&text, &hub);

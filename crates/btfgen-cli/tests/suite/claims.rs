@@ -214,5 +214,5 @@ fn added_to_itself() {
     let place = place(&ground.at("hub"), &format!("{OLD}.btf"), &btf(OLD));
     let own = place.display().to_string();
     let add = ["add", &own, "--id", OLD, "--hub", "hub", "--force"];
-    ground.refused(&add, "would be replaced by itself");
+    ground.refused(&add, "would replace itself");
 }

@@ -149,7 +149,7 @@ fn no_hub() {
     run(
         &mut verify,
         2,
-        &["is not known to be a hub", "nothing was deleted"],
+        &["is probably not a hub", "nothing was deleted"],
     );
     assert_eq!(names(project), ["build", "src"]);
     assert!(project.join("build/x86_64/debug/types.btf").exists());

@@ -1,4 +1,4 @@
-//! Where a repository is.
+//! Addresses of repositories.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ use git2::{ObjectType, Oid};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Schemes that git and libgit2 both speak.
+/// Schemes that both git and libgit2 support.
 const REMOTE_SCHEMES: [&str; 6] = ["https", "http", "ssh", "git", "git+ssh", "ssh+git"];
 
-/// A repository's address. Displayed without a password that is in it.
+/// A repository's address. Its `Display` omits the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
-    /// A folder of this machine: no transfer.
+    /// A local folder, which needs no transfer.
     Local(PathBuf),
     /// A URL, or `user@host:path`.
     Remote(String),
 }
 
 impl Address {
-    /// What git would take the text for (git-fetch(1), "GIT URLS").
+    /// Parses an address as git does (git-fetch(1), "GIT URLS").
     pub(super) fn parse(text: &str) -> Result<Self> {
         let refused = |why: &str| {
             Error::new(
@@ -28,17 +28,17 @@ impl Address {
                 format!("{:?}", without_password(text)),
                 why,
             )
-            .with_help("name a repository as https://HOST/PATH, ssh://HOST/PATH, USER@HOST:PATH or by its folder")
+            .with_help("write https://HOST/PATH, ssh://HOST/PATH, USER@HOST:PATH or a folder")
         };
         if text.is_empty() || text.starts_with('-') || text.contains(char::is_control) {
-            return Err(refused("is not a repository's address"));
+            return Err(refused("is not a repository address"));
         }
         if let Some((scheme, rest)) = text.split_once("://") {
             let scheme = scheme.to_ascii_lowercase();
             return match scheme.as_str() {
                 "file" => local(rest),
                 scheme if REMOTE_SCHEMES.contains(&scheme) => Ok(Self::Remote(text.to_owned())),
-                _ => Err(refused("has a scheme that repositories are not fetched by")),
+                _ => Err(refused("has an unsupported scheme")),
             };
         }
         if Path::new(text).exists() {
@@ -46,7 +46,7 @@ impl Address {
         }
         match text.split_once(':') {
             Some((_, path)) if path.starts_with(':') => {
-                Err(refused("names a helper program, which is not run"))
+                Err(refused("names a git helper program, which is not allowed"))
             }
             Some((host, _)) if !host.is_empty() && !host.contains('/') => {
                 Ok(Self::Remote(text.to_owned()))
@@ -55,7 +55,7 @@ impl Address {
         }
     }
 
-    /// A name for the folder that holds what is kept of it.
+    /// The name of the folder for the data of this repository.
     pub(super) fn slug(&self) -> String {
         let shown = self.to_string();
         let last = shown
@@ -76,10 +76,10 @@ impl Address {
     }
 }
 
-/// A folder under the name that it has from everywhere: the hub remembers it.
+/// The absolute path of a folder, because the hub records it.
 fn local(path: &str) -> Result<Address> {
     let absolute = std::path::absolute(path)
-        .map_err(|e| Error::io(Path::new(path), "is not a folder's name", e))?;
+        .map_err(|e| Error::io(Path::new(path), "is not a valid path", e))?;
     Ok(Address::Local(absolute))
 }
 
@@ -92,7 +92,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A URL to show: `https://user:secret@host` becomes `https://user@host`.
+/// A URL without its password: `https://user:secret@host` becomes `https://user@host`.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
@@ -116,7 +116,7 @@ mod tests {
         matches!(Address::parse(text), Ok(Address::Remote(_)))
     }
 
-    /// Check that URLs, the short form of ssh and folders are told apart as git does.
+    /// Check that URLs, the short form of ssh, and folders are distinguished as git does.
     #[test]
     fn forms() {
         for url in [
@@ -139,7 +139,7 @@ mod tests {
         }
     }
 
-    /// Check that options, helper programs and unknown schemes are no addresses.
+    /// Check that options, helper programs and unknown schemes are refused.
     #[test]
     fn refused() {
         for text in [
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// Check that a password is neither shown nor in the name of a folder.
+    /// Check that neither the shown address nor the folder's name contains the password.
     #[test]
     fn passwords_are_not_shown() {
         let address = Address::parse("https://me:secret@example.org/a/btfhub.git").expect("a URL");

@@ -1,4 +1,4 @@
-//! The symbolic links that stand for versions: `debian/buster` leads to `10`.
+//! Symbolic links for versions: `debian/buster` points to `10`.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -10,7 +10,8 @@ use super::session::Session;
 use super::source::Source;
 use crate::error::Result;
 
-/// The repositories' links for codenames. What they lead to is a blob's content; the hub's own link tells it too.
+/// The repositories' links for codenames. A link's target is the content of a blob. If the hub has the same link, the target is
+/// read from there, without a transfer.
 pub(super) fn read(
     root: &Path,
     sources: &mut [Source],
@@ -48,8 +49,8 @@ pub(super) fn read(
     Ok(codenames)
 }
 
-/// Makes the links that the repositories have, where the version is there and nothing has the name, and takes away those of
-/// versions that were pruned. They help people and other tools; without them nothing is lost.
+/// Creates the repositories' links if the hub has the version and the name is free. Removes the links of versions that were
+/// pruned. The links only help people and other tools, so errors are ignored.
 pub(super) fn link(root: &Path, codenames: &Codenames) {
     for (distro, codename, version) in codenames.links() {
         let folder = root.join(distro);
@@ -58,7 +59,7 @@ pub(super) fn link(root: &Path, codenames: &Codenames) {
             let _ = symlink(version, link);
         } else if std::fs::read_link(&link).is_ok_and(|target| target == Path::new(version)) {
             let _ = std::fs::remove_file(link);
-            // Where it was the last one.
+            // Succeeds only if the folder is empty now.
             let _ = std::fs::remove_dir(folder);
         }
     }

@@ -1,17 +1,17 @@
-//! Contents of files out of a repository that has them.
+//! Reads the contents of files from a repository.
 
 use git2::{Oid, Repository};
 
 use super::session::Session;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The largest file that is taken from a repository, in bytes.
+/// The largest file to read from a repository, in bytes.
 const MAX_FILE_BYTES: usize = 512 << 20;
 
-/// What is done with a content. `None`: it is larger than anything that is taken.
+/// Receives a content. `None` means that the file is larger than [`MAX_FILE_BYTES`].
 pub(super) type Take<'t> = dyn FnMut(Oid, Option<&[u8]>) -> Result<()> + 't;
 
-/// Hands over blobs that a repository has.
+/// Passes blobs of a repository to `take`.
 pub(super) fn read(
     repository: &Repository,
     wanted: &[Oid],
@@ -23,10 +23,10 @@ pub(super) fn read(
         Error::new(
             ErrorKind::Repository,
             address,
-            "does not have all files of its own list",
+            "does not have all files of its list",
         )
         .with_git_source(&e)
-        .with_help("it may have changed in this moment, or is incomplete itself: run it again, or take another repository")
+        .with_help("it may have just changed, or is incomplete: run the command again, or name another repository")
     };
     let odb = repository.odb().map_err(unreadable)?;
     for &blob in wanted {

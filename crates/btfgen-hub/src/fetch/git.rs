@@ -1,4 +1,4 @@
-//! The `git` executable, for what libgit2 cannot do: transfer only some files of a repository (partial clone).
+//! Runs the `git` executable, because libgit2 cannot transfer only some files of a repository (partial clone).
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -17,19 +17,19 @@ use crate::error::Result;
 /// The first git whose `fetch` reads object ids from stdin.
 const OLDEST: (u32, u32) = (2, 29);
 
-/// How often it is looked whether git has ended, or is to be stopped.
+/// How often to check whether git has ended or must be stopped.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long git may take to clean up after itself when it is asked to stop.
+/// How long git may take to clean up after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What of its messages is kept for an error.
+/// The number of git's last messages to keep for an error.
 const KEPT_LINES: usize = 20;
 
-/// How many of its last messages make an error.
+/// The number of git's last messages to show in an error.
 const TOLD_LINES: usize = 3;
 
-/// Messages that say nothing of what went wrong.
+/// Messages that do not say what went wrong.
 const NOISE: [&str; 8] = [
     "From ",
     "Please make sure you have the correct access rights",
@@ -41,7 +41,7 @@ const NOISE: [&str; 8] = [
     "fatal: Could not read from remote repository",
 ];
 
-/// Variables that would have git work somewhere else (`git rev-parse --local-env-vars`).
+/// Variables that would make git work on another repository (`git rev-parse --local-env-vars`).
 const FOREIGN: [&str; 10] = [
     "GIT_DIR",
     "GIT_COMMON_DIR",
@@ -55,16 +55,16 @@ const FOREIGN: [&str; 10] = [
     "GIT_PREFIX",
 ];
 
-/// A git that is new enough.
+/// Proof that git is installed and new enough.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Git(());
 
 /// What to fetch.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What<'w> {
-    /// One commit, by a refspec.
+    /// One commit, as a refspec.
     Head(&'w str),
-    /// Objects by their ids, a line each.
+    /// Objects, as one id for each line.
     Objects(&'w str),
 }
 
@@ -72,12 +72,12 @@ pub(super) enum What<'w> {
 #[derive(Debug)]
 pub(super) enum Ended {
     Done,
-    /// The server does not send only some files; git was stopped before it took all.
+    /// The server cannot send single files; git was stopped before it transferred all files.
     Unfiltered,
     Failed(Failure),
 }
 
-/// What git said at its end.
+/// Git's exit status and its last messages.
 #[derive(Debug)]
 pub(super) struct Failure {
     status: ExitStatus,
@@ -85,7 +85,7 @@ pub(super) struct Failure {
 }
 
 impl Git {
-    /// Looks for git on the PATH; the error says why it is of no use.
+    /// Looks for git on the PATH. The error says why git cannot be used.
     pub(super) fn find() -> Result<Self, String> {
         let output = Command::new("git")
             .arg("--version")
@@ -121,14 +121,14 @@ impl Git {
             command.env_remove(variable);
         }
         if let What::Objects(_) = what {
-            // They are there only until they are written elsewhere.
+            // The objects are temporary.
             command.args(["-c", "core.fsync=none"]);
         }
         command
             .env("LC_ALL", "C")
             .arg("--git-dir")
             .arg(repository)
-            // Not in the repository's configuration, for it may hold a password.
+            // Not in the repository's configuration, because the URL may contain a password.
             .args(["-c", &format!("remote.origin.url={url}")])
             .args(["-c", "protocol.version=2"])
             .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
@@ -141,7 +141,7 @@ impl Git {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         if !std::io::stdin().is_terminal() {
-            // With nobody there to ask, no answer would ever come.
+            // Nobody could answer a prompt.
             command.env("GIT_TERMINAL_PROMPT", "0");
         }
         certificates(&mut command);
@@ -150,14 +150,14 @@ impl Git {
             Err(e) => return Ok(Ended::Failed(Failure::unstarted(&e))),
         };
         if let Some(mut pipe) = child.stdin.take() {
-            // Git that ends early says why on stderr.
+            // Ignore an error: if git ends early, it says why on stderr.
             let _ = pipe.write_all(stdin.as_bytes());
         }
         watch(child, session)
     }
 }
 
-/// OpenSSL's variables, which git's own HTTP library does not look at, in the names that git has for them.
+/// Passes OpenSSL's variables to git under git's names, because git's HTTP library does not read them.
 fn certificates(command: &mut Command) {
     let config = Config::open_default();
     for (ours, git, key) in [
@@ -176,8 +176,8 @@ fn certificates(command: &mut Command) {
     }
 }
 
-/// Reads git's messages until it ends. Its own end counts, not that of its messages: what git has started (a helper for
-/// passwords, a daemon) may hold stderr for as long as it likes.
+/// Reads git's messages until git ends. It does not wait for the end of stderr, because a process that git started (a
+/// credential helper or a daemon) may keep stderr open.
 fn watch(mut child: Child, session: &Session<'_>) -> Result<Ended> {
     let mut messages = Messages::of(child.stderr.take());
     let ended = loop {
@@ -186,7 +186,7 @@ fn watch(mut child: Child, session: &Session<'_>) -> Result<Ended> {
             return Err(e);
         }
         let ended = child.try_wait();
-        // After its end, for what it said last.
+        // Read after `try_wait`, so that the last messages are not lost.
         messages.read(|transfer| session.transferred(transfer));
         if messages.says_unfiltered {
             stop(&mut child);
@@ -198,7 +198,7 @@ fn watch(mut child: Child, session: &Session<'_>) -> Result<Ended> {
             Err(e) => break Err(e),
         }
     };
-    // Ctrl-C on a terminal goes to git as well, which then ends first.
+    // On a terminal, Ctrl-C also reaches git, which may end first.
     session.check()?;
     Ok(match ended {
         Ok(status) if status.success() => Ended::Done,
@@ -210,12 +210,12 @@ fn watch(mut child: Child, session: &Session<'_>) -> Result<Ended> {
     })
 }
 
-/// What git says on stderr, read without waiting for it.
+/// Reads git's messages on stderr without blocking.
 struct Messages {
     stderr: Option<ChildStderr>,
-    /// A line whose end has not come yet.
+    /// An incomplete line.
     begun: Vec<u8>,
-    /// The last lines, without those of progress.
+    /// The last lines that are not progress.
     lines: VecDeque<String>,
     says_unfiltered: bool,
 }
@@ -231,21 +231,21 @@ impl Messages {
         }
     }
 
-    /// Waits until there is something to read, but no longer than that.
+    /// Waits until there is something to read, at most for `timeout`.
     fn wait(&self, timeout: Duration) {
         let Some(stderr) = &self.stderr else {
-            // Git has closed it, and so ends soon.
+            // Git has closed stderr, so it ends soon.
             return std::thread::sleep(timeout / 10);
         };
         let timeout = Timespec {
             tv_sec: 0,
             tv_nsec: timeout.subsec_nanos().into(),
         };
-        // A signal ends it early, which is no harm.
+        // A signal may end the wait early; this is harmless.
         let _ = poll(&mut [PollFd::new(stderr, PollFlags::IN)], Some(&timeout));
     }
 
-    /// Reads what is there; `progress` gets what git says about that.
+    /// Reads the available messages. Calls `progress` for progress messages.
     fn read(&mut self, mut progress: impl FnMut(Transfer)) {
         let mut buffer = [0; 4096];
         while let Some(stderr) = &mut self.stderr {
@@ -262,10 +262,10 @@ impl Messages {
         }
     }
 
-    /// Git writes some lines over others, with `\r`.
+    /// Handles one byte. A line ends with `\n`, or with `\r` if git overwrites it.
     fn take(&mut self, byte: u8, progress: &mut impl FnMut(Transfer)) {
         if !matches!(byte, b'\r' | b'\n') {
-            // What goes on without end is no message.
+            // Bound the memory for a line without an end.
             if self.begun.len() < 4096 {
                 self.begun.push(byte);
             }
@@ -286,7 +286,7 @@ impl Messages {
     }
 }
 
-/// Asks git to end, and ends it if it does not: asked, it takes its temporary files with it.
+/// Asks git to end, so that it removes its temporary files. Kills it if it does not end in time.
 fn stop(child: &mut Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::TERM);
@@ -302,7 +302,7 @@ fn stop(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// What a line of progress says: `Receiving objects:  42% (12/28), 1.50 MiB | 2.00 MiB/s`.
+/// Parses a line of progress: `Receiving objects:  42% (12/28), 1.50 MiB | 2.00 MiB/s`.
 fn received(line: &str) -> Option<Transfer> {
     let rest = line.strip_prefix("Receiving objects:")?;
     let (_, rest) = rest.split_once('(')?;
@@ -320,7 +320,7 @@ fn received(line: &str) -> Option<Transfer> {
     })
 }
 
-/// `1.50 MiB` in bytes.
+/// Parses `1.50 MiB` into bytes.
 fn amount(text: &str) -> Option<u64> {
     let (number, unit) = text.trim().split_once(' ')?;
     let number: f64 = number.parse().ok()?;
@@ -342,17 +342,17 @@ impl Failure {
         }
     }
 
-    /// Whether git said this.
+    /// Whether a message of git contains this text.
     pub(super) fn says(&self, text: &str) -> bool {
         self.lines.iter().any(|line| line.contains(text))
     }
 
-    /// Whether another git works on the same repository.
+    /// Whether git failed because another git works on the same repository.
     pub(super) fn is_about_another_git(&self) -> bool {
         self.says("has changed since we read it") || self.says(".lock': File exists")
     }
 
-    /// What it was, in a line.
+    /// The failure in one line.
     pub(super) fn message(&self) -> String {
         let told: Vec<&str> = self
             .lines
@@ -375,7 +375,7 @@ impl Failure {
 mod tests {
     use super::*;
 
-    /// Check that git's lines of progress are understood, and other lines are none.
+    /// Check that lines of progress are parsed, and that other lines are not.
     #[test]
     fn progress_lines() {
         let seen = received("Receiving objects:  42% (12/28), 1.50 MiB | 2.00 MiB/s");
@@ -388,7 +388,7 @@ mod tests {
         assert!(received("fatal: no such repository (1/2)").is_none());
     }
 
-    /// Check that git's own words, without their labels, make the message.
+    /// Check that the message is git's own text without its labels.
     #[test]
     fn messages() {
         let failure = Failure {

@@ -1,4 +1,4 @@
-//! What a repository holds at a commit.
+//! The files of a repository at a commit.
 
 use std::collections::BTreeMap;
 
@@ -19,9 +19,9 @@ const LINK: i32 = 0o120_000;
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) kernels: BTreeMap<KernelId, Listed>,
-    /// Links where a version stands: `debian/buster`, with the blob that says where it leads to.
+    /// Symbolic links in the place of a version, for example `debian/buster`, with the blob that contains the target.
     pub(super) links: Vec<Link>,
-    /// Files that look like kernels and cannot be taken.
+    /// Files that look like kernels but cannot be used.
     pub(super) left_out: Vec<LeftOut>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Listed {
     pub(super) blob: Oid,
 }
 
-/// A link for a codename.
+/// A symbolic link for a codename.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     pub(super) distro: String,
@@ -41,7 +41,7 @@ pub(super) struct Link {
 }
 
 impl Listing {
-    /// Lists what a commit holds, without reading a single file of it.
+    /// Lists the files of a commit, without reading them.
     pub(super) fn of(repository: &Repository, commit: Oid, address: &str) -> Result<Self> {
         let unreadable = |e: git2::Error| {
             Error::new(
@@ -51,7 +51,7 @@ impl Listing {
             )
             .with_git_source(&e)
             .with_help(
-                "if what the hub keeps of it is damaged, remove the hub's folder .btfgen/repositories and run it again",
+                "the hub's copy may be damaged: remove the hub's folder .btfgen/repositories and run the command again",
             )
         };
         let tree = repository
@@ -60,7 +60,7 @@ impl Listing {
             .map_err(unreadable)?;
         let mut listing = Self::default();
         let mut entries = 0;
-        // libgit2's own walk ends with an error at the first folder whose name is not UTF-8.
+        // libgit2's own walk fails at the first folder whose name is not UTF-8.
         let mut folders = vec![(Vec::new(), tree)];
         while let Some((folder, tree)) = folders.pop() {
             for entry in &tree {
@@ -99,7 +99,7 @@ impl Listing {
                 return;
             }
         };
-        // Readers of a hub do not look there, and one of them is ours.
+        // Readers of a hub skip hidden folders, and `.btfgen` is one of them.
         if path.split('/').any(|part| part.starts_with('.')) {
             return;
         }

@@ -1,12 +1,12 @@
-//! Bringing published BTFs into a hub: what `btfgen fetch` does.
+//! Brings published BTFs into a hub, for `btfgen fetch`.
 //!
-//! 1. Every repository is opened ([`source`]): a folder of this machine as it is; others by git's partial clone
-//!    ([`partial`]) or, where that cannot be, by libgit2's shallow clone ([`shallow`]). Its list of files comes first.
-//! 2. The lists are merged and held against the hub ([`plan`], [`crate::record`]).
-//! 3. What is missing is staged: complete files, named by their content, beside the hub's kernels ([`staging`]).
-//! 4. When everything is there, the files take their names, with all readers kept out for that moment.
+//! 1. Open every repository ([`source`]) and get its list of files. A local folder is read directly. Other repositories come
+//!    by git's partial clone ([`partial`]) or, if that is not possible, by libgit2's shallow clone ([`shallow`]).
+//! 2. Merge the lists and compare them with the hub ([`plan`], [`crate::record`]).
+//! 3. Stage the missing files: write them into the hub's own folder, complete and named by their content ([`staging`]).
+//! 4. When all files are staged, rename them to their places. Readers are kept out during the renames.
 //!
-//! Whatever ends a fetch before the last step leaves the hub as it was, and the next fetch finds what is staged.
+//! A fetch that ends before the last step leaves the hub's kernels unchanged, and the next fetch uses the staged files.
 
 mod address;
 mod codenames;
@@ -45,10 +45,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::folder::{LockedHub, STAGING, usable};
 use crate::record::{RECORD, Record, RecordedFile};
 
-/// The repository of published BTFs that is taken unless another is named.
+/// The default repository of published BTFs.
 pub const BTFHUB_ARCHIVE: &str = "https://github.com/aquasecurity/btfhub-archive";
 
-/// Brings the kernels of some repositories into a hub.
+/// Brings the kernels of repositories into a hub.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), btfgen_hub::Error> {
@@ -79,7 +79,7 @@ impl std::fmt::Debug for Fetch<'_> {
 }
 
 impl<'a> Fetch<'a> {
-    /// A fetch into this folder, which is made if it does not exist.
+    /// Fetches into the hub in this folder. A missing folder is created.
     pub fn into_hub(folder: impl Into<PathBuf>) -> Self {
         Self {
             hub: folder.into(),
@@ -87,51 +87,51 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Adds a repository: a URL that git knows (https, ssh, git, `user@host:path`) or a folder. Where several have a kernel,
-    /// the first one added counts. [`BTFHUB_ARCHIVE`] if none is added.
+    /// Adds a repository: a git URL (https, ssh, git, `user@host:path`) or a folder. If several repositories have a kernel,
+    /// the first one wins. The default is [`BTFHUB_ARCHIVE`].
     #[must_use]
     pub fn repository(mut self, address: impl Into<String>) -> Self {
         self.repositories.push(address.into());
         self
     }
 
-    /// Takes only kernels that pass.
+    /// Fetches only kernels that pass the filter.
     #[must_use]
     pub fn filter(mut self, filter: KernelFilter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// Whether kernels that came from one of the repositories, pass the filter and are not there any more are removed from
-    /// the hub; they stay unless switched on. Files that were changed since they came, or never came from there, stay always.
+    /// Whether to remove fetched kernels that pass the filter and that their repository no longer has; off by default. Files
+    /// that changed since the fetch, or did not come from one of these repositories, always stay.
     #[must_use]
     pub fn prune(mut self, on: bool) -> Self {
         self.prune = on;
         self
     }
 
-    /// Reports progress here.
+    /// Reports progress to `progress`.
     #[must_use]
     pub fn progress(mut self, progress: &'a dyn FetchProgress) -> Self {
         self.progress = Some(progress);
         self
     }
 
-    /// Stops soon after the flag is set. The hub is as it was then.
+    /// Stops soon after the flag is set, and leaves the hub's kernels unchanged.
     #[must_use]
     pub fn cancel(mut self, flag: &'a AtomicBool) -> Self {
         self.cancel = Some(flag);
         self
     }
 
-    /// Does the work. At its end it waits until nobody reads the hub: a [`btfgen::Hub`] that this process has open on it must be
-    /// dropped before.
+    /// Runs the fetch. At its end it waits until nobody reads the hub. Drop every [`btfgen::Hub`] of this hub before the call,
+    /// because it counts as a reader.
     ///
     /// # Errors
     /// [`ErrorKind::Hub`], [`ErrorKind::Repository`], [`ErrorKind::Credentials`], [`ErrorKind::Certificate`],
-    /// [`ErrorKind::InvalidName`] for what is no address, [`ErrorKind::NoKernels`], [`ErrorKind::Io`],
-    /// [`ErrorKind::Cancelled`]. The hub's kernels are as they were then; what was transferred so far is kept for the next
-    /// time.
+    /// [`ErrorKind::InvalidName`] for an invalid address, [`ErrorKind::NoKernels`], [`ErrorKind::Io`],
+    /// [`ErrorKind::Cancelled`]. After an error the hub's kernels are unchanged, and the files that were already transferred are
+    /// kept for the next fetch.
     pub fn run(&self) -> Result<Fetched> {
         let session = Session::new(self.progress, self.cancel);
         let addresses = self.addresses()?;
@@ -180,13 +180,13 @@ impl<'a> Fetch<'a> {
         }
         let named = self.repositories.iter().map(|text| Address::parse(text));
         let mut addresses: Vec<Address> = named.collect::<Result<_>>()?;
-        // Named twice, it is one.
+        // Use a repository only once if it was named twice.
         let mut seen = BTreeSet::new();
         addresses.retain(|address| seen.insert(address.to_string()));
         Ok(addresses)
     }
 
-    /// Nothing at all passes: that is a mistake in the filter, or not an archive of kernels.
+    /// Fails if no kernel passes: the filter is wrong, or the repository is not an archive of kernels.
     fn refuse_nothing(&self, plan: &Plan, sources: &[Source]) -> Result<()> {
         let any = !(plan.bring.is_empty()
             && plan.have.is_empty()
@@ -199,8 +199,8 @@ impl<'a> Fetch<'a> {
         let all: usize = sources.iter().map(|s| s.listing.kernels.len()).sum();
         let error = |message: String| Error::new(ErrorKind::NoKernels, names.join(", "), message);
         Err(if all == 0 {
-            error("holds no kernel as ID/VERSION/ARCH/RELEASE.btf.tar.xz".into())
-                .with_help("name a repository that is laid out like btfhub-archive")
+            error("has no files ID/VERSION/ARCH/RELEASE.btf.tar.xz".into())
+                .with_help("name a repository with the layout of btfhub-archive")
         } else {
             let mut there: Vec<String> = sources
                 .iter()
@@ -210,7 +210,7 @@ impl<'a> Fetch<'a> {
             there.sort();
             there.dedup();
             error(format!("none of its {all} kernels passes the filters"))
-                .with_help(format!("there are {}", there.join(", ")))
+                .with_help(format!("it has {}", there.join(", ")))
         })
     }
 
@@ -280,7 +280,7 @@ fn open_all(
         new.note(&store);
         let source = Source::open(address, &store, session)?;
         if source.transport == Transport::Shallow && !source.listing.kernels.is_empty() {
-            // All its files: they must not have come for nothing.
+            // All its files have come. Keep them even if this fetch fails.
             new.keep(&store);
         }
         sources.push(source);
@@ -288,7 +288,7 @@ fn open_all(
     Ok(sources)
 }
 
-/// Has all that is missing staged. What turns out to be no kernel leaves the plan.
+/// Stages all missing files. Removes files that are not kernels from the plan.
 fn stage(
     staging: &Staging,
     plan: &mut Plan,
@@ -353,7 +353,8 @@ fn pending(plan: &Plan) -> impl Iterator<Item = (String, String)> {
         .map(|b| (b.path.clone(), b.blob.to_string()))
 }
 
-/// Removes what the repositories have no more, unless it has changed since the plan was made: then it is its user's.
+/// Removes the kernels that the repositories no longer have. A file that has changed since the plan was made is now the user's
+/// own, and stays.
 fn remove_gone(root: &Path, plan: &mut Plan, record: &Record) -> Result<()> {
     let is_unchanged = |path: &str| {
         let now = root.join(path).symlink_metadata();
@@ -365,7 +366,7 @@ fn remove_gone(root: &Path, plan: &mut Plan, record: &Record) -> Result<()> {
         let file = root.join(path);
         std::fs::remove_file(&file).map_err(|e| Error::io(&file, "cannot be removed", e))?;
         for folder in Path::new(path).ancestors().skip(1) {
-            // Not the hub's folder, and none that still holds something.
+            // Keep the hub's folder and folders that are not empty.
             if folder.as_os_str().is_empty() || std::fs::remove_dir(root.join(folder)).is_err() {
                 break;
             }

@@ -1,7 +1,7 @@
-//! Partial clone: the list of files by itself, then only the files that are wanted, a batch at a time.
+//! Partial clone: transfers the list of files first, then only the selected files, in batches.
 //!
-//! git transfers, libgit2 reads. Nothing of a batch is kept once its files are where they belong, so what is interrupted
-//! costs at most one batch, and the hub takes no more room than its kernels.
+//! git transfers, and libgit2 reads. A batch is deleted after its files are staged. So an interruption costs at most one batch,
+//! and the hub needs no more room than its kernels.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,25 +17,25 @@ use super::store::{
 use super::{store, trouble};
 use crate::error::Result;
 
-/// Files of a batch: of btfhub-archive's about 60 MB.
+/// The number of files of a batch. Those of btfhub-archive have about 60 MB.
 const BATCH: usize = 64;
 
-/// How often another git may be in the way, and how long it is waited for each time.
+/// How often to wait for another git process on the same repository, and how long each time.
 const ORPHAN_TRIES: u32 = 20;
 const ORPHAN_PAUSE: Duration = Duration::from_millis(250);
 
 const NO_SINGLE_FILES: &str = "its server does not send single files";
 
-/// Where files are brought from.
+/// A repository whose files can be transferred one by one.
 #[derive(Debug)]
 pub(super) struct Blobs {
     git: Git,
     pub(super) url: String,
-    /// A repository for the time of one batch.
+    /// The temporary repository of one batch.
     batch: PathBuf,
 }
 
-/// The list of a repository's files, or why it is not to be had without the files.
+/// Fetches the list of a repository's files, or returns why the list cannot be fetched without the files.
 pub(super) fn open(
     url: &str,
     shown: &str,
@@ -56,7 +56,7 @@ pub(super) fn open(
             return Ok(Err(NO_SINGLE_FILES.to_owned()));
         }
         Ended::Failed(failure) => {
-            // Without its helper for this kind of URL, which is a package of its own in places.
+            // git lacks its helper for this kind of URL, which some distributions put into a separate package.
             if failure.says("is not a git command") {
                 return Ok(Err(failure.message()));
             }
@@ -66,7 +66,7 @@ pub(super) fn open(
             return Err(trouble::of_git(url, shown, &failure));
         }
     }
-    // From a time when single files were not to be had.
+    // An earlier fetch may have made a shallow clone.
     remove(&folder.join(SHALLOW))?;
     let blobs = Blobs {
         git,
@@ -77,8 +77,8 @@ pub(super) fn open(
     Ok(Ok((Head::fetched(repository, shown, received)?, blobs)))
 }
 
-/// Fetches the last commit without its files. The git of a fetch that was killed may still be at it: it ends at its next
-/// word of progress, for nobody listens.
+/// Fetches the last commit without its files. The git process of a killed fetch may still be running. It ends when it next
+/// writes progress, because nobody reads it.
 fn fetch_list(git: Git, list: &Path, url: &str, session: &Session<'_>) -> Result<Ended> {
     let refspec = format!("+HEAD:{HEAD}");
     let mut tries = ORPHAN_TRIES;
@@ -96,7 +96,7 @@ fn fetch_list(git: Git, list: &Path, url: &str, session: &Session<'_>) -> Result
 }
 
 impl Blobs {
-    /// Transfers blobs and hands them over; says how many bytes came, or why single files are not to be had.
+    /// Transfers blobs and passes them to `take`. Returns the number of bytes, or why single files cannot be transferred.
     pub(super) fn bring(
         &self,
         wanted: &[Oid],
@@ -134,20 +134,20 @@ impl Blobs {
         {
             Ended::Done => {}
             Ended::Unfiltered => return Ok(Err(NO_SINGLE_FILES.to_owned())),
-            // What servers say that filter but are older than version 2 of git's protocol.
+            // The message of servers that support filters, but not version 2 of git's protocol.
             Ended::Failed(failure) if failure.says("unadvertised object") => {
                 return Ok(Err(NO_SINGLE_FILES.to_owned()));
             }
             Ended::Failed(failure) => return Err(trouble::of_git(&self.url, shown, &failure)),
         }
         let bytes = pack_bytes(&self.batch);
-        // Progress was told while they came.
+        // The progress was reported during the transfer.
         read(&repository, wanted, shown, &session.quiet(), take)?;
         Ok(Ok(bytes))
     }
 }
 
-/// A bare repository that knows that it lacks what the other one has.
+/// A bare repository that is configured as a partial clone.
 fn promisor(path: &Path) -> Result<Repository> {
     let repository = bare(path)?;
     repository

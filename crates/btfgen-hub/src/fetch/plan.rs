@@ -1,4 +1,4 @@
-//! What has to be done to a hub: what repositories have, against what is there.
+//! The plan of a fetch: compares the repositories' files with the hub's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
@@ -17,55 +17,55 @@ use crate::error::{Error, Result};
 use crate::record::{Record, RecordedFile};
 use crate::seen::{is_as_seen, look};
 
-/// A file of a hub that is larger is no fetch's: git transfers none of that size as a kernel's.
+/// The largest file of a hub to read. A fetch never writes a larger one.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// A hub's kernels, as they will be.
+/// What a fetch does with each kernel.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) bring: Vec<Bring>,
-    /// Files that are as they must be: of which repository, and what to record of them.
+    /// Files that are up to date: the repository, the path, and the entry for the record.
     pub(super) have: Vec<(usize, String, RecordedFile)>,
-    /// Files that their user put there; they stay.
+    /// Kernels for which the hub has the user's own file, which stays.
     pub(super) kept: Vec<KernelId>,
-    /// Files whose repository has them no more, unchanged since they came.
+    /// Fetched files that nobody changed, and that their repository no longer has.
     pub(super) gone: Vec<(KernelId, String)>,
     pub(super) collisions: Vec<Collision>,
     pub(super) left_out: Vec<LeftOut>,
 }
 
-/// A kernel's file to take from a repository.
+/// A kernel's file to bring from a repository.
 #[derive(Debug)]
 pub(super) struct Bring {
     pub(super) kernel: KernelId,
-    /// Which repository.
+    /// The index of the repository.
     pub(super) source: usize,
     /// The file's path in the repository and in the hub.
     pub(super) path: String,
     pub(super) blob: Oid,
-    /// The older one that the hub has.
+    /// The older file in the hub.
     pub(super) older: Option<Metadata>,
 }
 
 impl Bring {
-    /// Whether the hub still has in the kernel's place what it had when this was planned: nothing, or the older file.
+    /// Whether the kernel's place in the hub is unchanged since the plan was made: empty, or with the older file.
     ///
     /// # Errors
-    /// Where that cannot be known.
+    /// If the hub cannot be read.
     pub(super) fn is_as_planned(&self, root: &Path) -> io::Result<bool> {
         let is_as_seen = is_as_seen(&root.join(&self.path), self.older.as_ref())?;
         Ok(is_as_seen && (self.older.is_some() || !has_another_form(root, &self.kernel)?))
     }
 }
 
-/// What a hub has in a kernel's place.
+/// The file that a hub has for a kernel.
 enum Present {
     Nothing,
-    /// This very content.
+    /// A file with the same content.
     Same(RecordedFile),
-    /// One that a fetch brought.
+    /// Another file that a fetch brought.
     Older(Metadata),
-    /// One that no fetch brought.
+    /// A file that no fetch brought.
     Foreign,
 }
 
@@ -190,11 +190,11 @@ fn present(root: &Path, kernel: &KernelId, listed: &Listed, record: &Record) -> 
             Present::Older(metadata)
         });
     }
-    // Copied here, put back after a damage, or written by a fetch that was killed: its content tells.
+    // The file may have been copied, restored, or written by a fetch that was killed. So compare its content.
     let found = match hash(&path) {
         Ok(found) => found,
         Err(e) if is_machine_fault(&e) => return Err(unreadable(e)),
-        // No fetch has brought what cannot be read, or is so large.
+        // A fetch does not write unreadable or such large files.
         Err(_) => return Ok(Present::Foreign),
     };
     let brought = |blob: &String| *blob == found;
@@ -209,7 +209,7 @@ fn present(root: &Path, kernel: &KernelId, listed: &Listed, record: &Record) -> 
     })
 }
 
-/// Whether a hub has a kernel's file of any form.
+/// Whether a hub has a file for a kernel, with any ending.
 fn has_another_form(root: &Path, kernel: &KernelId) -> io::Result<bool> {
     for ending in ENDINGS {
         if look(&root.join(format!("{kernel}{ending}")))?.is_some() {
@@ -219,7 +219,7 @@ fn has_another_form(root: &Path, kernel: &KernelId) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The id that git gives to a file's content.
+/// Git's id of a file's content.
 pub(super) fn hash(path: &Path) -> io::Result<String> {
     let content = read_regular(path, MAX_BYTES)?;
     let id = Oid::hash_object(ObjectType::Blob, &content);
@@ -238,7 +238,7 @@ fn recorded<'r>(
         .map(|(path, file)| (&**path, file))
 }
 
-/// The kernel of a path below a hub.
+/// The kernel that a path below a hub names.
 pub(super) fn kernel_of(path: &str) -> Option<KernelId> {
     let stem = ENDINGS
         .iter()
@@ -246,7 +246,7 @@ pub(super) fn kernel_of(path: &str) -> Option<KernelId> {
     stem.parse().ok()
 }
 
-/// The blobs that have to come from one repository, each once.
+/// The blobs to bring from one repository, without repetitions.
 pub(super) fn blobs_of(bring: &[Bring], source: usize) -> Vec<Oid> {
     let mut seen = BTreeSet::new();
     bring

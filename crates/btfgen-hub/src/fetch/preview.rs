@@ -1,4 +1,4 @@
-//! What a fetch would bring, without bringing it.
+//! Computes what a fetch would bring, for `btfgen fetch --dry-run`.
 
 use btfgen_files::TempFolder;
 use git2::Oid;
@@ -13,12 +13,12 @@ use crate::error::{Error, Result};
 use crate::folder::{OWN, usable};
 use crate::record::{RECORD, Record};
 
-/// Files of which the size of all is estimated.
+/// The number of files from which the size of all files is estimated.
 const SAMPLE: usize = 8;
 
 impl Fetch<'_> {
-    /// What [`Fetch::run`] would bring. Writes nothing into the hub; lists of files are transferred, and some files where
-    /// their sizes cannot be known otherwise.
+    /// Says what [`Fetch::run`] would bring, and writes nothing into the hub. It transfers the lists of files, and some files if
+    /// it needs them to estimate the size.
     ///
     /// # Errors
     /// As [`Fetch::run`].
@@ -32,7 +32,7 @@ impl Fetch<'_> {
         let record = Record::read(&root.join(OWN).join(RECORD))?;
         let mut sources = Vec::new();
         let mut preview = Preview::default();
-        // Those that cannot be listed come whole.
+        // Repositories that can only be transferred as a whole.
         let mut whole = Vec::new();
         for (n, address) in addresses.iter().enumerate() {
             let store = scratch.path().join(n.to_string());
@@ -68,13 +68,13 @@ impl Fetch<'_> {
     }
 }
 
-/// The bytes of blobs, and whether they are counted.
+/// The total size of blobs, and whether it is exact.
 fn sizes(source: &mut Source, blobs: &[Oid], session: &Session<'_>) -> Result<(u64, bool)> {
     let known: Option<u64> = blobs.iter().map(|&blob| source.size(blob)).sum();
     if let Some(bytes) = known {
         return Ok((bytes, true));
     }
-    // Files of one kernel series are alike, so the sample is spread over the list.
+    // Files of one kernel series have similar sizes, so spread the sample over the list.
     let step = blobs.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<Oid> = blobs.iter().copied().step_by(step).collect();
     let mut bytes = 0;

@@ -1,48 +1,48 @@
-//! What came of a fetch, or would.
+//! The results of a fetch and of a preview.
 
 use btfgen::KernelId;
 use serde::{Serialize, Serializer};
 
-/// How files come out of a repository.
+/// How files are transferred from a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Transport {
-    /// It is a folder of this machine.
+    /// The repository is a local folder, so files are copied.
     Local,
-    /// The `git` executable transfers only the files that are wanted (partial clone).
+    /// The `git` executable transfers only the selected files (partial clone).
     Partial,
-    /// libgit2, which is built in, transfers the last commit whole (shallow clone).
+    /// The built-in libgit2 transfers the whole last commit (shallow clone).
     Shallow,
 }
 
-/// What came of a fetch.
+/// The result of a fetch.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Fetched {
-    /// The repositories, in the order in which they were named.
+    /// The repositories, in the order in which they were added.
     pub repositories: Vec<FetchedRepository>,
     /// Kernels that the hub did not have.
     #[serde(serialize_with = "texts")]
     pub added: Vec<KernelId>,
-    /// Kernels whose file is another one than before.
+    /// Kernels whose file changed.
     #[serde(serialize_with = "texts")]
     pub updated: Vec<KernelId>,
-    /// Number of kernels that were there as they are.
+    /// Number of kernels that were up to date.
     pub unchanged: usize,
-    /// Kernels that were removed, because the repository they came from has them no more.
+    /// Kernels that were removed, because their repository no longer has them.
     #[serde(serialize_with = "texts")]
     pub pruned: Vec<KernelId>,
-    /// Kernels that would have been, but pruning was not asked for.
+    /// Kernels that their repository no longer has, and that stay because [`Fetch::prune`](crate::Fetch::prune) is off.
     #[serde(serialize_with = "texts")]
     pub gone: Vec<KernelId>,
-    /// Kernels for which the hub has a file of its user's, which stays.
+    /// Kernels for which the hub has the user's own file, which stays.
     #[serde(serialize_with = "texts")]
     pub kept: Vec<KernelId>,
-    /// Kernels that several repositories have, with different contents.
+    /// Kernels with different contents in several repositories.
     pub collisions: Vec<Collision>,
-    /// Files that look like kernels' and were not taken.
+    /// Files that look like kernels and were left out.
     pub left_out: Vec<LeftOut>,
-    /// Bytes of the files that are new in the hub.
+    /// Bytes of the added and updated files.
     pub written_bytes: u64,
 }
 
@@ -53,7 +53,7 @@ pub struct FetchedRepository {
     pub address: String,
     /// The id of the commit.
     pub commit: String,
-    /// How files come out of it.
+    /// How its files are transferred.
     pub transport: Transport,
     /// Bytes of git packs that were transferred.
     pub received_bytes: u64,
@@ -62,55 +62,55 @@ pub struct FetchedRepository {
 /// What a fetch would bring.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Preview {
-    /// The repositories, in the order in which they were named.
+    /// The repositories, in the order in which they were added.
     pub repositories: Vec<PreviewedRepository>,
-    /// Kernels that several repositories have, with different contents.
+    /// Kernels with different contents in several repositories.
     pub collisions: Vec<Collision>,
 }
 
-/// What would come from a repository.
+/// What a fetch would bring from a repository.
 #[derive(Debug, Clone, Serialize)]
 pub struct PreviewedRepository {
     /// Its address, without a password.
     pub address: String,
-    /// How files would come out of it.
+    /// How its files would be transferred.
     pub transport: Transport,
-    /// Number of kernels that would be new or different in the hub. An estimate where the whole repository would have to be
-    /// transferred to list it.
+    /// Number of kernels that would be added or updated. This is an estimate if only a transfer of the whole repository would
+    /// give its list of files.
     pub kernels: usize,
-    /// Bytes that would be transferred, or for [`Transport::Local`] copied.
+    /// Bytes that would be transferred, or copied with [`Transport::Local`].
     pub bytes: u64,
-    /// Whether the number of kernels is counted, not estimated.
+    /// Whether the number of kernels is exact, not an estimate.
     pub kernels_are_exact: bool,
-    /// Whether the bytes are counted, not estimated from some of the files.
+    /// Whether the bytes are exact, not an estimate from some of the files.
     pub bytes_are_exact: bool,
 }
 
-/// A kernel that more than one repository has.
+/// A kernel with different contents in two repositories.
 #[derive(Debug, Clone, Serialize)]
 pub struct Collision {
     /// The kernel.
     #[serde(serialize_with = "crate::text")]
     pub kernel: KernelId,
-    /// The repository it was taken from: the first one named.
+    /// The repository whose file is used: the first one that was added.
     pub taken_from: String,
-    /// The one whose file was not.
+    /// The repository whose file is not used.
     pub also_in: String,
 }
 
-/// A repository's file that was not taken.
+/// A repository's file that was left out.
 #[derive(Debug, Clone, Serialize)]
 pub struct LeftOut {
     /// Its path in the repository.
     pub path: String,
     /// The reason.
     pub why: String,
-    /// Whether a kernel is missing for it. The others hold none: an empty file, say.
+    /// Whether a kernel is missing because of it. If not, the file contains no kernel, for instance because it is empty.
     pub broken: bool,
 }
 
 impl LeftOut {
-    /// No kernel is missing for it.
+    /// A file that is left out without a missing kernel.
     pub(super) fn useless(path: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             path: path.into(),

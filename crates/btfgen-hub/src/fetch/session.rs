@@ -1,24 +1,24 @@
-//! What one run of a fetch shares: whom to tell how far it is, and whether to go on.
+//! The state that one fetch shares: progress reports and cancellation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Is told how far a fetch is.
+/// Receives the progress of a fetch.
 pub trait FetchProgress: Sync {
-    /// Another process holds the hub: changes it, or reads it while new files are ready to take their names. Called
-    /// several times a second for as long as it does.
+    /// The fetch waits for another process, which changes the hub, or which reads it while new files are ready. Called several
+    /// times a second during the wait.
     fn waiting(&self, _for_whom: Waiting) {}
-    /// A repository is asked what it has.
+    /// The fetch connects to a repository.
     fn connecting(&self, _repository: &str) {}
-    /// A repository is transferred whole, for this reason, though only some files were asked for.
+    /// The fetch transfers a whole repository, because of `_why`, instead of the selected files.
     fn whole(&self, _repository: &str, _why: &str) {}
-    /// Files come.
+    /// Files have arrived.
     fn transferred(&self, _transfer: Transfer) {}
 }
 
-/// Whom a command that changes a hub waits for.
+/// What a command that changes a hub waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Waiting {
@@ -28,18 +28,18 @@ pub enum Waiting {
     Readers,
 }
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Transfer {
-    /// Files that have come, as git counts them: with the folders, where a repository comes whole.
+    /// Number of files that have arrived. If a whole repository is transferred, git counts folders, too.
     pub files: usize,
-    /// How many will; unknown at first.
+    /// Number of files in all; unknown at first.
     pub of: Option<usize>,
-    /// Bytes that have come.
+    /// Number of bytes that have arrived.
     pub bytes: u64,
 }
 
-/// Tells nobody.
+/// Ignores the progress.
 #[derive(Debug)]
 struct Silent;
 
@@ -48,9 +48,9 @@ impl FetchProgress for Silent {}
 pub(crate) struct Session<'a> {
     progress: &'a dyn FetchProgress,
     cancel: Option<&'a AtomicBool>,
-    /// Whether transfers are not told: of little things on the side.
+    /// Whether to report no transfers, for small extra ones.
     quiet: bool,
-    /// What had come before the part that is under way, and how many files are to come in all.
+    /// What arrived before the current part, and the number of files in all.
     base: Mutex<Transfer>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
         self.progress
     }
 
-    /// Fails when the caller has asked to stop.
+    /// Fails if the caller has asked to stop.
     pub(crate) fn check(&self) -> Result<()> {
         if self.cancelled() {
             return Err(Error::cancelled());
@@ -88,7 +88,7 @@ impl<'a> Session<'a> {
         self.check()
     }
 
-    /// The same, without telling what is transferred.
+    /// The same session, but without reports of transfers.
     pub(crate) fn quiet(&self) -> Self {
         Self {
             quiet: true,
@@ -96,7 +96,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Has everything from here on counted together, as so many files.
+    /// Starts a new count for this number of files.
     pub(crate) fn expect(&self, files: usize) {
         *self.base() = Transfer {
             of: Some(files),
@@ -104,7 +104,7 @@ impl<'a> Session<'a> {
         };
     }
 
-    /// Tells how far the part under way is.
+    /// Reports the progress of the current part.
     pub(crate) fn transferred(&self, part: Transfer) {
         if self.quiet {
             return;
@@ -117,7 +117,7 @@ impl<'a> Session<'a> {
         });
     }
 
-    /// Tells that a part is done, and counts the next ones on top of it.
+    /// Reports that a part is complete, and adds it to the count.
     pub(crate) fn advance(&self, files: usize, bytes: u64) {
         {
             let mut base = self.base();

@@ -1,4 +1,4 @@
-//! Shallow clone with libgit2, which needs no git to be installed: the last commit with all its files.
+//! Shallow clone with libgit2: transfers the last commit with all its files. It does not need the `git` executable.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -14,13 +14,13 @@ use super::store::{HEAD, Head, SHALLOW, bare, remove_stale_locks};
 use super::{PreviewedRepository, Transport, trouble};
 use crate::error::{Error, Result};
 
-/// How much of a transfer has to be seen for an estimate of all: of btfhub-archive's files some fifteen.
+/// The number of bytes to transfer for an estimate: about fifteen files of btfhub-archive.
 const SAMPLE_BYTES: usize = 16 << 20;
 
-/// What of it is not counted: the commit and the folders come first, and are small.
+/// The first bytes, which the estimate ignores: the commit and the folders come first, and are small.
 const SKIPPED_BYTES: usize = 4 << 20;
 
-/// Brings the last commit with all its files. They stay in `store`: from the next time on the server sends only what changed.
+/// Transfers the last commit with all its files. They stay in `store`, so that the next fetch transfers only changes.
 pub(super) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) -> Result<Head> {
     let path = store.join(SHALLOW);
     let repository = bare(&path)?;
@@ -42,7 +42,7 @@ pub(super) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) 
     Head::fetched(repository, shown, received)
 }
 
-/// What is kept from the last time, if it is what the server has; else an estimate of what it would send.
+/// The commit of the last fetch, if the server still has the same one; otherwise an estimate of what the server would send.
 pub(super) fn preview(
     url: &str,
     shown: &str,
@@ -66,7 +66,7 @@ pub(super) fn preview(
     session.check()?;
     let sample = sample.get();
     if sample.bytes < SAMPLE_BYTES {
-        // So few that they are all there.
+        // The transfer was so small that it is complete.
         let received = result.map_err(|e| trouble::of_libgit2(shown, &e))?;
         return Head::fetched(repository, shown, received).map(Ok);
     }
@@ -83,7 +83,7 @@ pub(super) fn preview(
 /// The beginning of a transfer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sample {
-    /// Files and bytes before the counting began.
+    /// Files and bytes before the estimate begins.
     skipped: (usize, usize),
     files: usize,
     bytes: usize,
@@ -102,7 +102,7 @@ impl Sample {
         self
     }
 
-    /// The bytes of all files, if those to come are as those that were counted.
+    /// The bytes of all files, if the remaining files have the average size of the counted ones.
     fn estimate(&self) -> u64 {
         let (files, bytes) = self.skipped;
         let each = (self.bytes - bytes) / (self.files - files).max(1);
@@ -132,7 +132,7 @@ fn head(
         .next())
 }
 
-/// Returns the bytes that came.
+/// Returns the number of bytes that were transferred.
 fn fetch(
     repository: &Repository,
     url: &str,
@@ -155,7 +155,7 @@ fn fetch(
     Ok(remote.stats().received_bytes() as u64)
 }
 
-/// Logins as git users have them: ssh-agent and keys, credential helpers, a terminal's prompt.
+/// Git's logins: ssh-agent and keys, credential helpers, and a prompt on the terminal.
 fn callbacks<'c>(
     authenticator: &'c GitAuthenticator,
     config: &'c Config,
@@ -167,7 +167,7 @@ fn callbacks<'c>(
     callbacks
 }
 
-/// The proxy of git's configuration or of the environment.
+/// The proxy of git's configuration or the environment.
 fn proxy<'p>() -> ProxyOptions<'p> {
     let mut proxy = ProxyOptions::new();
     proxy.auto();

@@ -1,4 +1,4 @@
-//! A repository at a commit, wherever it is: its list of files first, then the contents that are asked for.
+//! A local or remote repository at a commit: first its list of files, then the contents of selected files.
 
 use std::path::{Path, PathBuf};
 
@@ -13,23 +13,23 @@ use super::store::Head;
 use super::{PreviewedRepository, Transport, shallow, trouble};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What of an open repository is ours to say.
+/// An open repository.
 pub(super) struct Source {
-    /// The address as it is shown.
+    /// The address without a password.
     pub(super) name: String,
     pub(super) commit: Oid,
     pub(super) transport: Transport,
     pub(super) listing: Listing,
-    /// Bytes that came over the network so far.
+    /// Bytes that were transferred over the network so far.
     pub(super) received: u64,
     repository: Repository,
-    /// Where the contents come from, if not from the repository.
+    /// Transfers the contents if `repository` does not have them.
     blobs: Option<Blobs>,
     store: PathBuf,
 }
 
 impl Source {
-    /// Opens a repository; `store` is a folder that keeps what is transferred for the next time.
+    /// Opens a repository. The folder `store` keeps the transferred data for the next fetch.
     pub(super) fn open(address: &Address, store: &Path, session: &Session<'_>) -> Result<Self> {
         let shown = address.to_string();
         session.progress().connecting(&shown);
@@ -47,8 +47,8 @@ impl Source {
         Self::list(head, transport, blobs, shown, store)
     }
 
-    /// As [`Source::open`], without a transfer of all files: where that is needed, what would come is estimated. `kept` is
-    /// the folder that [`Source::open`] has or would have.
+    /// As [`Source::open`], but never transfers all files. If that would be necessary, it returns an estimate. `kept` is the
+    /// `store` of [`Source::open`].
     pub(super) fn preview(
         address: &Address,
         scratch: &Path,
@@ -98,7 +98,7 @@ impl Source {
         })
     }
 
-    /// Hands over the contents of blobs, each once, in the order in which they are named.
+    /// Passes the contents of blobs to `take`, each once, in the order of `wanted`.
     pub(super) fn contents(
         &mut self,
         wanted: &[Oid],
@@ -124,7 +124,7 @@ impl Source {
         read(&self.repository, wanted, &self.name, session, take)
     }
 
-    /// The size of a blob that need not be transferred.
+    /// The size of a blob, if it is known without a transfer.
     pub(super) fn size(&self, blob: Oid) -> Option<u64> {
         if self.blobs.is_some() {
             return None;
@@ -138,12 +138,12 @@ fn open_local(path: &Path, shown: &str) -> Result<Head> {
     let none = |e: git2::Error| {
         let help = match (e.code(), path.is_dir()) {
             (git2::ErrorCode::NotFound, true) => {
-                "a folder of kernels that is no repository is a hub already: name it with --hub"
+                "if the folder contains kernels, it is already a hub: name it with --hub"
             }
             (git2::ErrorCode::Owner, _) => {
-                "it belongs to somebody else: `git config --global --add safe.directory` allows it"
+                "it belongs to another user: `git config --global --add safe.directory` allows it"
             }
-            _ => "name a folder that `git clone` would clone, or a URL",
+            _ => "name a URL, or a folder that `git clone` can clone",
         };
         Error::new(ErrorKind::Repository, shown, "is not a git repository")
             .with_git_source(&e)

@@ -1,4 +1,5 @@
-//! Files on their way into the hub: complete and named by their content, so that an interrupted fetch finds them again.
+//! Files on their way into the hub. They are complete and named by their content, so that the next fetch can use them after an
+//! interruption.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,16 +16,16 @@ use crate::error::{Error, Result};
 use crate::record::Useless;
 use crate::status::unopened;
 
-/// No kernel's BTF is so small, compressed or not: such a file is read at once, for it may be an empty archive.
+/// Every kernel's BTF is larger, even compressed. A smaller file is read at once, because it may be an empty archive.
 const SUSPICIOUS_BYTES: usize = 16 << 10;
 
 /// The first bytes of an xz file (The .xz File Format, 2.1.1.1).
 const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
 
-/// What a file begins with whose content lies elsewhere (Git LFS specification, "The Pointer").
+/// The first bytes of a Git LFS pointer, whose content is elsewhere (Git LFS specification, "The Pointer").
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
-/// The folder of files that are on their way.
+/// The folder of staged files.
 #[derive(Debug)]
 pub(super) struct Staging {
     folder: PathBuf,
@@ -33,22 +34,22 @@ pub(super) struct Staging {
 impl Staging {
     /// Opens the folder.
     pub(super) fn open(folder: PathBuf) -> Result<Self> {
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be created", e))?;
         remove_stale(&folder);
         Ok(Self { folder })
     }
 
-    /// The place of a content; its ending says how to read it.
+    /// The path of a staged content. Its ending says how to read it.
     pub(super) fn path(&self, blob: Oid, path: &str) -> PathBuf {
         let ending = ENDINGS.iter().find(|e| path.ends_with(**e));
         let ending = ending.copied().unwrap_or_default();
         self.folder.join(format!("{blob}{ending}"))
     }
 
-    /// Whether a content is here from an earlier fetch, undamaged.
+    /// Whether an earlier fetch staged a content, and it is undamaged.
     ///
     /// # Errors
-    /// Those of the machine.
+    /// Errors of the machine.
     pub(super) fn holds(&self, blob: Oid, path: &str) -> Result<bool> {
         let staged = self.path(blob, path);
         match hash(&staged) {
@@ -58,7 +59,7 @@ impl Staging {
         }
     }
 
-    /// Takes a content in, unless it is of no use: then that is said.
+    /// Stages a content. If it is useless, returns why.
     pub(super) fn put(
         &self,
         blob: Oid,
@@ -79,7 +80,7 @@ impl Staging {
             return useless("the file is empty", false);
         }
         if content.starts_with(LFS_POINTER) {
-            return useless("is a Git LFS pointer, its content lies elsewhere", true);
+            return useless("is a Git LFS pointer without the content", true);
         }
         if path.ends_with(".xz") && !content.starts_with(XZ_MAGIC) {
             return useless("is not an xz file", true);
@@ -105,8 +106,8 @@ impl Staging {
         std::fs::remove_file(staged).map_err(|e| Error::io(staged, "cannot be removed", e))
     }
 
-    /// Moves contents to where they belong. Each name changes from its old file to the new one in a single step, and only
-    /// where the hub still has what it had when the plan was made. Returns what was not moved, by its position.
+    /// Moves contents to their places in the hub. Each file is replaced in one step, and only if it is unchanged since the plan
+    /// was made. Returns the positions of the files that were not moved.
     pub(super) fn deliver(&self, root: &Path, files: &[Bring]) -> Result<Vec<usize>> {
         let mut left: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for bring in files {
@@ -125,7 +126,7 @@ impl Staging {
         Ok(passed_over)
     }
 
-    /// False where somebody has put something into the file's place.
+    /// Returns false if another program has changed the file's place.
     fn deliver_one(
         &self,
         root: &Path,
@@ -140,7 +141,7 @@ impl Staging {
         if let Some(folder) = target.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        // Several kernels with one content: SLES has releases under two names.
+        // Several kernels may have the same content: SLES has releases under two names.
         let twin = self.folder.join("twin");
         let from = if is_used_again {
             let _ = std::fs::remove_file(&twin);
@@ -160,13 +161,13 @@ impl Staging {
         }
     }
 
-    /// Removes the folder and what an earlier fetch left in it.
+    /// Removes the folder, with files that earlier fetches left in it.
     pub(super) fn close(self) -> Result<()> {
         std::fs::remove_dir_all(&self.folder)
             .map_err(|e| Error::io(&self.folder, "cannot be removed", e))
     }
 
-    /// Has the system write all of it to the disk.
+    /// Makes the system write the staged files to the disk.
     pub(super) fn sync(&self) -> Result<()> {
         let failed = |e| Error::io(&self.folder, "cannot be written", e);
         let folder = File::open(&self.folder).map_err(failed)?;

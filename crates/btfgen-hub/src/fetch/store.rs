@@ -1,4 +1,4 @@
-//! What a hub keeps of a repository from run to run: bare repositories in a folder for each address.
+//! The data that a hub keeps for each repository: bare git repositories, in one folder for each address.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,27 +8,27 @@ use git2::{Oid, Repository, RepositoryInitOptions};
 use super::trouble;
 use crate::error::{Error, ErrorKind, ROOM_HELP, Result};
 
-/// The list of files, without the files (partial clone).
+/// The commit with the list of files, but without the files (partial clone).
 pub(super) const LIST: &str = "list.git";
 
-/// Some files, for as long as it takes to stage them.
+/// Some files, until they are staged.
 pub(super) const BATCH: &str = "batch.git";
 
 /// The last commit with all its files (shallow clone).
 pub(super) const SHALLOW: &str = "shallow.git";
 
-/// How often a folder is removed that is being filled, and how long that is waited for each time.
+/// How often to retry the removal of a folder that another process fills, and how long to wait each time.
 const REMOVE_TRIES: u32 = 20;
 const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
-/// The reference that the last commit is kept under.
+/// The reference of the last commit.
 pub(super) const HEAD: &str = "refs/btfgen/head";
 
 /// A repository's last commit.
 pub(super) struct Head {
     pub(super) repository: Repository,
     pub(super) commit: Oid,
-    /// Bytes that were transferred for it.
+    /// Bytes that were transferred for the commit.
     pub(super) received: u64,
 }
 
@@ -46,24 +46,24 @@ impl Head {
     }
 }
 
-/// Folders of repositories that were not there before a fetch. They go with it, unless it comes to something.
+/// The new folders of a fetch. `drop` removes them, unless the fetch keeps them.
 #[derive(Debug, Default)]
 pub(super) struct NewStores(Vec<PathBuf>);
 
 impl NewStores {
-    /// Takes note of a folder that is about to be made.
+    /// Notes a folder that is about to be created.
     pub(super) fn note(&mut self, store: &Path) {
         if !store.exists() {
             self.0.push(store.to_owned());
         }
     }
 
-    /// Has a folder stay.
+    /// Keeps a folder.
     pub(super) fn keep(&mut self, store: &Path) {
         self.0.retain(|new| new != store);
     }
 
-    /// Has all of them stay.
+    /// Keeps all folders.
     pub(super) fn keep_all(&mut self) {
         self.0.clear();
     }
@@ -80,7 +80,7 @@ impl Drop for NewStores {
     }
 }
 
-/// A bare repository, made if it is not there.
+/// Opens a bare repository. Creates it if it is missing.
 pub(super) fn bare(path: &Path) -> Result<Repository> {
     let mut options = RepositoryInitOptions::new();
     options.bare(true).external_template(false);
@@ -89,17 +89,17 @@ pub(super) fn bare(path: &Path) -> Result<Repository> {
         .map_err(|e| unready(path, &e))
 }
 
-/// The error for a repository of ours that cannot be used.
+/// The error for a repository in the hub that cannot be used.
 pub(super) fn unready(path: &Path, e: &git2::Error) -> Error {
     let error =
-        Error::new(ErrorKind::Io, path.display(), "cannot be made ready").with_git_source(e);
+        Error::new(ErrorKind::Io, path.display(), "cannot be created or opened").with_git_source(e);
     if trouble::is_full_disk(e.message()) {
         return error.with_help(ROOM_HELP);
     }
     error
 }
 
-/// Removes what a git that was killed has left; the hub's lock keeps others away.
+/// Removes the lock files and temporary packs of a killed git. The hub's lock keeps other fetches away.
 pub(super) fn remove_stale_locks(repository: &Path) {
     let folders = [repository.to_owned(), repository.join("refs/btfgen")];
     let files = folders.iter().filter_map(|f| std::fs::read_dir(f).ok());
@@ -117,7 +117,7 @@ pub(super) fn remove_stale_locks(repository: &Path) {
     }
 }
 
-/// Removes a folder, which may be gone already, or be filled by a git whose fetch was killed.
+/// Removes a folder. The folder may be missing, or the git of a killed fetch may still write to it.
 pub(super) fn remove(folder: &Path) -> Result<()> {
     for _ in 0..REMOVE_TRIES {
         match std::fs::remove_dir_all(folder) {
@@ -133,12 +133,14 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
     Err(Error::new(
         ErrorKind::Io,
         folder.display(),
-        "cannot be removed, for another program fills it",
+        "cannot be removed, because another program writes to it",
     )
-    .with_help("it may be a git that a stopped fetch has left: run it again when that is gone"))
+    .with_help(
+        "it may be the git of a stopped fetch: run the command again when that git has ended",
+    ))
 }
 
-/// What lies in a repository's packs.
+/// The size of a repository's packs.
 pub(super) fn pack_bytes(repository: &Path) -> u64 {
     let Ok(files) = std::fs::read_dir(repository.join("objects/pack")) else {
         return 0;

@@ -1,24 +1,24 @@
-//! Why a repository could not be fetched, and what its user can do about it.
+//! Turns errors of git and libgit2 into errors with a help text.
 
 use git2::{ErrorClass, ErrorCode};
 
 use super::git::Failure;
 use crate::error::{Error, ErrorKind, ROOM_HELP};
 
-const CREDENTIALS_HELP: &str = "check the address; if it is right, a credential helper, ssh-agent or a terminal \
-to ask on must give the login, as for `git clone`";
+const CREDENTIALS_HELP: &str = "check the address; if it is right, provide the login as for `git clone`: by a credential \
+helper, by ssh-agent, or on a terminal";
 const CERTIFICATE_HELP: &str =
-    "if you trust the server, name a file with its authority's certificate in SSL_CERT_FILE";
+    "if you trust the server, set SSL_CERT_FILE to a file with the certificate of its authority";
 const HOST_KEY_HELP: &str = "if you trust the server, connect to it once with `ssh`, which adds its key to ~/.ssh/known_hosts";
-const REPOSITORY_HELP: &str = "check the address and the network; `git ls-remote` with it must work (HTTPS_PROXY names a proxy)";
+const REPOSITORY_HELP: &str = "check the address and the network; `git ls-remote ADDRESS` must work (HTTPS_PROXY names a proxy)";
 
-/// What the C library says of a full disk, in the messages of git and libgit2.
+/// The C library's message for a full disk, which git and libgit2 repeat.
 const NO_SPACE: &str = "No space left on device";
 
-/// What auth-git2 says when it knows no login that the server takes.
+/// The message of auth-git2 when the server accepts none of the logins.
 const NO_LOGIN: &str = "all authentication attempts failed";
 
-/// What git's words mean to its user.
+/// The error for a failure of git.
 pub(super) fn of_git(url: &str, shown: &str, failure: &Failure) -> Error {
     let any = |texts: &[&str]| texts.iter().any(|text| failure.says(text));
     let (kind, help) = if any(&[NO_SPACE]) {
@@ -43,7 +43,7 @@ pub(super) fn of_git(url: &str, shown: &str, failure: &Failure) -> Error {
     Error::new(kind, shown, failure.message().replace(url, shown)).with_help(help)
 }
 
-/// What libgit2's words mean to its user.
+/// The error for an error of libgit2.
 pub(super) fn of_libgit2(shown: &str, e: &git2::Error) -> Error {
     let (kind, help) = match (e.code(), e.class()) {
         _ if is_full_disk(e.message()) => (ErrorKind::Io, ROOM_HELP),
@@ -60,7 +60,7 @@ pub(super) fn of_libgit2(shown: &str, e: &git2::Error) -> Error {
         .with_help(help)
 }
 
-/// Whether a message of libgit2's is about a full disk.
+/// Whether a message of libgit2 is about a full disk.
 pub(super) fn is_full_disk(message: &str) -> bool {
     message.contains(NO_SPACE)
 }
@@ -70,7 +70,7 @@ pub(super) fn empty(shown: &str) -> Error {
     Error::new(
         ErrorKind::Repository,
         shown,
-        "its HEAD names no commit: the repository is empty",
+        "the repository is empty: its HEAD names no commit",
     )
-    .with_help("check the address: a repository of kernels has some")
+    .with_help("check the address")
 }

@@ -168,7 +168,7 @@ fn no_kernels() {
     let fetch = ground.fetch(&[&repository]).filter(filter);
     for error in [fetch.run().unwrap_err(), fetch.preview().unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::NoKernels);
-        let help = "there are debian/10/x86_64, ubuntu/20.04/x86_64";
+        let help = "it has debian/10/x86_64, ubuntu/20.04/x86_64";
         assert_eq!(error.help(), Some(help));
     }
     let other = ground.repository("other", &["README.md"]);

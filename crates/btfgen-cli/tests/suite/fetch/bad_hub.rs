@@ -87,9 +87,9 @@ fn folders_of_others() {
     for hub in [folder.join("hub"), folder.join("new"), folder.join("a/b")] {
         let command = as_nobody(ground.command_into(&hub, Git::There, &url));
         let pieces = [
-            "cannot be made",
+            "cannot be created",
             "Permission denied",
-            "help: name a folder that you may write to",
+            "help: name a writable folder",
         ];
         run(&mut checked(command), 2, &pieces);
         assert_eq!(everything(&folder), before);
@@ -116,7 +116,7 @@ fn checkouts_of_others() {
     for hub in ["", "hub", "deep/er/hub", ".git", ".git/hub"] {
         let hub = foreign.folder().join(hub);
         let pieces = [
-            "lies in the git repository",
+            "is inside the git repository",
             "help: name a folder outside of it",
         ];
         run(&mut ground.fetch_into(&hub, Git::There, &url), 2, &pieces);

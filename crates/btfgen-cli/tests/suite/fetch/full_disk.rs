@@ -60,7 +60,7 @@ fn fills(ground: &Ground, git: Git, url: &str, size: &str, all: &BTreeMap<String
     assert_eq!(read("codes"), "2\n0\n", "{first}{second}");
     assert!(first.contains("No space left on device"), "{first}");
     assert!(
-        first.contains("help: make room, and run it again"),
+        first.contains("help: free some disk space and run the command again"),
         "{first}"
     );
     let mut expected = all.clone();

@@ -87,7 +87,7 @@ fn without_a_terminal() {
             }
             let pieces = [
                 &*address.to_string(),
-                "help: check the address; if it is right, a credential helper",
+                "help: check the address; if it is right, provide the login",
             ];
             run(&mut checked(setsid), 2, &pieces);
             assert!(!ground.hub().exists());
