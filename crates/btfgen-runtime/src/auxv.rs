@@ -1,6 +1,6 @@
-//! What the kernel tells each program at its start, getauxval(3).
+//! The values that the kernel passes to each program at its start, getauxval(3).
 //!
-//! /proc/self/auxv has the same, but whoever has file capabilities is not dumpable, and may not read it.
+//! /proc/self/auxv has the same values, but a process with file capabilities is not dumpable and may not read it.
 
 #![allow(
     unsafe_code,
@@ -17,21 +17,21 @@ unsafe extern "C" {
     safe fn __errno_location() -> *mut c_int;
 }
 
-/// The size of a page: no kernel starts a program without it.
+/// The size of a page, which every kernel passes.
 const AT_PAGESZ: c_ulong = 6;
-/// Not 0 where the program has privileges that its caller lacks.
+/// Not 0 if the program has privileges that its caller lacks.
 const AT_SECURE: c_ulong = 23;
 
-/// Whether the kernel says that this process has privileges which its caller lacks: set-user-ID, set-group-ID, file
-/// capabilities, or a security module's reasons. `None` where the kernel has said nothing.
+/// Whether the kernel says that this process has privileges that its caller lacks, because of set-user-ID, set-group-ID, file
+/// capabilities, or a security module. `None` if the kernel did not pass the value.
 pub(crate) fn is_secure() -> Option<bool> {
     get(AT_PAGESZ).filter(|size| *size != 0)?;
     get(AT_SECURE).map(|secure| secure != 0)
 }
 
-/// An entry, or `None` where there is none of this kind.
+/// An entry, or `None` if the kernel did not pass this kind.
 fn get(kind: c_ulong) -> Option<c_ulong> {
-    // 0 may be the value, or mean that there is none. Only errno tells, and success leaves it as it was.
+    // 0 may be the value or mean that there is no entry. Only errno distinguishes the two, and success does not change it.
     set_errno(0);
     match getauxval(kind) {
         0 if std::io::Error::last_os_error().raw_os_error() != Some(0) => None,
@@ -40,7 +40,7 @@ fn get(kind: c_ulong) -> Option<c_ulong> {
 }
 
 fn set_errno(value: c_int) {
-    // SAFETY: it points to this thread's errno, which is there as long as the thread.
+    // SAFETY: it points to this thread's errno, which lives as long as the thread.
     unsafe { *__errno_location() = value }
 }
 
@@ -48,7 +48,7 @@ fn set_errno(value: c_int) {
 mod tests {
     use super::*;
 
-    /// Check that an entry of value 0 is told from one that is not there, whatever failed before.
+    /// Check that an entry of value 0 is distinguished from a missing one, whatever errno was before.
     #[test]
     fn missing_entries() {
         const NO_KIND: c_ulong = 0x7fff_fff0;
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(is_secure(), Some(false));
     }
 
-    /// Check that the C library gives what the kernel gave.
+    /// Check that the C library returns the kernel's values.
     #[test]
     fn same_as_proc() {
         const WORD: usize = size_of::<c_ulong>();

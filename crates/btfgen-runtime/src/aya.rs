@@ -1,14 +1,14 @@
-//! For programs that load with aya.
+//! Support for programs that load with aya.
 
 use ::aya::{Btf, BtfError, Endianness};
 
 use crate::found::{Found, Origin};
 
 impl Found {
-    /// The BTF as `aya::EbpfLoader::btf` takes it, the kernel's own included.
+    /// The BTF for `aya::EbpfLoader::btf`; also works for the kernel's own BTF.
     ///
     /// # Errors
-    /// Those of aya: a file that cannot be read, or is no BTF.
+    /// aya's errors, if a file cannot be read or is not BTF.
     ///
     /// ```no_run
     /// use aya::EbpfLoader;

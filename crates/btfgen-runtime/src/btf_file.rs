@@ -1,4 +1,4 @@
-//! A path for bytes: libbpf takes nothing else.
+//! Makes a path for a BTF in memory, because libbpf accepts only a path.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use crate::environment::Environment;
 
-/// A BTF that can be opened by a path for as long as this lives.
+/// A BTF that has a path until this value is dropped.
 #[derive(Debug)]
 pub(crate) enum BtfFile {
-    /// Sealed memory, which no file system has a name for.
+    /// A sealed memfd.
     Memory {
         path: PathBuf,
         /// Owns the memory.
@@ -30,7 +30,7 @@ pub(crate) enum BtfFile {
 }
 
 impl BtfFile {
-    /// Puts the bytes into a memfd, or else into a file in a private folder, in one of those that may be trusted.
+    /// Puts the bytes into a memfd, or else into a file in a private folder below one of the safe folders.
     pub(crate) fn new(bytes: &[u8], environment: Environment) -> io::Result<Self> {
         Self::in_memory(bytes).or_else(|in_memory| {
             let folders = environment.folders();
@@ -52,7 +52,7 @@ impl BtfFile {
 
     fn in_memory(bytes: &[u8]) -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // Kernels before 6.3 do not know the flag, and later ones may be set up to insist on it.
+        // Kernels before 6.3 do not support the flag, and later kernels may require it.
         let fd = match memfd_create("btfgen", flags | MemfdFlags::NOEXEC_SEAL) {
             Err(Errno::INVAL) => memfd_create("btfgen", flags),
             fd => fd,
@@ -64,7 +64,7 @@ impl BtfFile {
             SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
         )?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        // Without /proc, or with another file system in its place, there is no way to open it again.
+        // Without a real /proc, the memfd cannot be opened by its path.
         let mut start = [0; 4];
         let start = &mut start[..bytes.len().min(4)];
         File::open(&path)?.read_exact(start)?;
@@ -80,7 +80,7 @@ impl BtfFile {
         })
     }
 
-    /// The first of the folders that takes it. The error is the last one's, with its name.
+    /// Writes a file into the first folder that allows it. Returns the error of the last folder, with its name.
     fn in_folder(bytes: &[u8], folders: &[PathBuf]) -> io::Result<Self> {
         let mut failed = io::Error::other("no folder to try");
         for folder in folders {
@@ -117,7 +117,7 @@ mod tests {
         std::fs::read_dir(folder).unwrap().count()
     }
 
-    /// Check that a memfd can be opened by its path, is sealed, and goes with its owner.
+    /// Check that a memfd can be opened by its path, is sealed, and is closed with its owner.
     #[test]
     fn memory() {
         let file = BtfFile::in_memory(b"some bytes").unwrap();
@@ -128,11 +128,11 @@ mod tests {
         assert!(again.set_len(0).is_err());
         let inode = std::fs::metadata(&path).unwrap().ino();
         drop(file);
-        // Another test may have the number by now, but not this memory.
+        // Another test may have the same number now, but not this memory.
         assert!(std::fs::metadata(&path).map_or(true, |m| m.ino() != inode));
     }
 
-    /// Check that the file in its private folder is for its owner only, and that both go with the owner.
+    /// Check that only its owner may read the file and its folder, and that `drop` removes both.
     #[test]
     fn private_file() {
         let parent = tempfile::tempdir().unwrap();
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(names(parent.path()), 0);
     }
 
-    /// Check that a folder that cannot be written to is named.
+    /// Check that the error names the folder that is not writable.
     #[test]
     fn no_folder() {
         let error = BtfFile::in_folder(b"", &["/proc/self".into()]).unwrap_err();

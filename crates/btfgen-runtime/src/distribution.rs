@@ -1,7 +1,7 @@
-//! The directories of a hub of BTFs in which a host's kernel may be.
+//! The directories of a hub that may have a host's kernel.
 //!
-//! A hub names its directories `ID/VERSION/ARCH` after os-release(5) and uname(2), but not every distribution is named in a
-//! hub as it names itself. btfhub-archive, whose layout is the common one, has for `x86_64` and `arm64`:
+//! A hub names its directories `ID/VERSION/ARCH` after os-release(5) and uname(2), but it has other names than os-release for
+//! some distributions. btfhub-archive, whose layout is the common one, has for `x86_64` and `arm64`:
 //!
 //! | directory | of |
 //! | --- | --- |
@@ -14,27 +14,27 @@
 //! | `sles/12.3`, `sles/12.5`, `sles/15.3` | its builder also names 15.1, 15.2 and 15.4 |
 //! | `ubuntu/16.04`, `ubuntu/18.04`, `ubuntu/20.04` | also linked as `xenial`, `bionic`, `focal` |
 //!
-//! Its fork `DataDog/btfhub` adds `opensuse-leap/15.0` … `opensuse-leap/15.3`. The kernel's release does not tell the directories
-//! apart: `4.15.0-101-generic` is in `ubuntu/16.04` and in `ubuntu/18.04`, from different compilers, and RHEL, those made
-//! from it and Oracle have equal releases of different builds. So the closest directory comes first, and another version of
-//! the same distribution is never one.
+//! Its fork `DataDog/btfhub` adds `opensuse-leap/15.0` … `opensuse-leap/15.3`. Different directories may have different kernels
+//! with the same release: `4.15.0-101-generic` is in `ubuntu/16.04` and in `ubuntu/18.04`, from different compilers, and RHEL,
+//! its derivatives and Oracle build the same releases. So the closest directory comes first, and another version of the same
+//! distribution is never used.
 
 use crate::os_release::OsRelease;
 
-/// A directory of a hub to look in for a host's kernel.
+/// A directory of a hub that may have a host's kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
-    /// The first part of its path: the distribution.
+    /// The distribution: the first part of the directory's path.
     pub(crate) distro: String,
-    /// The second part: the version.
+    /// The version: the second part.
     pub(crate) version: String,
-    /// Where both come from, in a few words.
+    /// Which variables both are from, in a few words.
     pub(crate) reason: String,
-    /// Whether it is `ID` and `VERSION_ID` literally.
+    /// Whether both are literally `ID` and `VERSION_ID`.
     pub(crate) exact: bool,
 }
 
-/// The directories in which the kernel of a host may be, the closest first and each once.
+/// The directories that may have a host's kernel, the closest first, without repetitions.
 pub(crate) fn directories(os: &OsRelease) -> Vec<Directory> {
     let mut directories = Directories::default();
     if let Some(id) = os.id() {
@@ -60,10 +60,10 @@ pub(crate) fn directories(os: &OsRelease) -> Vec<Directory> {
     directories.0
 }
 
-/// The longest `ID_LIKE` in use has four.
+/// The largest number of names in `ID_LIKE`. The longest one in use has four.
 const MAX_RELATIVES: usize = 16;
 
-/// The longest name of a directory, `NAME_MAX` of the kernel.
+/// The longest name of a directory: the kernel's `NAME_MAX`.
 const MAX_NAME: usize = 255;
 
 #[derive(Default)]
@@ -92,7 +92,7 @@ fn is_name(name: &str) -> bool {
     is_graphic && !matches!(name, "" | "." | "..") && name.len() <= MAX_NAME
 }
 
-/// A name of a version, and the variable that it is made from.
+/// A name of a version, and the variable that it is from.
 struct Version {
     name: String,
     whence: &'static str,
@@ -111,7 +111,7 @@ const CODENAME: &str = "the codename";
 /// The names of the host's version, the closest first.
 fn own_versions(os: &OsRelease, id: &str) -> Vec<Version> {
     let mut versions = numbers(os);
-    // Amazon Linux 1 counts in months, 2011.09 … 2018.03, and btfhub's builder calls it 1.
+    // The versions of Amazon Linux 1 are months, 2011.09 … 2018.03, and btfhub's builder calls them 1.
     if id == "amzn" && os.version_id().is_some_and(|v| v.contains('.')) {
         versions.push(Version::new("1", "Amazon Linux 1"));
     }
@@ -120,14 +120,14 @@ fn own_versions(os: &OsRelease, id: &str) -> Vec<Version> {
         versions.extend(number.map(|number| Version::new(number, CODENAME)));
         versions.push(Version::new(codename, CODENAME));
     }
-    // Testing and unstable are not told apart by their os-release files, and have the same kernels at different times.
+    // Testing and unstable have the same os-release file, and the same kernels at different times.
     if id == "debian" && os.version_id().is_none() {
         versions.push(Version::new("sid", "no VERSION_ID"));
     }
     versions
 }
 
-/// `VERSION_ID`, then without what is behind the last dot, then without what is behind the first one.
+/// `VERSION_ID`, then without its last number, then only its first number.
 fn numbers(os: &OsRelease) -> Vec<Version> {
     let Some(id) = os.version_id() else {
         return Vec::new();
@@ -140,25 +140,25 @@ fn numbers(os: &OsRelease) -> Vec<Version> {
     versions
 }
 
-/// The names of the version of a distribution that the host's is made from.
+/// The names of the version of a distribution that the host's distribution is derived from.
 fn inherited_versions(os: &OsRelease, relative: &str) -> Vec<Version> {
     let codename = codename(os, relative);
     let number = codename.and_then(|name| number_of(relative, name));
-    // Linux Mint 20.2 is Ubuntu 20.04, and counts for itself.
+    // Linux Mint 20.2 is derived from Ubuntu 20.04, and has its own version numbers.
     if let (Some(number), Some(codename)) = (number, codename) {
         return [number, codename]
             .map(|name| Version::new(name, CODENAME))
             .into();
     }
     let mut versions = numbers(os);
-    // RHEL CoreOS 4.12 is made from RHEL 8, and counts for itself.
+    // RHEL CoreOS 4.12 is derived from RHEL 8, and has its own version numbers.
     if let Some(number) = os.platform_id().and_then(|p| p.strip_prefix("platform:el")) {
         versions.push(Version::new(number, "PLATFORM_ID"));
     }
     versions
 }
 
-/// The codename that a host's version has in a distribution.
+/// The codename of a host's version in a distribution.
 fn codename<'a>(os: &'a OsRelease, distro: &str) -> Option<&'a str> {
     let of_base = match distro {
         "debian" => os.debian_codename(),
@@ -168,7 +168,7 @@ fn codename<'a>(os: &'a OsRelease, distro: &str) -> Option<&'a str> {
     of_base.or_else(|| os.version_codename())
 }
 
-/// Codenames with the version that has them.
+/// Codenames and their versions.
 const DEBIAN: [(&str, &str); 8] = [
     ("jessie", "8"),
     ("stretch", "9"),
@@ -188,7 +188,7 @@ const UBUNTU: [(&str, &str); 6] = [
     ("noble", "24.04"),
 ];
 
-/// The version with a codename.
+/// The version of a codename.
 fn number_of(distro: &str, codename: &str) -> Option<&'static str> {
     let names: &[_] = match distro {
         "debian" => &DEBIAN,
@@ -199,23 +199,23 @@ fn number_of(distro: &str, codename: &str) -> Option<&'static str> {
     Some(number)
 }
 
-/// The names under which a hub may have the kernels of a distribution, besides its `ID`.
+/// Other names than `ID` under which a hub may have the kernels of a distribution.
 fn other_names(id: &str) -> &'static [&'static str] {
     match id {
         "amzn" => &["amazon"],
         "ol" => &["oracle"],
         "rhel" => &["redhat"],
         "sles" => &["suse"],
-        // All of SUSE Linux Enterprise has one kernel; no distribution has the ID suse, but ID_LIKE does.
+        // All products of SUSE Linux Enterprise have the same kernel. No distribution has the ID suse, but ID_LIKE may have it.
         "suse" | "sled" | "sles_sap" | "sle_hpc" => &["sles"],
-        // From 15.3 on, openSUSE Leap has the very packages of SUSE Linux Enterprise. Before, its releases have an `lp`.
+        // Since 15.3, openSUSE Leap has the packages of SUSE Linux Enterprise. Earlier releases have an `lp`.
         "opensuse-leap" => &["opensuse", "sles"],
         "opensuse" => &["opensuse-leap"],
         _ => &[],
     }
 }
 
-/// Whether a distribution that `ID_LIKE` names has none of the host's kernels, and other version numbers.
+/// Whether a distribution in `ID_LIKE` has neither the host's kernels nor its version numbers.
 fn has_other_kernels(os: &OsRelease, relative: &str) -> bool {
     let is_one_of = |family: &[&str]| {
         let ids = os
@@ -232,9 +232,9 @@ fn has_other_kernels(os: &OsRelease, relative: &str) -> bool {
     }
 }
 
-/// The spellings of an architecture: the one given, then those under which a hub may have it.
+/// The spellings of an architecture: the given one, then the other names in hubs.
 ///
-/// uname(2) says `aarch64` where btfhub and Debian say `arm64`.
+/// uname(2) says `aarch64`, and btfhub and Debian say `arm64`.
 pub(crate) fn arch_spellings(machine: &str) -> Vec<&str> {
     const SPELLINGS: [&[&str]; 7] = [
         &["x86_64", "amd64"],
@@ -266,7 +266,7 @@ mod tests {
             .collect()
     }
 
-    /// Check that what the file says literally comes first, is exact, and is the only one that is.
+    /// Check that the literal names come first, and are the only exact ones.
     #[test]
     fn exact_first() {
         let os = OsRelease::parse(b"ID=Ubuntu\nVERSION_ID=20.04\nVERSION_CODENAME=focal").unwrap();
@@ -317,7 +317,7 @@ mod tests {
         );
     }
 
-    /// Check that a derivative's own version is not taken for that of what it is made from.
+    /// Check that a derivative's own version is not used for the distribution that it is derived from.
     #[test]
     fn inherited() {
         let mint = "ID=linuxmint\nID_LIKE=ubuntu\nVERSION_ID=20.2\nVERSION_CODENAME=uma\nUBUNTU_CODENAME=focal";
@@ -331,7 +331,7 @@ mod tests {
         assert!(paths(coreos).contains(&"rhel/8".into()));
     }
 
-    /// Check that without a version only what is known is derived from the codename.
+    /// Check that only known codenames give a version.
     #[test]
     fn without_version() {
         assert_eq!(
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(paths("NAME=Linux"), [""; 0]);
     }
 
-    /// Check that what cannot name a directory is left out, and that a hostile file makes few directories.
+    /// Check that invalid names are left out, and that a hostile file gives few directories.
     #[test]
     fn hostile() {
         assert_eq!(paths("ID=..\nVERSION_ID=a/b\nID_LIKE='../.. . x'"), [""; 0]);
@@ -364,7 +364,7 @@ mod tests {
         );
     }
 
-    /// Check that the machine's own spelling is the first of its architecture's.
+    /// Check that the machine's own spelling comes first.
     #[test]
     fn architectures() {
         assert_eq!(arch_spellings("x86_64"), ["x86_64", "amd64"]);
@@ -379,7 +379,7 @@ mod tests {
     }
 
     proptest! {
-        /// Check that each directory is named once, by names that a hub can have.
+        /// Check that each directory appears once, and that all names are valid in a hub.
         #[test]
         fn each_once(
             id in "[a-z. /A-Z]{0,6}|amzn|debian|rhel|ubuntu|sles",

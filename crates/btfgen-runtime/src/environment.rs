@@ -1,4 +1,4 @@
-//! Whether the environment is asked. It is decided once for each lookup, and handed to all that would ask.
+//! Decides whether a lookup reads the environment. Each lookup decides once, and passes the decision to all its steps.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,30 +6,30 @@ use std::path::PathBuf;
 
 use crate::auxv;
 
-/// Whether the environment has a say: the variables of btfgen, and `TMPDIR`.
+/// Whether to read the environment: the variables of btfgen, and `TMPDIR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Environment {
-    /// The caller has all privileges of the program, so it may say what the program does.
+    /// Read it: the caller has all privileges of the program.
     Asked,
-    /// The program asks nobody.
+    /// Do not read it: the program forbids it.
     Forbidden,
-    /// The program has privileges that its caller lacks. The caller must not choose what the program tells the kernel to
-    /// read.
+    /// Do not read it: the program has privileges that its caller lacks, so the caller must not choose what the program
+    /// makes the kernel read.
     Distrusted,
 }
 
 /// A variable of the environment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Variable {
-    /// Its value is not empty.
+    /// The variable is set, and not empty.
     Set(OsString),
     Unset,
-    /// Why it is not asked, as the outcome of a step.
+    /// The variable is not read; the text is the outcome of a step.
     NotAsked(&'static str),
 }
 
 impl Environment {
-    /// The decision for this process, of a program that allows or forbids its environment.
+    /// Decides for this process. `is_allowed` is false if the program forbids its environment.
     pub(crate) fn decide(is_allowed: bool) -> Self {
         if is_privileged() {
             Self::Distrusted
@@ -45,40 +45,40 @@ impl Environment {
             Self::Asked => std::env::var_os(name)
                 .filter(|value| !value.is_empty())
                 .map_or(Variable::Unset, Variable::Set),
-            Self::Forbidden => Variable::NotAsked("not asked, the program forbids it"),
+            Self::Forbidden => Variable::NotAsked("ignored (the program forbids it)"),
             Self::Distrusted => {
-                Variable::NotAsked("not asked, the program has more privileges than its caller")
+                Variable::NotAsked("ignored (the program has more privileges than its caller)")
             }
         }
     }
 
-    /// Folders for a file that nobody with fewer privileges than this process can exchange.
+    /// Folders for a file that no process with fewer privileges can replace.
     ///
     /// # Errors
-    /// Where no folder would do.
+    /// If no folder is safe.
     pub(crate) fn folders(self) -> io::Result<[PathBuf; 4]> {
         let first = match self {
             Self::Asked => std::env::temp_dir(),
             Self::Distrusted if is_owned_by_caller() => {
-                let message = "any file would belong to the caller, who has fewer privileges";
+                let message = "the caller would own the file, and has fewer privileges";
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
             }
-            // It is sticky: only the owner of a file can remove it.
+            // /tmp is sticky: only the owner of a file can remove it.
             Self::Forbidden | Self::Distrusted => "/tmp".into(),
         };
         Ok([first, "/dev/shm".into(), "/run".into(), "/var/tmp".into()])
     }
 }
 
-/// Whether this process has privileges that its caller lacks. Where that cannot be told, it counts as privileged.
+/// Whether this process has privileges that its caller lacks. If the kernel does not say, the process counts as privileged.
 fn is_privileged() -> bool {
     auxv::is_secure().unwrap_or(true)
         || rustix::process::getuid() != rustix::process::geteuid()
         || rustix::process::getgid() != rustix::process::getegid()
 }
 
-/// Whether the files that a privileged process makes belong to its caller: file capabilities and set-group-ID leave the user
-/// as it is. Root, which a set-user-ID program may have become for good, has nobody above it.
+/// Whether the caller owns the files that a privileged process creates: file capabilities and set-group-ID do not change the
+/// user. False for root, which a set-user-ID program may have become for good, because nobody has more privileges.
 fn is_owned_by_caller() -> bool {
     let user = rustix::process::geteuid();
     user == rustix::process::getuid() && !user.is_root()
@@ -88,14 +88,14 @@ fn is_owned_by_caller() -> bool {
 mod tests {
     use super::*;
 
-    /// Check that this process, which has no more privileges than its caller, asks its environment unless that is forbidden.
+    /// Check that this process, which has no more privileges than its caller, reads its environment unless that is forbidden.
     #[test]
     fn decision() {
         assert_eq!(Environment::decide(true), Environment::Asked);
         assert_eq!(Environment::decide(false), Environment::Forbidden);
     }
 
-    /// Check that an environment which is not asked does not even tell what is set, and gives no folder.
+    /// Check that an ignored environment does not reveal which variables are set, and gives no folder.
     #[test]
     fn not_asked() {
         let asked = Environment::Asked;

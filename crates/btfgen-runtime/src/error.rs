@@ -1,36 +1,36 @@
-//! The crate's one error type.
+//! The error type of this crate.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use crate::step::Step;
 
-/// What went wrong, for a program to act on.
+/// The kind of an error, for a program to act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Everything was tried, and there is no BTF for this kernel.
+    /// All steps were tried, and there is no BTF for this kernel.
     NotFound,
-    /// There is no BTF for this kernel, and no archive was given to look in.
+    /// The kernel has no usable BTF, and the program gave no archive.
     NoArchive,
-    /// The archive cannot be read: a file, gzip, tar or content that is damaged or beyond a limit.
+    /// The archive cannot be read: its file, gzip, tar or content is damaged or exceeds a limit.
     Archive,
-    /// A file that was named explicitly or by the environment cannot be read; or the machine could not read the kernel's own
-    /// BTF, and there is no other.
+    /// A file that the program or the environment named cannot be read; or the machine failed to read the kernel's own BTF, and
+    /// the archive has no BTF for this kernel.
     Io,
-    /// What was named or found is no BTF, or none that libbpf can use.
+    /// The named file or the archive's entry is not BTF, or libbpf cannot use it.
     InvalidBtf,
-    /// There is neither a memfd nor a folder to put the BTF in.
+    /// There is neither a memfd nor a folder for the BTF.
     NoPlace,
 }
 
-/// Why there is no BTF.
+/// Why the lookup failed.
 ///
-/// The `Display` form has every step that was tried, one a line and indented, behind the first line.
+/// The `Display` form has one line for the error, then one indented line for each step that was tried.
 #[derive(Debug)]
 pub struct Error(Box<Repr>);
 
-// Boxed: results are passed up through every rung, and errors are rare.
+// Boxed, because every rung returns a `Result` and errors are rare.
 #[derive(Debug)]
 struct Repr {
     kind: ErrorKind,
@@ -39,7 +39,7 @@ struct Repr {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// A result of this crate.
+/// The results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -62,17 +62,17 @@ impl Error {
         self
     }
 
-    /// What went wrong.
+    /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What went wrong, in a line without the steps.
+    /// The message in one line, without the steps.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// What was tried before, in order.
+    /// The steps that were tried, in order.
     pub fn steps(&self) -> &[Step] {
         &self.0.steps
     }
@@ -83,7 +83,7 @@ impl fmt::Display for Error {
         let Repr { message, steps, .. } = &*self.0;
         f.write_str(message)?;
         if !steps.is_empty() {
-            f.write_str("; what was tried:")?;
+            f.write_str("; steps tried:")?;
         }
         steps.iter().try_for_each(|step| write!(f, "\n  {step}"))
     }

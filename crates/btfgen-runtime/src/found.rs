@@ -1,4 +1,4 @@
-//! What a lookup comes to.
+//! The result of a lookup.
 
 use std::path::{Path, PathBuf};
 
@@ -7,21 +7,21 @@ use btfgen_archive::KernelId;
 use crate::btf_file::BtfFile;
 use crate::step::Step;
 
-/// Where the BTF comes from.
+/// The origin of the BTF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// The kernel has its own, and libbpf finds it by itself.
+    /// The kernel has its own BTF, which libbpf finds by itself.
     Kernel,
-    /// A file that the program or the environment named: a BTF, or an ELF file with one.
+    /// A file that the program or the environment named: BTF, or an ELF file with BTF.
     File(PathBuf),
-    /// The archive's entry of this name.
+    /// The archive's entry with this name.
     Archive(KernelId),
 }
 
 /// The BTF for a kernel, and how it was found.
 ///
-/// What [`path`](Self::path) leads to is removed when this is dropped, so keep it until the BPF object is loaded.
+/// Keep this value until the BPF object is loaded: `drop` removes the file of [`path`](Self::path).
 #[derive(Debug)]
 pub struct Found {
     pub(crate) origin: Origin,
@@ -37,15 +37,14 @@ pub(crate) struct Entry {
 }
 
 impl Found {
-    /// Where the BTF comes from.
+    /// The origin of the BTF.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// What libbpf's `btf_custom_path` is to be; `None` where the kernel's own BTF will do.
+    /// The value for libbpf's `btf_custom_path`; `None` for the kernel's own BTF.
     ///
-    /// For an entry of an archive it is `/proc/self/fd/N`, good within this process, or a file in a private folder
-    /// where that is impossible.
+    /// For an archive's entry it is `/proc/self/fd/N`, which is valid only in this process, or else a file in a private folder.
     pub fn path(&self) -> Option<&Path> {
         match (&self.origin, &self.entry) {
             (Origin::Kernel, _) => None,
@@ -54,12 +53,12 @@ impl Found {
         }
     }
 
-    /// The BTF, where it is an entry of an archive.
+    /// The BTF, if it is an archive's entry.
     pub fn bytes(&self) -> Option<&[u8]> {
         self.entry.as_ref().map(|e| &*e.bytes)
     }
 
-    /// The name of the archive's entry, where it is one.
+    /// The name of the archive's entry, if the BTF is from an archive.
     pub fn kernel(&self) -> Option<&KernelId> {
         match &self.origin {
             Origin::Archive(kernel) => Some(kernel),
@@ -67,7 +66,7 @@ impl Found {
         }
     }
 
-    /// What was tried, in order; the last one was taken.
+    /// The steps that were tried, in order. The last step found the BTF.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }

@@ -1,4 +1,4 @@
-//! Who this host is: uname(2) and os-release(5).
+//! Identifies this host with uname(2) and os-release(5).
 
 use std::ffi::OsString;
 use std::io;
@@ -9,14 +9,14 @@ use btfgen_files::is_machine_fault;
 use crate::os_release::OsRelease;
 use crate::step::{Rung, Steps};
 
-/// What the rungs of the archive ask for.
+/// The host, as the archive's rungs need it.
 #[derive(Debug)]
 pub(crate) struct Host {
     /// As `uname -r` prints it.
     pub(crate) release: String,
     /// As `uname -m` prints it.
     pub(crate) machine: String,
-    /// `None` where there is no such file: containers without one, hand-made root file systems.
+    /// `None` if there is no os-release file, as in some containers and hand-made root file systems.
     pub(crate) os: Option<OsRelease>,
 }
 
@@ -32,17 +32,17 @@ pub(crate) fn uname() -> (String, String) {
 /// A root file system, and the path of an os-release file in it.
 type Place = (&'static str, &'static str);
 
-/// Where an os-release file may be, the host's before that of a container which this program may run in.
+/// The places of the os-release file. If the program runs in a container, the host's places come first.
 const PLACES: [Place; 4] = [
-    // What process 1 sees is the host's where a container shares the host's process ids.
+    // If the container shares the host's process ids, process 1 is the host's.
     ("/proc/1/root", "etc/os-release"),
-    // Where containers that watch their host have its root mounted by convention.
+    // By convention, containers that monitor their host mount its root here.
     ("/host", "etc/os-release"),
     ("/", "etc/os-release"),
     ("/", "usr/lib/os-release"),
 ];
 
-/// Reads the first os-release file there is; one that is broken is told, and the next one is tried.
+/// Reads the first usable os-release file. Adds a step for each broken file.
 pub(crate) fn find_os_release(steps: &mut Steps) -> Option<OsRelease> {
     PLACES.iter().find_map(|(root, inside)| {
         let named = Path::new(root).join(inside);
@@ -61,7 +61,7 @@ pub(crate) fn find_os_release(steps: &mut Steps) -> Option<OsRelease> {
     })
 }
 
-/// What an os-release file says of its distribution.
+/// A short description of the distribution.
 pub(crate) fn describe(os: &OsRelease) -> String {
     match (os.id(), os.version_id()) {
         (Some(id), Some(version)) => format!("{id} {version}"),
@@ -70,7 +70,7 @@ pub(crate) fn describe(os: &OsRelease) -> String {
     }
 }
 
-/// An error in few words where it is a usual one. An error of the machine is told as such: it says nothing about the file.
+/// A short text for common errors. For a failure of the machine the text says so, because the file may be sound.
 pub(crate) fn describe_error(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "not there".to_owned(),
@@ -80,13 +80,13 @@ pub(crate) fn describe_error(error: &io::Error) -> String {
     }
 }
 
-/// As many symbolic links as the kernel follows, `path_resolution(7)`.
+/// The number of symbolic links that the kernel follows, `path_resolution(7)`.
 const MAX_LINKS: usize = 40;
 
 /// The path that `inside` leads to for a process whose root is `root`.
 ///
-/// On NixOS `/etc/os-release` is a link to an absolute path; followed from outside, it would lead to a file of ours.
-/// openat2(2) with `RESOLVE_IN_ROOT` does this, but only since Linux 5.6, and older kernels are what all this is for.
+/// On NixOS `/etc/os-release` is a link to an absolute path. From outside that root, the link would lead to a file of the
+/// container. openat2(2) with `RESOLVE_IN_ROOT` needs Linux 5.6, and this crate must run on older kernels.
 fn resolve_beneath(root: &Path, inside: &Path) -> io::Result<PathBuf> {
     let mut links = 0;
     let mut resolved = PathBuf::new();
@@ -132,7 +132,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    /// Check that links stay in the root they are in, absolute ones and those that lead up.
+    /// Check that absolute links and links with `..` stay in their root.
     #[test]
     fn links_stay_in_their_root() {
         let root = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(path, at("store/os-release"));
     }
 
-    /// Check that links in a circle are an error, and that one which leads nowhere is not there.
+    /// Check that circular links are an error, and that a dangling link counts as a missing file.
     #[test]
     fn links_that_lead_nowhere() {
         let root = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(dangling.kind(), io::ErrorKind::NotFound);
     }
 
-    /// Check that an error of the machine is told from one of the file.
+    /// Check that a failure of the machine and an error of the file have different texts.
     #[test]
     fn machine_faults() {
         const EIO: i32 = 5;
@@ -168,7 +168,7 @@ mod tests {
         assert!(!told(EISDIR).contains("machine"));
     }
 
-    /// Check that what uname says is what the command says.
+    /// Check that the results equal those of the command uname.
     #[test]
     fn uname_is_the_kernel() {
         let command = |flag| {

@@ -1,7 +1,7 @@
-//! Whether a file or an entry of an archive can be used as BTF.
+//! Checks whether libbpf can use a file or an archive's entry as BTF.
 //!
-//! The rules are those of `btf_parse_hdr` and `btf_parse_str_sec` of libbpf: what they refuse, no program can be loaded with.
-//! The types are not looked at, so that of the megabytes of a kernel's BTF only the header and two bytes are read.
+//! The rules are those of libbpf's `btf_parse_hdr` and `btf_parse_str_sec`: if they refuse a BTF, libbpf cannot load a program
+//! with it. The check reads only the header and two bytes of a kernel's BTF, which has megabytes; it does not read the types.
 
 use std::fmt;
 use std::fs::File;
@@ -10,28 +10,28 @@ use std::os::unix::fs::FileExt;
 
 use crate::host;
 
-/// What can be used as BTF.
+/// Usable content.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// BTF, with all that its header promises.
+    /// BTF that has all bytes that its header promises.
     Btf {
-        /// Whether there is any type in it. There is none in a minimal BTF for a program that fits no type of its kernel.
+        /// Whether the BTF has types. A minimal BTF has no types if no type of the kernel matches the program's relocations.
         has_types: bool,
     },
-    /// An ELF file. Whether it has a section with BTF is not looked at.
+    /// An ELF file. It may or may not have a section with BTF.
     Elf,
 }
 
-/// Why something cannot be used. The `Display` form is the outcome of a step.
+/// Why a content cannot be used. The `Display` form is the outcome of a step.
 #[derive(Debug)]
 pub(crate) enum Unusable {
     /// It cannot be read.
     Unreadable(io::Error),
-    /// It is not what it should be.
+    /// It is not valid BTF.
     Invalid(&'static str),
-    /// There is less than its header promises.
+    /// It is shorter than its header promises.
     CutOff {
-        /// How many bytes that is, up to the end of the strings.
+        /// The number of bytes that the header promises, up to the end of the strings.
         promised: u64,
     },
 }
@@ -54,9 +54,9 @@ impl From<io::Error> for Unusable {
     }
 }
 
-/// What can be read anywhere, as pread(2) does.
+/// Random access for reading, as with pread(2).
 pub(crate) trait ReadAt {
-    /// Reads some bytes from a place on; none behind the end.
+    /// Reads some bytes from an offset; reads nothing after the end.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
 }
 
@@ -76,7 +76,7 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// Looks at a file or an entry. What its size is said to be does not matter: sysfs need not know it.
+/// Inspects a file or an entry. It does not use the file's size, because sysfs may report a wrong one.
 pub(crate) fn inspect(source: &dyn ReadAt) -> Result<Content, Unusable> {
     let mut start = [0; Header::LEN];
     let len = read(source, &mut start, 0)?;
@@ -103,7 +103,7 @@ pub(crate) fn inspect(source: &dyn ReadAt) -> Result<Content, Unusable> {
     Ok(Content::Btf { has_types })
 }
 
-/// Fills the buffer, or as much of it as there is. Returns how much that is.
+/// Fills the buffer as far as there are bytes. Returns their number.
 fn read(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
@@ -117,7 +117,7 @@ fn read(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(len)
 }
 
-/// `struct btf_header`, in bytes; the sections are counted from its end.
+/// `struct btf_header`, in bytes. The offsets of sections count from its end.
 struct Header {
     len: u64,
     type_off: u64,
@@ -127,13 +127,13 @@ struct Header {
 }
 
 impl Header {
-    /// The fields that all BTF has; later versions of the kernel add some behind them.
+    /// The size of the fields that every BTF has. Later kernels append fields.
     const LEN: usize = 24;
     const VERSION: u8 = 1;
     /// libbpf's `BTF_MAX_STR_OFFSET`.
     const MAX_STRING_OFFSET: u64 = 0x7fff_ffff;
 
-    /// Reads a header of either byte order, or says why it is none.
+    /// Reads a header of either byte order, or returns why it is invalid.
     fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         let to_word: fn([u8; 4]) -> u32 = match bytes {
             [] => return Err("is empty"),
@@ -145,7 +145,7 @@ impl Header {
             return Err("is cut off within its header");
         };
         if fixed[2] != Self::VERSION {
-            return Err("is BTF of a version that is not known");
+            return Err("is BTF of an unknown version");
         }
         let (words, _) = fixed[4..].as_chunks::<4>();
         let word = |at: usize| u64::from(to_word(words[at]));
@@ -158,11 +158,11 @@ impl Header {
         })
     }
 
-    /// Where the first and the last byte of the strings are in the file, or why the sections make no sense. Nothing that
-    /// libbpf reads is behind the last one.
+    /// The offsets of the first and the last byte of the strings, or why the sections are invalid. libbpf reads nothing after
+    /// the last byte.
     fn strings(&self) -> Result<(u64, u64), &'static str> {
         if self.len < Self::LEN as u64 {
-            return Err("is damaged: its header is shorter than any");
+            return Err("is damaged: its header is too short");
         }
         if !self.type_off.is_multiple_of(4) {
             return Err("is damaged: its types are not aligned to 4 bytes");
@@ -202,14 +202,14 @@ mod tests {
         [&magic[..], &[1, 0], &fields].concat()
     }
 
-    /// A BTF of zeros behind its header.
+    /// A BTF with zeros after its header.
     fn btf(fields: Fields, len: usize) -> Vec<u8> {
         let mut bytes = header(fields, false);
         bytes.resize(len, 0);
         bytes
     }
 
-    /// What is said of these bytes, in memory and in a file.
+    /// The error for these bytes, in memory and in a file.
     fn refused(bytes: &[u8]) -> String {
         let why = inspect(&bytes.to_vec()).unwrap_err().to_string();
         let mut file = tempfile::tempfile().unwrap();
@@ -218,7 +218,7 @@ mod tests {
         why
     }
 
-    /// Check that a sound BTF of either byte order is taken, with a longer header and with more behind its strings.
+    /// Check that a sound BTF of either byte order is accepted, also with a longer header and with bytes after its strings.
     #[test]
     fn sound() {
         let types = Content::Btf { has_types: true };
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(elf, Content::Elf);
     }
 
-    /// Check that a BTF which is cut off anywhere is refused, and that it is told how much is missing.
+    /// Check that a BTF that is cut off anywhere is refused, and that the error says its promised size.
     #[test]
     fn cut_off() {
         let bytes = btf([24, 0, 12, 12, 5], 41);
@@ -254,7 +254,7 @@ mod tests {
         assert!(inspect(&bytes).is_ok());
     }
 
-    /// Check that what is no BTF is refused, and so is BTF of a version that nobody knows.
+    /// Check that other files and BTF of an unknown version are refused.
     #[test]
     fn other_files() {
         let neither = "is neither a BTF nor an ELF file";
@@ -263,13 +263,13 @@ mod tests {
         }
         let mut bytes = btf(SOUND, 37);
         bytes[2] = 2;
-        assert_eq!(refused(&bytes), "is BTF of a version that is not known");
+        assert_eq!(refused(&bytes), "is BTF of an unknown version");
     }
 
     /// Check that each contradiction in a header is refused, and named.
     #[test]
     fn damaged_header() {
-        let short = "its header is shorter than any";
+        let short = "its header is too short";
         let unaligned = "its types are not aligned to 4 bytes";
         let overlap = "its types overlap its strings";
         let nothing = "it has no strings, not even the empty one";
@@ -314,7 +314,7 @@ mod tests {
         }
     }
 
-    /// Check that libbpf takes the kernel's own BTF for as good as this does.
+    /// Check that the kernel's own BTF is accepted.
     #[test]
     fn kernels_own() {
         match std::fs::File::open("/sys/kernel/btf/vmlinux") {

@@ -1,4 +1,4 @@
-//! The rungs, from the BTF that was named to any that must be right.
+//! The rungs of a lookup, from the BTF that was named to any unambiguous entry of the archive.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
@@ -22,21 +22,25 @@ const BTF_VARIABLE: &str = "BTFGEN_BTF";
 const OS_RELEASE_VARIABLE: &str = "BTFGEN_OS_RELEASE";
 const REQUIRE_CUSTOM_VARIABLE: &str = "BTFGEN_REQUIRE_CUSTOM";
 
-/// An archive in a file is read whole, so there must be an end. Thousands of kernels are a few megabytes.
+/// The largest archive file to read. An archive of thousands of kernels has a few megabytes.
 const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 
-/// No release has entries of as many distributions; a hostile archive may, and all of them would be compared.
+/// The largest number of entries to compare. A real archive has fewer distributions with the same release; a hostile archive
+/// may have more.
 const MAX_COMPARED: usize = 100;
 
 impl Lookup<'_> {
     /// Finds the BTF.
     ///
     /// # Errors
-    /// Each has the steps that were tried. [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) or
-    /// [`NoArchive`](crate::ErrorKind::NoArchive) where there is none for this kernel,
-    /// [`Io`](crate::ErrorKind::Io) or [`InvalidBtf`](crate::ErrorKind::InvalidBtf) where a file that was named cannot be
-    /// used, `Io` also where there might be one but the machine could not read it, [`Archive`](crate::ErrorKind::Archive) where the archive is damaged, and
-    /// [`NoPlace`](crate::ErrorKind::NoPlace) where the BTF was found but no path can be made for it.
+    /// Every error has the steps that were tried.
+    ///
+    /// - [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) or [`NoArchive`](crate::ErrorKind::NoArchive): there is no BTF for
+    ///   this kernel.
+    /// - [`Io`](crate::ErrorKind::Io): a named file cannot be read, or the machine failed to read the kernel's own BTF.
+    /// - [`InvalidBtf`](crate::ErrorKind::InvalidBtf): a named file or an archive's entry is not usable BTF.
+    /// - [`Archive`](crate::ErrorKind::Archive): the archive is damaged.
+    /// - [`NoPlace`](crate::ErrorKind::NoPlace): the BTF was found, but there is no place to put it.
     pub fn find(&self) -> Result<Found> {
         let mut steps = Steps::default();
         match climb(self, self.decide_environment(), &mut steps) {
@@ -51,17 +55,17 @@ impl Lookup<'_> {
 }
 
 impl Lookup<'_> {
-    /// Whether the environment is asked. What is decided is handed on, so that all of a lookup goes by it.
+    /// Decides whether the lookup reads the environment. All steps of a lookup use the same decision.
     fn decide_environment(&self) -> Environment {
         Environment::decide(!self.forbids_environment)
     }
 
-    /// The name under which a hub has this host's kernel: `ID/VERSION_ID` of os-release, and what uname says. It is the
-    /// first that [`find`](Self::find) looks for in an archive.
+    /// The name of this host's kernel in a hub: `ID/VERSION_ID` of os-release, then machine and release of uname. It is the
+    /// first entry that [`find`](Self::find) looks for in an archive.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where no os-release file says what distribution it is, and which
-    /// version; [`Io`](crate::ErrorKind::Io) where a file that was named cannot be read. Each has the steps that were tried.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if no os-release file names the distribution and its version;
+    /// [`Io`](crate::ErrorKind::Io) if a named file cannot be read. Every error has the steps that were tried.
     pub fn kernel_id(&self) -> Result<KernelId> {
         let mut steps = Steps::default();
         named(self, self.decide_environment(), &mut steps)
@@ -77,12 +81,12 @@ fn named(lookup: &Lookup<'_>, environment: Environment, steps: &mut Steps) -> Re
         .flatten()
         .find_map(|d| KernelId::new(&d.distro, &d.version, &host.machine, &host.release).ok())
         .ok_or_else(|| {
-            let message = "no os-release file says what distribution this is, and which version";
+            let message = "no os-release file names the distribution and its version";
             Error::new(ErrorKind::NotFound, message)
         })
 }
 
-/// Climbs until there is a BTF. Whatever was tried is in `steps`.
+/// Climbs until it finds a BTF. Adds every step to `steps`.
 fn climb(
     lookup: &Lookup<'_>,
     environment: Environment,
@@ -100,7 +104,7 @@ fn climb(
         Ok(false) => None,
         Err(fault) => Some(fault),
     };
-    // The archive's is as good. But that there is no BTF for this kernel must not be said where nobody could look.
+    // The archive's BTF is as good. But if the kernel's own BTF was unreadable, do not claim that there is no BTF.
     from_archive(lookup, environment, steps).map_err(|e| match (e.kind(), fault) {
         (ErrorKind::NotFound | ErrorKind::NoArchive, Some(fault)) => {
             let message = format!("{KERNEL_BTF}: the kernel's own BTF cannot be read");
@@ -136,13 +140,13 @@ fn from_archive(
         )
     })?;
     let file = BtfFile::new(&bytes, environment).map_err(|e| {
-        let message = "there is nowhere to put the BTF for libbpf to open it";
+        let message = "there is no place to put the BTF where libbpf can open it";
         Error::new(ErrorKind::NoPlace, message).with_source(e)
     })?;
     Ok((Origin::Archive(kernel), Some(Entry { bytes, file })))
 }
 
-const ELSEWHERE: &str = "not looked at, for another host is asked about";
+const ELSEWHERE: &str = "skipped (the lookup is for another host)";
 
 fn named_by_environment(
     lookup: &Lookup<'_>,
@@ -159,7 +163,7 @@ fn named_by_environment(
     None
 }
 
-/// The value of a variable that usually nobody sets. That it is not asked is told.
+/// The value of an optional variable. Adds a step only if the variable is not read.
 fn value(
     variable: &str,
     environment: Environment,
@@ -176,7 +180,7 @@ fn value(
     }
 }
 
-/// A file that someone named: it is right or an error, for falling back would hide a typing error.
+/// Uses a named file. A problem is an error, because a fallback would hide a typing error.
 fn file(
     path: &Path,
     rung: Rung,
@@ -203,15 +207,15 @@ fn inspect_file(path: &Path) -> Result<Content, Unusable> {
     inspect(&btfgen_files::open_regular(path)?)
 }
 
-/// Whether there are types in a BTF. Where nobody named a file, an ELF file is none.
+/// Whether a BTF has types. Fails for an ELF file, which is accepted only if it was named.
 fn require_btf(content: Result<Content, Unusable>) -> Result<bool, Unusable> {
     match content? {
         Content::Btf { has_types } => Ok(has_types),
-        Content::Elf => Err(Unusable::Invalid("is an ELF file and no BTF")),
+        Content::Elf => Err(Unusable::Invalid("is an ELF file, not BTF")),
     }
 }
 
-/// Whether the kernel's own BTF is taken. An error is one of the machine: the BTF is there or not, and nobody knows.
+/// Whether to use the kernel's own BTF. An error means that the machine failed, so the BTF may exist.
 fn has_kernel_btf(
     lookup: &Lookup<'_>,
     environment: Environment,
@@ -220,9 +224,9 @@ fn has_kernel_btf(
     let why_not = if lookup.is_elsewhere() {
         ELSEWHERE.to_owned()
     } else if lookup.require_custom {
-        "passed over, for the program wants another one".to_owned()
+        "skipped (require_custom is set)".to_owned()
     } else if value(REQUIRE_CUSTOM_VARIABLE, environment, Rung::Kernel, steps).is_some() {
-        format!("passed over, for {REQUIRE_CUSTOM_VARIABLE} is set")
+        format!("skipped ({REQUIRE_CUSTOM_VARIABLE} is set)")
     } else {
         return is_usable(Path::new(KERNEL_BTF), steps);
     };
@@ -230,7 +234,7 @@ fn has_kernel_btf(
     Ok(false)
 }
 
-/// Whether libbpf can use the kernel's own BTF, which is at `path`.
+/// Whether libbpf can use the kernel's own BTF at `path`.
 fn is_usable(path: &Path, steps: &mut Steps) -> io::Result<bool> {
     let unusable = match require_btf(inspect_file(path)) {
         Ok(true) => {
@@ -248,7 +252,7 @@ fn is_usable(path: &Path, steps: &mut Steps) -> io::Result<bool> {
 }
 
 fn no_archive() -> Error {
-    let message = "there is no BTF for this kernel, and no archive to look in";
+    let message = "there is no BTF for this kernel, and no archive was given";
     Error::new(ErrorKind::NoArchive, message)
 }
 
@@ -315,7 +319,7 @@ fn damaged(error: btfgen_archive::Error, steps: &mut Steps) -> Error {
     Error::new(ErrorKind::Archive, "the archive of BTFs cannot be read").with_source(error)
 }
 
-/// The archive's entry for a host.
+/// Finds the archive's entry for a host.
 fn find_entry(
     archive: &Archive<'_>,
     host: &Host,
@@ -355,7 +359,7 @@ impl Directory {
             .find(|k| k.distro() == self.distro && k.version() == self.version)
     }
 
-    /// What was looked for, with all spellings of the architecture.
+    /// The entry that was looked for, with all spellings of the architecture.
     fn entry(&self, spellings: &[&str], release: &str) -> String {
         let Self {
             distro, version, ..
@@ -363,7 +367,7 @@ impl Directory {
         format!("{distro}/{version}/{}/{release}", spellings.join("|"))
     }
 
-    /// Only what os-release and uname say literally is exact.
+    /// The rung is exact only if all parts are literally from os-release and uname.
     fn rung(&self, spellings: &[&str], kernel: Option<&KernelId>) -> Rung {
         let literal = kernel.is_none_or(|k| spellings.first() == Some(&k.arch()));
         if self.exact && literal {
@@ -390,10 +394,10 @@ fn any_distribution(
         steps.passed(
             Rung::AnyDistribution,
             subject,
-            format_args!("none among the archive's {all} kernels"),
+            format_args!("none of the archive's {all} kernels"),
         );
         return Err(missing(format!(
-            "the archive holds no BTF for the kernel {machine} {release}"
+            "the archive has no BTF for the kernel {machine} {release}"
         )));
     };
     let bytes = read_entry(archive, first, steps)?;
@@ -414,10 +418,14 @@ fn any_distribution(
     steps.passed(
         Rung::AnyDistribution,
         subject,
-        format_args!("{} that differ: {}", here.len(), names.join(", ")),
+        format_args!(
+            "ambiguous, {} entries differ: {}",
+            here.len(),
+            names.join(", ")
+        ),
     );
     Err(missing(format!(
-        "which of the archive's different BTFs is for the kernel {machine} {release} cannot be told"
+        "the archive has several different BTFs for the kernel {machine} {release}"
     )))
 }
 
@@ -439,7 +447,7 @@ fn read_entry(archive: &Archive<'_>, kernel: &KernelId, steps: &mut Steps) -> Re
     match archive.get(kernel) {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => {
-            let message = format!("the archive lists {kernel}, but does not hold it");
+            let message = format!("the archive lists {kernel}, but does not contain it");
             Err(Error::new(ErrorKind::Archive, message))
         }
         Err(e) => Err(damaged(e, steps)),
@@ -450,7 +458,7 @@ fn read_entry(archive: &Archive<'_>, kernel: &KernelId, steps: &mut Steps) -> Re
 mod tests {
     use super::*;
 
-    /// What comes of a kernel's own BTF with these bytes: whether it is taken, and what is told.
+    /// The result for a kernel's own BTF with these bytes: whether it is taken, and the outcome of the step.
     fn own(bytes: &[u8]) -> (bool, String) {
         let mut steps = Steps::default();
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -464,7 +472,7 @@ mod tests {
         (taken, step.outcome)
     }
 
-    /// Check that a kernel's own BTF is taken where libbpf can use it, and else passed over with the reason.
+    /// Check that a kernel's own BTF is taken if libbpf can use it, and otherwise skipped with the reason.
     #[test]
     fn own_btf() {
         let mut sound = vec![0; 37];
@@ -484,14 +492,14 @@ mod tests {
                 "is cut off: its header promises 25 bytes",
             ),
             (&without_types, "has no types"),
-            (b"\x7fELF", "is an ELF file and no BTF"),
+            (b"\x7fELF", "is an ELF file, not BTF"),
             (b"hello", "is neither a BTF nor an ELF file"),
         ] {
             assert_eq!(own(bytes), (false, why.to_owned()));
         }
     }
 
-    /// Check that a kernel without BTF, or with something else in its place, is no fault of the machine.
+    /// Check that a kernel without BTF, or with a folder in its place, does not count as a failure of the machine.
     #[test]
     fn no_own_btf() {
         for (path, why) in [("/nonexistent", "not there"), ("/proc", "is a folder")] {
@@ -501,7 +509,7 @@ mod tests {
         }
     }
 
-    /// Check that what the machine could not read is an error, and the step says who is to blame.
+    /// Check that a failure of the machine is an error, and that the step says so.
     #[test]
     fn own_btf_and_a_faulty_machine() {
         // Reading its own memory at 0 is EIO.

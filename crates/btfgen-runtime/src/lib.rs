@@ -1,8 +1,8 @@
-//! On the target host: which kernel is this, which BTF fits, and a path for libbpf.
+//! Runs on the target host: finds the BTF of the running kernel, and gives libbpf a path to it.
 //!
-//! A program embeds the archive that `btfgen pack` made and asks at its start. Where the kernel has BTF of its own there is
-//! nothing to do; else the kernel's entry is found by os-release(5) and uname(2), and its bytes are put where libbpf
-//! can open them, without a file on disk:
+//! A program embeds the archive that `btfgen pack` made, and starts a lookup before it loads its BPF object. If the kernel has
+//! its own BTF, libbpf uses it. Otherwise the lookup finds the kernel's entry with os-release(5) and uname(2), and puts its
+//! bytes where libbpf can open them, without a file on disk:
 //!
 //! ```no_run
 //! use btfgen_runtime::Lookup;
@@ -19,13 +19,14 @@
 //! # Ok::<(), btfgen_runtime::Error>(())
 //! ```
 //!
-//! [`Lookup`] says in which order what is tried. The way of the data: `environment` (may the caller have a say), `host` (who
-//! are we), `ladder` (which BTF), `inspect` (can it be used), `btf_file` (a path for it), all told as [`Step`]s.
+//! [`Lookup`] documents the order of the steps. The modules, in the order of the data flow: `environment` (whether to read the
+//! environment), `host` (distribution and kernel), `ladder` (which BTF), `inspect` (whether the BTF is usable), `btf_file` (a
+//! path to the BTF). Each reports [`Step`]s.
 //!
-//! The only unsafe code is in `auxv`: it asks the C library whether the caller is to be trusted.
+//! The only unsafe code is in `auxv`: it asks the C library whether the program has more privileges than its caller.
 //!
-//! With the feature `libbpf-rs`, `Found::set_custom_path` prepares an `ObjectBuilder`; with `aya`, `Found::aya_btf`
-//! gives what `EbpfLoader::btf` takes.
+//! With the feature `libbpf-rs`, `Found::set_custom_path` sets the BTF of an `ObjectBuilder`; with `aya`, `Found::aya_btf`
+//! makes the argument for `EbpfLoader::btf`.
 
 #![deny(unsafe_code)]
 

@@ -1,17 +1,17 @@
-//! For programs that load with libbpf-rs.
+//! Support for programs that load with libbpf-rs.
 
 use ::libbpf_rs::ObjectBuilder;
 
 use crate::found::Found;
 
 impl Found {
-    /// Has libbpf take this BTF: sets `btf_custom_path`, unless the kernel's own BTF will do.
+    /// Makes libbpf use this BTF: sets `btf_custom_path`, except for the kernel's own BTF.
     ///
     /// For a skeleton, the builder is `SkelBuilder::object_builder_mut`. Keep this [`Found`] until the object is
     /// loaded.
     ///
     /// # Errors
-    /// Where the path of a file has a NUL in it.
+    /// If the path contains a NUL.
     ///
     /// ```no_run
     /// use btfgen_runtime::Lookup;

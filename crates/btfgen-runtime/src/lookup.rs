@@ -1,4 +1,4 @@
-//! What a lookup is asked, and in which order it answers; `ladder` does.
+//! The options of a lookup, and the order of its steps. The module `ladder` runs the lookup.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// [`find`](Self::find) takes the first match; ambiguous matches are never used:
 ///
 /// 1. the file that [`btf_file`](Self::btf_file) names;
-/// 2. the file that the environment names with `BTFGEN_BTF`;
+/// 2. the file that the variable `BTFGEN_BTF` names;
 /// 3. the kernel's own BTF, `/sys/kernel/btf/vmlinux`, unless [`require_custom`](Self::require_custom) was called or
 ///    `BTFGEN_REQUIRE_CUSTOM` is set;
 /// 4. the archive's entry `ID/VERSION_ID/MACHINE/RELEASE`, from os-release(5) and uname(2);
@@ -15,21 +15,21 @@ use std::path::{Path, PathBuf};
 ///    `aarch64`, `rhel/8` for `rhel/8.4`, then the distributions of `ID_LIKE`;
 /// 6. any entry for this architecture and release, if all of them are equal.
 ///
-/// The os-release file is that of [`os_release`](Self::os_release), else that of the variable `BTFGEN_OS_RELEASE`, else
-/// the first one of `/proc/1/root/etc/os-release`, `/host/etc/os-release`, `/etc/os-release` and
-/// `/usr/lib/os-release`: in a container, the host's counts.
+/// [`os_release`](Self::os_release) names the os-release file, else the variable `BTFGEN_OS_RELEASE`. The default is the first
+/// of `/proc/1/root/etc/os-release`, `/host/etc/os-release`, `/etc/os-release` and `/usr/lib/os-release`, so in a container the
+/// host's file comes first.
 ///
-/// A file that is named and cannot be used is an error. The kernel's own BTF is passed over where libbpf could not use it: one
-/// that is empty, cut off, damaged or without types. The step says why.
+/// It is an error if a named file cannot be used. The lookup skips the kernel's own BTF if libbpf could not use it, because it
+/// is empty, cut off, damaged or without types. The step says why.
 ///
-/// The environment is not asked where the process has more privileges than its caller, as a program with the set-user-ID bit
-/// or with file capabilities has, nor where that cannot be told, nor after [`environment(false)`](Self::environment).
-/// `TMPDIR` is part of it: the file that takes a memfd's place where there is none is in a fixed folder then.
+/// The lookup ignores the environment if the process has more privileges than its caller (set-user-ID or file capabilities), if
+/// that is unknown, and after [`environment(false)`](Self::environment). It then also ignores `TMPDIR`: if there is no memfd, the
+/// file for the BTF is in a fixed folder.
 ///
 /// ```
 /// use btfgen_runtime::{ErrorKind, Lookup};
 ///
-/// // A kernel that nobody has: every step is in the error.
+/// // No such kernel exists. The error has every step.
 /// let error = Lookup::new().release("0.0.1").arch("x86_64").find().unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::NoArchive);
 /// assert!(error.to_string().contains("/sys/kernel/btf/vmlinux: "));
@@ -45,7 +45,7 @@ pub struct Lookup<'a> {
     pub(crate) forbids_environment: bool,
 }
 
-/// Where the archive is.
+/// The place of the archive.
 #[derive(Clone, Debug)]
 pub(crate) enum ArchiveSource<'a> {
     Bytes(&'a [u8]),
@@ -53,49 +53,49 @@ pub(crate) enum ArchiveSource<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// A lookup for this host, without an archive.
+    /// Creates a lookup for this host, without an archive.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Looks in an archive that is in memory, as `include_bytes!` gives it. The last archive counts.
+    /// Uses an archive in memory, for instance from `include_bytes!`. The last call sets the archive.
     #[must_use]
     pub fn archive_bytes(mut self, archive: &'a [u8]) -> Self {
         self.archive = Some(ArchiveSource::Bytes(archive));
         self
     }
 
-    /// Looks in the archive in a file, which is only read if the kernel has no BTF of its own. The last archive counts.
+    /// Uses an archive in a file, which is read only if the kernel has no BTF of its own. The last call sets the archive.
     #[must_use]
     pub fn archive_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.archive = Some(ArchiveSource::File(path.into()));
         self
     }
 
-    /// Takes this BTF, or ELF file with BTF, and nothing else.
+    /// Uses only this file: BTF, or an ELF file with BTF.
     #[must_use]
     pub fn btf_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.btf_file = Some(path.into());
         self
     }
 
-    /// Whether to pass over the kernel's own BTF: for tests, and for vendors' kernels whose BTF is broken.
+    /// Whether to skip the kernel's own BTF: for tests, and for vendors' kernels with broken BTF.
     #[must_use]
     pub fn require_custom(mut self, on: bool) -> Self {
         self.require_custom = on;
         self
     }
 
-    /// Whether the environment may be asked; it may by default. `false` asks no variable at all: neither `BTFGEN_BTF`,
-    /// `BTFGEN_OS_RELEASE` and `BTFGEN_REQUIRE_CUSTOM` nor `TMPDIR`. A program calls this if the one who sets its environment
-    /// must not choose what it tells the kernel to read.
+    /// Whether to read the environment; on by default. With `false` the lookup ignores `BTFGEN_BTF`, `BTFGEN_OS_RELEASE`,
+    /// `BTFGEN_REQUIRE_CUSTOM` and `TMPDIR`. Call this if the user who sets the program's environment must not choose what the
+    /// program makes the kernel read.
     ///
     /// ```
     /// use btfgen_runtime::Lookup;
     ///
     /// let lookup = Lookup::new().environment(false).release("0.0.1");
     /// let error = lookup.find().unwrap_err();
-    /// assert!(error.to_string().contains("BTFGEN_BTF: not asked, the program forbids it"));
+    /// assert!(error.to_string().contains("BTFGEN_BTF: ignored (the program forbids it)"));
     /// ```
     #[must_use]
     pub fn environment(mut self, on: bool) -> Self {
@@ -103,30 +103,30 @@ impl<'a> Lookup<'a> {
         self
     }
 
-    /// Reads this os-release file rather than looking for the host's.
+    /// Reads this os-release file instead of the host's.
     #[must_use]
     pub fn os_release(mut self, path: impl AsRef<Path>) -> Self {
         self.os_release = Some(path.as_ref().to_owned());
         self
     }
 
-    /// Asks for another kernel than the running one, by what `uname -r` prints there. This kernel's own BTF and the
-    /// environment's are passed over then.
+    /// Looks up another kernel than the running one, with this output of `uname -r`. The lookup then skips this kernel's own BTF
+    /// and `BTFGEN_BTF`.
     #[must_use]
     pub fn release(mut self, release: impl Into<String>) -> Self {
         self.release = Some(release.into());
         self
     }
 
-    /// Asks for another architecture than this machine's, by what `uname -m` prints there. This kernel's own BTF and
-    /// the environment's are passed over then.
+    /// Looks up another architecture than this machine's, with this output of `uname -m`. The lookup then skips this kernel's own
+    /// BTF and `BTFGEN_BTF`.
     #[must_use]
     pub fn arch(mut self, arch: impl Into<String>) -> Self {
         self.arch = Some(arch.into());
         self
     }
 
-    /// Whether this is about another host than the one it runs on.
+    /// Whether the lookup is for another host.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.release.is_some() || self.arch.is_some()
     }

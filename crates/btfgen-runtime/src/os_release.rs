@@ -1,16 +1,16 @@
-//! os-release(5): which distribution this is.
+//! Reads os-release(5), which names the distribution.
 //!
-//! What the file says, as it says it; what that means for a hub of BTFs is in `distribution`.
+//! This module only parses the file. The module `distribution` derives the folders of a hub from it.
 
 use std::io::{self, Read as _};
 use std::path::Path;
 
-/// A real one has less than 1 KiB.
+/// The largest file to read. A real os-release file has less than 1 KiB.
 const MAX_BYTES: usize = 64 << 10;
 
-/// What an os-release file says of its distribution.
+/// The fields of an os-release file that help to find a distribution's kernels.
 ///
-/// The fields are those that tell which kernels a distribution runs. An empty value counts as none.
+/// An empty value counts as a missing one.
 ///
 /// ```
 /// use btfgen_runtime::OsRelease;
@@ -35,11 +35,11 @@ pub struct OsRelease {
 impl OsRelease {
     /// Reads an os-release file.
     ///
-    /// Neither a file of any size nor a pipe or a device keeps the caller waiting.
+    /// Large files, pipes and devices do not block the caller.
     ///
     /// # Errors
-    /// Those of opening and reading, and [`io::ErrorKind::InvalidData`] for what is not an os-release file: larger than
-    /// 64 KiB, not a regular file, or without an assignment.
+    /// The errors of opening and reading, among them [`io::ErrorKind::InvalidInput`] if the file is not a regular file, and
+    /// [`io::ErrorKind::InvalidData`] if it is larger than 64 KiB or has no assignment.
     pub fn read(path: impl AsRef<Path>) -> io::Result<Self> {
         let file = btfgen_files::open_regular(path.as_ref())?;
         let mut bytes = Vec::new();
@@ -49,14 +49,13 @@ impl OsRelease {
 
     /// Parses the content of an os-release file.
     ///
-    /// A line that is not an assignment as os-release(5) has it is passed over; the last assignment of a variable
-    /// counts.
+    /// Lines that are not assignments by os-release(5) are ignored. The last assignment of a variable wins.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] for what is larger than 64 KiB, or without an assignment.
+    /// [`io::ErrorKind::InvalidData`] if the content is larger than 64 KiB or has no assignment.
     pub fn parse(bytes: &[u8]) -> io::Result<Self> {
         if bytes.len() > MAX_BYTES {
-            return Err(invalid("larger than 64 KiB: not an os-release file"));
+            return Err(invalid("not an os-release file: larger than 64 KiB"));
         }
         let mut os = Self::default();
         let mut assignments = 0;
@@ -67,7 +66,7 @@ impl OsRelease {
             }
         }
         if assignments == 0 {
-            return Err(invalid("without an assignment: not an os-release file"));
+            return Err(invalid("not an os-release file: no assignment"));
         }
         Ok(os)
     }
@@ -89,39 +88,41 @@ impl OsRelease {
         *field = Some(value).filter(|v| !v.is_empty());
     }
 
-    /// `ID`: the distribution, as `rocky`. Where it is missing, os-release(5) has one assume `linux`, which is nobody's kernel.
+    /// `ID`: the distribution, for example `rocky`. os-release(5) defines the default `linux`, but no hub has kernels under this
+    /// name, so a missing `ID` is `None`.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// `VERSION_ID`: its version, as `8.8`. Rolling distributions and Debian's testing have none.
+    /// `VERSION_ID`: the version, for example `8.8`. Rolling distributions and Debian testing have no version.
     pub fn version_id(&self) -> Option<&str> {
         self.version_id.as_deref()
     }
 
-    /// `ID_LIKE`: the distributions that this one is made from, the closest first.
+    /// `ID_LIKE`: the distributions that this one is derived from, the closest first.
     pub fn id_like(&self) -> &[String] {
         &self.id_like
     }
 
-    /// `VERSION_CODENAME`: the name of the version, as `bookworm`.
+    /// `VERSION_CODENAME`: the name of the version, for example `bookworm`.
     pub fn version_codename(&self) -> Option<&str> {
         self.version_codename.as_deref()
     }
 
-    /// `UBUNTU_CODENAME`: the name of the Ubuntu that this, or what it is made from, is. Not in os-release(5), but in Ubuntu's
-    /// and its derivatives' files.
+    /// `UBUNTU_CODENAME`: the codename of the Ubuntu version that this distribution is, or is derived from. Ubuntu and its
+    /// derivatives have it, but os-release(5) does not define it.
     pub(crate) fn ubuntu_codename(&self) -> Option<&str> {
         self.ubuntu_codename.as_deref()
     }
 
-    /// `DEBIAN_CODENAME`: the name of the Debian that this is made from. Not in os-release(5), but in Linux Mint's files.
+    /// `DEBIAN_CODENAME`: the codename of the Debian version that this distribution is derived from. Linux Mint has it, but
+    /// os-release(5) does not define it.
     pub(crate) fn debian_codename(&self) -> Option<&str> {
         self.debian_codename.as_deref()
     }
 
-    /// `PLATFORM_ID`: what its packages are built for, as `platform:el8`. Not in os-release(5), but in the Fedora family's
-    /// files.
+    /// `PLATFORM_ID`: the platform of its packages, for example `platform:el8`. os-release(5) does not define it, but the Fedora
+    /// family has it.
     pub(crate) fn platform_id(&self) -> Option<&str> {
         self.platform_id.as_deref()
     }
@@ -131,7 +132,7 @@ fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
-/// The variable and the value of a line that is an assignment.
+/// Parses a line that is an assignment into variable and value.
 fn assignment(line: &[u8]) -> Option<(&[u8], String)> {
     let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
     let at = line.iter().position(|&b| b == b'=')?;
@@ -147,10 +148,10 @@ fn is_variable(name: &[u8]) -> bool {
         && name.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The value of an assignment, as a shell takes it without expanding anything: pieces that are quoted or not, up to a
-/// space.
+/// Parses the value of an assignment like a shell, but without expansions: quoted and unquoted pieces, up to a space.
 ///
-/// `None` where a quote is not closed or more than a comment follows: a shell would read on or run a command there.
+/// Returns `None` if a quote is not closed or anything but a comment follows, because a shell would read the next line or run a
+/// command.
 fn unquote(mut text: &[u8]) -> Option<String> {
     let mut value = Vec::new();
     while let Some(byte) = text.split_off_first() {
@@ -171,7 +172,7 @@ fn unquote(mut text: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&value).into_owned())
 }
 
-/// The rest of `'…'`: everything counts for itself.
+/// The rest of `'…'`: every character is literal.
 fn unquote_single(text: &mut &[u8], value: &mut Vec<u8>) -> Option<()> {
     loop {
         match text.split_off_first()? {
@@ -181,7 +182,7 @@ fn unquote_single(text: &mut &[u8], value: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-/// The rest of `"…"`: a backslash takes the meaning of what would have one there, and else counts for itself.
+/// The rest of `"…"`: a backslash escapes special characters; before other characters it is literal.
 fn unquote_double(text: &mut &[u8], value: &mut Vec<u8>) -> Option<()> {
     loop {
         match text.split_off_first()? {
@@ -212,7 +213,7 @@ mod tests {
         error.to_string()
     }
 
-    /// Check that values are unquoted as a shell does it.
+    /// Check that values are unquoted as in a shell.
     #[test]
     fn quoting() {
         for (text, expected) in [
@@ -235,7 +236,7 @@ mod tests {
         }
     }
 
-    /// Check that what a shell would read on from, or run, is no value.
+    /// Check that a value is refused if a shell would read on or run a command.
     #[test]
     fn no_values() {
         for text in [
@@ -245,7 +246,7 @@ mod tests {
         }
     }
 
-    /// Check that lines are taken by os-release(5), and the others passed over.
+    /// Check that lines are parsed by os-release(5), and that other lines are ignored.
     #[test]
     fn lines() {
         let text = b"\n# ID=comment\n#ID=comment\r\n  ID=first\r\nID LIKE=misread\nID = spaces\nexport ID=shell\n\
@@ -262,17 +263,17 @@ mod tests {
         assert_eq!(os, expected);
     }
 
-    /// Check that an empty value takes an earlier one back.
+    /// Check that an empty value unsets an earlier one.
     #[test]
     fn last_value_counts() {
         let os = OsRelease::parse(b"ID=a\nID_LIKE=b\nID=\nID_LIKE=''\n").unwrap();
         assert_eq!(os, OsRelease::default());
     }
 
-    /// Check that what assigns nothing is refused, and so is what is too large.
+    /// Check that a file without an assignment and a file that is too large are refused.
     #[test]
     fn no_os_release() {
-        let nothing = "without an assignment: not an os-release file";
+        let nothing = "not an os-release file: no assignment";
         for bytes in [
             &b""[..],
             b"\n\n",
@@ -287,11 +288,11 @@ mod tests {
         text.resize(MAX_BYTES, b'\n');
         assert!(OsRelease::parse(&text).is_ok());
         text.push(b'\n');
-        let large = "larger than 64 KiB: not an os-release file";
+        let large = "not an os-release file: larger than 64 KiB";
         assert_eq!(message(OsRelease::parse(&text)), large);
     }
 
-    /// Check that a large file, a pipe, a device and a folder are refused at once, also behind a link.
+    /// Check that a large file, a pipe, a device and a folder are refused without blocking, also through a link.
     #[test]
     fn refused_files() {
         let folder = tempfile::tempdir().unwrap();
@@ -304,7 +305,7 @@ mod tests {
         let mode = Mode::RUSR | Mode::WUSR;
         rustix::fs::mknodat(CWD, at("pipe"), FileType::Fifo, mode, 0).unwrap();
         std::os::unix::fs::symlink("pipe", at("link")).unwrap();
-        let large = "larger than 64 KiB: not an os-release file";
+        let large = "not an os-release file: larger than 64 KiB";
         assert_eq!(message(OsRelease::read(at("large"))), large);
         for path in [
             at("pipe"),
@@ -323,18 +324,18 @@ mod tests {
     #[test]
     fn program() {
         let program = std::env::current_exe().unwrap();
-        let large = "larger than 64 KiB: not an os-release file";
+        let large = "not an os-release file: larger than 64 KiB";
         assert_eq!(message(OsRelease::read(program)), large);
     }
 
     proptest! {
-        /// Check that any bytes are taken or refused.
+        /// Check that any bytes are accepted or refused without a panic.
         #[test]
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
             let _ = OsRelease::parse(&bytes);
         }
 
-        /// Check that lines made of what has a meaning are taken or refused, with no value longer than they are.
+        /// Check that lines of special characters are accepted or refused, and that no value is longer than its line.
         #[test]
         fn any_lines(text in "(ID|ID_LIKE|VERSION_ID|#| )?[=a'\"\\\\$ \n\r]{0,40}") {
             if let Ok(os) = OsRelease::parse(text.as_bytes()) {
@@ -342,7 +343,7 @@ mod tests {
             }
         }
 
-        /// Check that whatever is quoted is read back.
+        /// Check that any quoted value is read back.
         #[test]
         fn quoted_is_read_back(value in "[^\n\0]*") {
             let mut double = String::from("ID=\"");

@@ -1,4 +1,4 @@
-//! What was tried, for people and for programs.
+//! The steps of a lookup, for people and for programs.
 
 use std::fmt;
 
@@ -12,18 +12,18 @@ pub enum Rung {
     Environment,
     /// The kernel's own BTF.
     Kernel,
-    /// Not a BTF yet: who this host is.
+    /// The host's distribution and kernel, which the next rungs need. This rung finds no BTF.
     Host,
     /// The archive's entry for exactly this distribution, version, architecture and release.
     Exact,
     /// The archive's entry under another spelling of the distribution, its version or the architecture.
     Normalized,
-    /// Any entry for this architecture and release, where all of them are equal.
+    /// Any entry for this architecture and release, if all of them are equal.
     AnyDistribution,
 }
 
 impl Rung {
-    /// The name, for machines: lower case, with hyphens.
+    /// The name for programs: lower case, with hyphens.
     pub fn name(self) -> &'static str {
         match self {
             Self::Explicit => "explicit",
@@ -37,19 +37,19 @@ impl Rung {
     }
 }
 
-/// One thing that was tried, and what came of it.
+/// One step of a lookup, and its outcome.
 ///
 /// Its `Display` form is one line: `/sys/kernel/btf/vmlinux: not there`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step {
-    /// Where on the ladder.
+    /// The rung of the step.
     pub rung: Rung,
-    /// What was looked at: a file, a variable, an entry of the archive.
+    /// What the step checked: a file, a variable, or an entry of the archive.
     pub subject: String,
-    /// What was seen.
+    /// The outcome.
     pub outcome: String,
-    /// Whether the search ended here with a BTF.
+    /// Whether this step found the BTF.
     pub taken: bool,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for Step {
         let Self {
             subject, outcome, ..
         } = self;
-        // Both may come from a file, and a terminal would obey its control characters.
+        // Both may contain text from a file, and a terminal would obey its control characters.
         write!(f, "{}: {}", Printable(subject), Printable(outcome))
     }
 }
@@ -104,7 +104,7 @@ impl Steps {
         self.0
     }
 
-    // Once, and not once for each pair of types: programs embed this.
+    // Not generic, to keep the code that programs embed small.
     fn push(
         &mut self,
         rung: Rung,
@@ -125,7 +125,7 @@ impl Steps {
 mod tests {
     use super::*;
 
-    /// Check that a step is one line, whatever a file had for it.
+    /// Check that a step is one line, even if it contains control characters.
     #[test]
     fn one_line() {
         let mut steps = Steps::default();

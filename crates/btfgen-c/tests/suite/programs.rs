@@ -74,7 +74,7 @@ fn no_archive_linked() {
         let (result, trace) = printed.split_once('\n').unwrap();
         assert_eq!(result, "result -95", "{link:?}: EOPNOTSUPP");
         assert!(trace.starts_with(
-            "there is no BTF for this kernel, and no archive to look in; what was tried:"
+            "there is no BTF for this kernel, and no archive was given; steps tried:"
         ));
     }
 }
@@ -162,7 +162,7 @@ fn forbidden_environment() {
     );
     let printed = asked(&["off"]);
     assert!(printed.starts_with("result 0\n"), "{printed}");
-    let forbidden = "BTFGEN_BTF: not asked, the program forbids it\n";
+    let forbidden = "BTFGEN_BTF: ignored (the program forbids it)\n";
     assert!(printed.contains(forbidden), "{printed}");
     assert!(!printed.contains("/nonexistent"), "{printed}");
 }

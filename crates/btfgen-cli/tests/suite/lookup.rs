@@ -108,7 +108,7 @@ fn steps() {
 #[test]
 fn not_there() {
     let dir = folder();
-    let pieces = ["holds no BTF for the kernel x86_64 0.0.1", "help: "];
+    let pieces = ["has no BTF for the kernel x86_64 0.0.1", "help: "];
     let output = run(&mut on_debian(&dir, "0.0.1", "x86_64"), 2, &pieces);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(
@@ -116,7 +116,7 @@ fn not_there() {
         "{printed}"
     );
     assert!(
-        printed.contains("none among the archive's 8 kernels"),
+        printed.contains("none of the archive's 8 kernels"),
         "{printed}"
     );
     let found = json(&mut on_debian(&dir, "0.0.1", "x86_64"), 2);
@@ -168,7 +168,7 @@ fn this_host() {
     let passed_over = json(lookup(&dir).arg("--require-custom"), 2);
     assert_eq!(
         passed_over["steps"][1]["outcome"],
-        "passed over, for the program wants another one"
+        "skipped (require_custom is set)"
     );
     let mut command = lookup(&dir);
     command.env("BTFGEN_REQUIRE_CUSTOM", "1");
