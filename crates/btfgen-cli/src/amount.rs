@@ -1,4 +1,4 @@
-//! Amounts as people write and read them.
+//! Sizes and counts as people write and read them.
 
 use std::fmt;
 
@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(parse_bytes("1GiB"), Ok(1 << 30));
     }
 
-    /// Check that what is no size is refused.
+    /// Check that a text that is not a size is refused.
     #[test]
     fn no_sizes() {
         for bad in [
@@ -75,7 +75,7 @@ mod tests {
         }
     }
 
-    /// Check that one thing is not called several.
+    /// Check that only 1 takes the singular.
     #[test]
     fn plurals() {
         assert_eq!(count(1, "kernel").to_string(), "1 kernel");

@@ -1,4 +1,4 @@
-//! Arguments that several subcommands have.
+//! Arguments that several subcommands share.
 
 use std::path::PathBuf;
 
@@ -8,25 +8,25 @@ use btfgen::KernelFilter;
 use crate::amount::parse_bytes;
 use crate::console::Advised;
 
-/// Which kernels.
+/// The options that select kernels.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Kernels")]
 pub(crate) struct FilterArguments {
-    /// Take only kernels of this architecture, as x86_64 or arm64; repeatable
+    /// Take only kernels of this architecture, for example x86_64 or arm64; repeatable
     #[arg(long, value_name = "ARCH")]
     arch: Vec<String>,
 
-    /// Take only kernels of this distribution, as ubuntu or ubuntu/20.04; repeatable
+    /// Take only kernels of this distribution, for example ubuntu or ubuntu/20.04; repeatable
     #[arg(long, value_name = "ID[/VERSION]")]
     distro: Vec<String>,
 
-    /// Take only kernels whose ID/VERSION/ARCH/RELEASE matches; * matches slashes too; repeatable
+    /// Take only kernels whose ID/VERSION/ARCH/RELEASE matches GLOB; * also matches slashes; repeatable
     #[arg(long, value_name = "GLOB", value_parser = glob)]
     only: Vec<String>,
 }
 
 impl FilterArguments {
-    /// The filter that they make.
+    /// The filter for these options.
     pub(crate) fn filter(&self) -> Result<KernelFilter> {
         let filter = self
             .arch
@@ -37,12 +37,12 @@ impl FilterArguments {
     }
 }
 
-/// Where kernels come from.
+/// The hubs to read.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Kernels")]
 pub(crate) struct HubArguments {
-    /// Folder with kernels as ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf); repeatable, the first one that
-    /// has a kernel counts [default: $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
+    /// Hub to read: a folder with files ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf); repeatable, the first hub
+    /// that has a kernel wins [default: $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
     #[arg(long, value_name = "DIR")]
     hub: Vec<PathBuf>,
 }
@@ -57,11 +57,10 @@ impl HubArguments {
     }
 }
 
-/// The hub to write to.
+/// The one hub that a command works on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TargetHubArguments {
-    /// The hub's folder, made if it does not exist [default: $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else
-    /// ~/.cache/btfgen/btfhub]
+    /// Folder of the hub [default: $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
     #[arg(long, value_name = "DIR")]
     hub: Option<PathBuf>,
 }
@@ -79,18 +78,18 @@ impl TargetHubArguments {
 fn default_hub() -> Result<PathBuf> {
     btfgen::default_hub().ok_or_else(|| {
         Advised::new(
-            "no hub is named, and there is no home folder to look in",
+            "no hub is named, and there is no home folder for the default hub",
             "name one with --hub, or set BTFHUB_CACHE_DIR",
         )
         .into()
     })
 }
 
-/// How much memory a kernel may take.
+/// The limit on a kernel's memory.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Kernels")]
 pub(crate) struct LimitArguments {
-    /// Refuse kernels whose unpacked BTF is larger; K, M and G are understood
+    /// Refuse kernels whose unpacked BTF is larger than this; suffixes K, M, G and T are allowed
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "256M")]
     pub(crate) max_btf_size: u64,
 }
@@ -106,7 +105,7 @@ fn glob(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    /// Check that the default that the help tells is the engine's.
+    /// Check that the help shows the engine's default.
     #[test]
     fn default_limit() {
         assert_eq!(parse_bytes("256M"), Ok(btfgen::DEFAULT_MAX_BTF_BYTES));

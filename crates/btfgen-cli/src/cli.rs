@@ -12,19 +12,20 @@ use crate::style::{self, Color};
 const LONG_ABOUT: &str = "\
 Pack the kernel types that eBPF programs need into one small archive.
 
-A program built with CO-RE runs on any kernel whose types (BTF) can be looked up. Kernels without \
-/sys/kernel/btf/vmlinux need theirs brought along: 3 to 5 MB each. btfgen keeps of every kernel's BTF just what the \
-relocations of your objects ask for, proves that they resolve as before, and packs all kernels into one file.
+A CO-RE program needs the running kernel's types (BTF). A kernel without /sys/kernel/btf/vmlinux does not provide them, \
+so the program must bring them: 3 to 5 MB for each kernel. btfgen reduces every kernel's BTF to what the relocations of \
+your objects need, proves that every relocation has the same outcome as with the full BTF, and packs all kernels into one \
+archive.
 
-  1. btfgen fetch brings the BTFs of btfhub-archive into a hub, btfgen add your own kernels'.
-  2. btfgen pack app.bpf.o -o btfs.tar.gz
-  3. Embed the archive in the program; at its start btfgen-runtime (Rust) or libbtfgen (C) find the running kernel's \
-entry for libbpf. `btfgen lookup` shows what they would take.";
+  1. Fill a hub: `btfgen fetch` brings the BTFs of btfhub-archive, `btfgen add` your own kernels.
+  2. Pack the hub: btfgen pack app.bpf.o -o btfs.tar.gz
+  3. Embed the archive in your program. At start, btfgen-runtime (Rust) or libbtfgen (C) finds the running kernel's BTF \
+in it and gives it to libbpf. `btfgen lookup` shows which BTF that is.";
 
 const AFTER_HELP: &str = "\
 EXIT CODES
   0    done
-  1    done, but something was left out and is named on stderr
+  1    done, but something was left out; stderr names it
   2    failed
   3    bad usage
   130  stopped by Ctrl-C
@@ -74,7 +75,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what is asked for, and says so where it fails.
+    /// Runs the subcommand, and prints its error if it fails.
     pub(crate) fn run(self) -> Exit {
         style::choose(self.color);
         let console = Console {
@@ -104,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// Check that the definition of the arguments is sound, and that each of them has a help.
+    /// Check that the definition of the arguments is valid, and that every argument has a help text.
     #[test]
     fn verify_app() {
         Cli::command().debug_assert();

@@ -1,7 +1,7 @@
-//! Whether there is a stdout at all.
+//! Detects whether stdout was closed when the process started.
 //!
-//! Rust's runtime opens /dev/null for each standard stream that is closed when a program starts, so that no file takes its
-//! number by chance. What is printed then seems to be written. So the stream is looked at before the runtime starts.
+//! Rust's runtime opens /dev/null for each closed standard stream, so that no other file gets its number. Output to it is
+//! lost without an error. This module therefore checks stdout before the runtime starts.
 #![allow(
     unsafe_code,
     reason = "a function in .init_array is the only one that runs before Rust's runtime"
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 // SAFETY: the C runtime calls every function pointer in this section once, before `main` (System V ABI, "Initialization and
-// Termination Functions"). This one makes a system call and sets an atomic: it needs nothing of Rust's runtime, and does not
-// unwind.
+// Termination Functions"). This function makes a system call and sets an atomic: it needs nothing of Rust's runtime, and
+// does not unwind.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;

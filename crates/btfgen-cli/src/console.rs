@@ -9,10 +9,10 @@ use anstyle::Style;
 use crate::exit::Exit;
 use crate::style;
 
-/// How many of a long list are shown without `--verbose`.
+/// How many lines of a long list are shown without `--verbose`.
 const SHOWN: usize = 10;
 
-/// Says things on stderr, as loudly as the user wants it. That stderr is closed is no reason to stop.
+/// Prints messages on stderr, as `--quiet` and `--verbose` say. Ignores errors of stderr.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Console {
     /// Only warnings and errors.
@@ -22,26 +22,26 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// What was done. Silent with `--quiet`.
+    /// Prints what was done. Silent with `--quiet`.
     pub(crate) fn say(&self, text: impl fmt::Display) {
         if !self.quiet {
             let _ = writeln!(anstream::stderr(), "{text}");
         }
     }
 
-    /// What the user may want to know. Silent with `--quiet`.
+    /// Prints what the user may want to know. Silent with `--quiet`.
     pub(crate) fn note(&self, text: impl fmt::Display) {
         if !self.quiet {
             labelled(style::HELP, "note", text);
         }
     }
 
-    /// What is not as it should be, but does not stop the work.
+    /// Prints a problem that does not stop the work.
     pub(crate) fn warning(&self, text: impl fmt::Display) {
         labelled(style::WARNING, "warning", text);
     }
 
-    /// How the command ends: an error is told first.
+    /// Prints the error, if there is one, and returns the exit code.
     pub(crate) fn exit(&self, result: anyhow::Result<Exit>) -> Exit {
         result.unwrap_or_else(|e| {
             self.error(&e);
@@ -49,7 +49,7 @@ impl Console {
         })
     }
 
-    /// Why the work ended, with all causes, and the way out if one is known.
+    /// Prints an error with all causes, and its help if it has one.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         labelled(style::ERROR, "error", chain(error.as_ref()));
         if let Some(help) = error.chain().find_map(help) {
@@ -57,7 +57,7 @@ impl Console {
         }
     }
 
-    /// The lines below a message, the first ones or with `--verbose` all.
+    /// Prints lines below a message: the first ones, or all with `--verbose`.
     pub(crate) fn details(&self, lines: impl ExactSizeIterator<Item = String>) {
         let all = lines.len();
         let shown = if self.verbose { all } else { SHOWN };
@@ -66,7 +66,7 @@ impl Console {
             let _ = writeln!(stderr, "  {line}");
         }
         if all > shown {
-            let _ = writeln!(stderr, "  and {} more, see all with --verbose", all - shown);
+            let _ = writeln!(stderr, "  and {} more (--verbose shows all)", all - shown);
         }
     }
 }
@@ -75,7 +75,7 @@ fn labelled(style: Style, label: &str, text: impl fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {text}");
 }
 
-/// An error of this crate that knows the way out.
+/// An error of this crate with a help text.
 #[derive(Debug)]
 pub(crate) struct Advised {
     message: String,
@@ -84,7 +84,7 @@ pub(crate) struct Advised {
 }
 
 impl Advised {
-    /// What is wrong, and what to do about it.
+    /// An error that says what is wrong and what the user can do about it.
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -127,7 +127,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     caused(&error.to_string(), error)
 }
 
-/// A text about an error, and the error's causes behind it.
+/// A text about an error, followed by the error's causes.
 pub(crate) fn caused(text: &str, error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |&e| e.source());
     causes.fold(printable(text), |line, cause| {
@@ -135,7 +135,7 @@ pub(crate) fn caused(text: &str, error: &dyn Error) -> String {
     })
 }
 
-/// A text from a file, or the name of one, with its control characters escaped: a terminal would obey them.
+/// A text from outside with its control characters escaped, because a terminal would obey them.
 pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
@@ -152,7 +152,7 @@ pub(crate) fn printable(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Check that an error's cause and its help are both told.
+    /// Check that an error shows its cause and its help.
     #[test]
     fn advice() {
         let advised = Advised::new("outer", "do this").with_source(std::io::Error::other("inner"));
@@ -161,14 +161,14 @@ mod tests {
         assert_eq!(error.chain().find_map(help), Some("do this"));
     }
 
-    /// Check that control characters do not get through, and letters of all kinds do.
+    /// Check that control characters are escaped and that letters of all scripts are kept.
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(printable("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
         assert_eq!(printable("Größe → 1"), "Größe → 1");
     }
 
-    /// Check that every cause of an error is in its one line.
+    /// Check that the line of an error has all its causes.
     #[test]
     fn causes_are_chained() {
         let error = anyhow::anyhow!("third").context("second").context("first");

@@ -2,24 +2,24 @@
 
 use std::process::ExitCode;
 
-/// How the command ended, as a script sees it. The numbers are a promise; they stand in `btfgen --help` too.
+/// How the command ended. The numbers are stable, and `btfgen --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
     /// Everything was done.
     Done = 0,
-    /// It was done, but something was left out and named on stderr.
+    /// The work was done, but something was left out; stderr names it.
     LeftOut = 1,
-    /// It failed.
+    /// The command failed.
     Failed = 2,
-    /// The arguments make no sense.
+    /// The arguments are wrong.
     Usage = 3,
-    /// Ctrl-C, or another signal to end: 128 and the number of SIGINT, as shells have it.
+    /// Ctrl-C, SIGTERM or SIGHUP: 128 plus the number of SIGINT, as in a shell.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// The exit code that an error calls for.
+    /// The exit code for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let cancelled = error.chain().any(|e| {
             e.downcast_ref::<btfgen::Error>()
@@ -34,7 +34,7 @@ impl Exit {
         }
     }
 
-    /// [`Exit::LeftOut`] if anything was.
+    /// [`Exit::LeftOut`] if anything was left out, else [`Exit::Done`].
     pub(crate) fn left_out(anything: bool) -> Self {
         if anything { Self::LeftOut } else { Self::Done }
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first one asks to stop, the second one does.
+//! Ctrl-C, SIGTERM and SIGHUP: the first signal asks the work to stop, the second one ends the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,10 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::progress::Screen;
 
-/// A flag that Ctrl-C sets, and SIGTERM and SIGHUP. A signal that is ignored, as SIGHUP with `nohup` or SIGINT in the background
-/// of a script, stays ignored.
+/// A flag that Ctrl-C, SIGTERM and SIGHUP set. A signal that the process ignores stays ignored: SIGHUP with `nohup`, or SIGINT
+/// in the background of a script.
 ///
-/// Whoever works for longer looks at the flag, ends its children, and removes what is not whole.
+/// Long work checks the flag. When the flag is set, the work ends its child processes and removes incomplete files.
 pub(crate) fn flag(console: Console, screen: Option<Screen>) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let ignored = ignored_signals();
@@ -24,13 +24,13 @@ pub(crate) fn flag(console: Console, screen: Option<Screen>) -> Arc<AtomicBool> 
         .filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let signals: Vec<i32> = signals.collect();
     for &signal in &signals {
-        // In this order, so that the first signal does not end the process. Where it cannot be handled it does: no worse
-        // than before the work started.
+        // In this order, so that the first signal does not end the process. If registration fails, the signal keeps its
+        // default action and ends the process.
         let exit = Exit::Interrupted as i32;
         let _ = flag::register_conditional_shutdown(signal, exit, Arc::clone(&stop));
         let _ = flag::register(signal, Arc::clone(&stop));
     }
-    // The flag works without a thread, which may not be had; so does all but this note.
+    // The flag works without a thread. If no thread can be started, only this note is missing.
     if let Ok(mut signals) = Signals::new(signals) {
         let note = move || {
             if signals.forever().next().is_some() {
@@ -54,13 +54,13 @@ pub(crate) fn check(stop: &AtomicBool) -> btfgen::Result<()> {
     Ok(())
 }
 
-/// Has a write beyond the limit of a file's size (`ulimit -f`) fail as any other, rather than end the process.
+/// Makes a write beyond the file size limit (`ulimit -f`) return an error instead of ending the process.
 pub(crate) fn survive_file_size_limit() {
-    // Any handler will do. Children do not have it.
+    // Any handler works. Child processes do not inherit it.
     let _ = flag::register(SIGXFSZ, Arc::default());
 }
 
-/// The signals that this process ignores, a bit for each, from 1: `SigIgn` of proc_pid_status(5).
+/// The signals that this process ignores, one bit each, starting with signal 1: `SigIgn` of proc_pid_status(5).
 fn ignored_signals() -> u64 {
     let status = read_regular("/proc/self/status".as_ref(), 1 << 20).unwrap_or_default();
     let status = String::from_utf8_lossy(&status);

@@ -1,11 +1,11 @@
 //! The `btfgen` command: arguments, progress, printing and exit codes. The work is the engine's, the `btfgen` crate.
 
 #![deny(unsafe_code)]
-// The macros panic where the reader of a pipe is gone.
+// The print macros panic when the reader of a pipe is gone.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![allow(
     clippy::doc_markdown,
-    reason = "what documents an argument is its help, where backticks would be shown"
+    reason = "the doc comment of an argument is its help text, which would show the backticks"
 )]
 
 mod amount;
@@ -35,11 +35,11 @@ fn main() -> ExitCode {
     let exit = match Cli::try_parse() {
         Ok(cli) => cli.run(),
         Err(e) if e.use_stderr() => {
-            // Nobody is left to be told where printing fails.
+            // If this print fails, there is no other place to report it.
             let _ = e.print();
             Exit::Usage
         }
-        // Help and version are what was asked for.
+        // The user asked for help or version.
         Err(e) => Console::default().exit(sink::printed(e.print()).map(|()| Exit::Done)),
     };
     exit.into()

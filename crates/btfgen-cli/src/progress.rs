@@ -1,4 +1,4 @@
-//! Progress bars. Only on a terminal, and not with `--quiet`.
+//! Progress bars. They appear only on a terminal, and not with `--quiet`.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -14,13 +14,13 @@ const KERNELS: &str = "{bar:24} {pos}/{len} kernels  {rate}  {eta} left  {wide_m
 const FILES: &str = "{bar:24} {pos}/{len} files  {eta} left  {wide_msg}";
 const CONNECTING: &str = "connecting to {wide_msg}";
 
-/// What stands on the terminal while work goes on.
+/// The line on the terminal that shows progress.
 #[derive(Debug, Clone)]
 pub(crate) struct Screen(ProgressBar);
 
 impl Screen {
     fn new(console: Console) -> Self {
-        // Which is a hidden one where stderr is no terminal.
+        // `stderr()` is hidden, too, if stderr is not a terminal.
         let target = if console.quiet {
             ProgressDrawTarget::hidden()
         } else {
@@ -29,7 +29,7 @@ impl Screen {
         Self(ProgressBar::with_draw_target(Some(0), target))
     }
 
-    /// Lets something be printed where it is.
+    /// Takes the line off the terminal while `print` runs.
     pub(crate) fn suspend(&self, print: impl FnOnce()) {
         self.0.suspend(print);
     }
@@ -50,14 +50,14 @@ impl Screen {
 pub(crate) struct Bar(Screen);
 
 impl Bar {
-    /// A bar that appears when the work starts.
+    /// Creates a bar that appears when the work starts.
     pub(crate) fn new(console: Console) -> Self {
         let screen = Screen::new(console);
         screen.style(KERNELS);
         Self(screen)
     }
 
-    /// For what else is printed.
+    /// The screen, for other messages.
     pub(crate) fn screen(&self) -> Screen {
         self.0.clone()
     }
@@ -80,27 +80,27 @@ impl Progress for Bar {
     }
 }
 
-/// Shows how a fetch goes on.
+/// Shows the progress of a fetch.
 #[derive(Debug)]
 pub(crate) struct TransferBar {
     screen: Screen,
     console: Console,
     waiting: WaitNote,
-    /// How many files the bar is for.
+    /// The number of files that the bar shows.
     of: Mutex<Option<usize>>,
 }
 
-/// Says once for whom a command waits.
+/// Prints once what a command waits for.
 #[derive(Debug, Default)]
 pub(crate) struct WaitNote(Mutex<Option<Waiting>>);
 
 impl WaitNote {
-    /// Says it, unless that was the last thing it said.
+    /// Prints the note, unless the last note was the same.
     pub(crate) fn say(&self, console: Console, for_whom: Waiting) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.replace(for_whom) != Some(for_whom) {
             let whom = match for_whom {
-                Waiting::Readers => "until nobody reads the hub",
+                Waiting::Readers => "for other commands that read this hub",
                 _ => "for another command that changes this hub",
             };
             console.note(format_args!("waiting {whom}"));
@@ -109,7 +109,7 @@ impl WaitNote {
 }
 
 impl TransferBar {
-    /// A line that appears with the first thing to tell.
+    /// Creates a line that appears with the first progress.
     pub(crate) fn new(console: Console) -> Self {
         Self {
             screen: Screen::new(console),
@@ -119,7 +119,7 @@ impl TransferBar {
         }
     }
 
-    /// For what else is printed.
+    /// The screen, for other messages.
     pub(crate) fn screen(&self) -> Screen {
         self.screen.clone()
     }
@@ -146,7 +146,7 @@ impl FetchProgress for TransferBar {
     fn whole(&self, repository: &str, why: &str) {
         self.screen.suspend(|| {
             self.console.note(format_args!(
-                "{}: {}; its last commit is transferred whole (shallow clone)",
+                "{}: {}; fetching the whole last commit (shallow clone)",
                 printable(repository),
                 printable(why)
             ));

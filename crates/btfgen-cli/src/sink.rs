@@ -1,4 +1,4 @@
-//! Where data goes: stdout, or a file that is checked before the work and never half written.
+//! Outputs: stdout, or a file. A file is checked before the work starts, and replaced in one step.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
@@ -9,17 +9,17 @@ use btfgen::{Claims, Output};
 use crate::closed_stdout;
 use crate::console::Advised;
 
-/// A place for data.
+/// An output.
 #[derive(Debug)]
 pub(crate) enum Sink {
-    /// Asked for with `-`.
+    /// The user named `-`.
     Stdout,
-    /// A file, with all that [`Output`] promises.
+    /// A file, with the guarantees of [`Output`].
     File(Output),
 }
 
 impl Sink {
-    /// A place for text: `-` is stdout. `what` is for [`Claims`].
+    /// An output for text: `-` is stdout. `what` is for [`Claims`].
     pub(crate) fn for_text(path: &Path, what: &'static str, claims: &mut Claims) -> Result<Self> {
         if path == Path::new("-") {
             claims.writes_stdout(what)?;
@@ -30,12 +30,12 @@ impl Sink {
         Ok(Self::File(output))
     }
 
-    /// A place for binary data: `-` is stdout unless that is a terminal.
+    /// An output for binary data: `-` is stdout, which must not be a terminal.
     pub(crate) fn for_binary(path: &Path, what: &'static str, claims: &mut Claims) -> Result<Self> {
         let sink = Self::for_text(path, what, claims)?;
         if matches!(sink, Self::Stdout) && io::stdout().is_terminal() {
             return Err(Advised::new(
-                "a BTF is not for a terminal to show",
+                "will not write binary data to a terminal",
                 "redirect stdout, or name a file with -o",
             )
             .into());
@@ -52,12 +52,12 @@ impl Sink {
     }
 }
 
-/// Writes data to stdout as it is. A reader that has seen enough, as `head`, is no error.
+/// Writes data to stdout. It is not an error if the reader stops early, as `head` does.
 pub(crate) fn data(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     written(write, BufWriter::new(io::stdout().lock()))
 }
 
-/// Writes text for people to stdout, with its colours only where they are wanted.
+/// Writes text for people to stdout, with colours if `--color` and the terminal allow them.
 pub(crate) fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let stdout = anstream::AutoStream::auto(io::stdout().lock());
     written(write, BufWriter::new(stdout))
@@ -69,7 +69,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
     data(|out| out.write_all(text.as_bytes()))
 }
 
-/// A value as JSON for people to read, with a line end.
+/// A value as indented JSON, with a line end.
 pub(crate) fn json_text(value: &impl serde::Serialize) -> Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
@@ -81,9 +81,9 @@ fn written(
     printed(write(&mut out).and_then(|()| out.flush()))
 }
 
-/// What came of writing to stdout.
+/// Turns the result of writing to stdout into the command's result.
 pub(crate) fn printed(result: io::Result<()>) -> Result<()> {
-    let closed = || io::Error::other("it is closed");
+    let closed = || io::Error::other("closed");
     let result = result.and_then(|()| io::stdout().flush());
     match result {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! Colours: what is coloured how, and whether at all.
+//! Colours of messages, and whether to use them.
 
 use std::ffi::OsString;
 
@@ -11,22 +11,22 @@ pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// `help:` and `note:`
 pub(crate) const HELP: Style = AnsiColor::Cyan.on_default().bold();
-/// A table's head, and the numbers that count.
+/// The header of a table, and the important numbers.
 pub(crate) const STRONG: Style = Style::new().bold();
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
-    /// As the terminal and the environment want it
+    /// Use colours if the terminal and the environment allow them
     #[default]
     Auto,
-    /// Everywhere
+    /// Always use colours
     Always,
-    /// Nowhere
+    /// Never use colours
     Never,
 }
 
-/// Decides for the whole process, clap's messages included.
+/// Sets the choice for the whole process, including clap's messages.
 pub(crate) fn choose(color: Color) {
     let choice = match color {
         Color::Auto => anstream::ColorChoice::Auto,
@@ -36,7 +36,7 @@ pub(crate) fn choose(color: Color) {
     choice.write_global();
 }
 
-/// The `--color` among the arguments, for the messages about arguments that cannot be parsed.
+/// Finds `--color` without clap, for the messages about arguments that clap cannot parse.
 pub(crate) fn asked_for(arguments: impl IntoIterator<Item = OsString>) -> Color {
     let mut arguments = arguments
         .into_iter()
@@ -59,7 +59,7 @@ pub(crate) fn asked_for(arguments: impl IntoIterator<Item = OsString>) -> Color 
 mod tests {
     use super::*;
 
-    /// Check that both spellings of `--color` are seen, wrong values and what comes behind `--` are not.
+    /// Check that both spellings of `--color` are found, and that wrong values and arguments after `--` are ignored.
     #[test]
     fn color_is_found_before_parsing() {
         let asked = |line: &str| asked_for(line.split(' ').map(OsString::from));

@@ -4,14 +4,14 @@ use std::io::{self, Write};
 
 use crate::style::STRONG;
 
-/// Rows of text below a head.
+/// Rows of text below a header.
 #[derive(Debug)]
 pub(crate) struct Table<const COLUMNS: usize> {
     columns: [Column; COLUMNS],
     rows: Vec<[String; COLUMNS]>,
 }
 
-/// A column's head and side.
+/// A column's header and alignment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Column {
     /// Text, aligned to the left.
@@ -21,7 +21,7 @@ pub(crate) enum Column {
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub(crate) fn new(columns: [Column; COLUMNS]) -> Self {
         Self {
             columns,
@@ -34,7 +34,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         self.rows.push(row);
     }
 
-    /// Prints head and rows; below each row the lines that `below` has for it.
+    /// Prints the header and the rows. Below each row it prints the lines that `below` returns for it.
     pub(crate) fn print(
         &self,
         out: &mut dyn Write,
@@ -80,7 +80,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 mod tests {
     use super::*;
 
-    /// Check that columns are aligned, numbers to the right, and no line ends in spaces.
+    /// Check that text is aligned to the left and numbers to the right, and that no line ends in spaces.
     #[test]
     fn alignment() {
         let mut table = Table::new([Column::Text("NAME"), Column::Number("N"), Column::Text("X")]);

@@ -1,4 +1,4 @@
-//! `btfgen add`: one's own kernels into a hub.
+//! `btfgen add`: puts the user's own kernels into a hub.
 
 use std::path::PathBuf;
 
@@ -24,14 +24,14 @@ EXAMPLES
 
 /// Put your own kernels into a hub
 ///
-/// FILE is whatever a kernel comes in: BTF as it is (also /sys/kernel/btf/vmlinux), a vmlinux with a .BTF section, a boot
-/// image (x86 bzImage, arm64 and riscv64 Image, EFI zboot, s390x, POWER), a package (.deb, .ddeb, .rpm) with one of them,
-/// or any of these compressed with gzip, xz, zstd, lz4 or lzma. Its content tells which it is. A vmlinux that has only debug
-/// information goes through pahole (1.22 or newer), which must be on the PATH.
+/// FILE is a BTF (also /sys/kernel/btf/vmlinux), a vmlinux with a .BTF section, a boot image (x86 bzImage, arm64 and riscv64
+/// Image, EFI zboot, s390x, POWER), a package (.deb, .ddeb, .rpm) that contains one of these, or any of them compressed with
+/// gzip, xz, zstd, lz4 or lzma. btfgen detects the type from the content. If a vmlinux has only debug information, btfgen
+/// makes the BTF with pahole (1.22 or newer), which must be on the PATH.
 ///
-/// The kernel's release and architecture come from the file where it says them, the rest from --id or --from-host. The hub
-/// gets ID/VERSION/ARCH/RELEASE.btf.tar.xz in one step, after the BTF is checked. A different BTF of the same kernel is
-/// replaced only with --force. The hub may lie in a git repository of yours.
+/// The file gives the kernel's release and architecture if it contains them; --id or --from-host gives the rest. btfgen checks
+/// the BTF, and then writes ID/VERSION/ARCH/RELEASE.btf.tar.xz into the hub in one step. It creates a missing hub, and replaces
+/// a different BTF of the same kernel only with --force. The hub may be inside your own git repository.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -39,19 +39,19 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// The kernel's name, or its distribution where the file says the rest
+    /// The kernel's name; ID/VERSION is enough if the file gives architecture and release
     #[arg(long, value_name = "ID/VERSION[/ARCH/RELEASE]")]
     id: Option<String>,
 
-    /// Take what neither the file nor --id says from this host: os-release and uname
+    /// Take what neither the file nor --id gives from this host's os-release and uname
     #[arg(long)]
     from_host: bool,
 
-    /// Replace a different BTF of the same kernel, and let --id overrule the file
+    /// Replace a different BTF of the same kernel, and let --id override the file
     #[arg(short, long)]
     force: bool,
 
-    /// Print JSON: an array with an object for each file that was added
+    /// Print JSON: an array with an object for each added file
     #[arg(long)]
     json: bool,
 
@@ -75,8 +75,8 @@ impl Arguments {
         if let Some(id) = &self.id {
             if id.split('/').count() > 2 && self.files.len() > 1 {
                 return Err(Advised::new(
-                    "several files cannot all be the one kernel that --id names",
-                    "name just ID/VERSION, and each file says the rest; or add one file at a time",
+                    "--id names one kernel, but there are several files",
+                    "give only --id ID/VERSION, or add one file at a time",
                 )
                 .into());
             }
@@ -113,7 +113,7 @@ impl Arguments {
         for one in added {
             let change = match one.change {
                 Change::New => "added",
-                Change::Unchanged => "is there already",
+                Change::Unchanged => "unchanged",
                 Change::Replaced => "replaced",
             };
             console.say(format_args!(

@@ -1,4 +1,4 @@
-//! `btfgen completions`: shell completions, from the definition of the arguments.
+//! `btfgen completions`: shell completions, made from the argument definitions.
 
 use anyhow::Result;
 use clap::CommandFactory as _;

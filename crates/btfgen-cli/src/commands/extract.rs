@@ -1,4 +1,4 @@
-//! `btfgen extract`: one kernel's BTF out of an archive.
+//! `btfgen extract`: takes one kernel's BTF out of an archive.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// The archive
     archive: PathBuf,
 
-    /// The kernel as ID/VERSION/ARCH/RELEASE, or its RELEASE alone if that says which one
+    /// The kernel as ID/VERSION/ARCH/RELEASE, or RELEASE if unambiguous
     #[arg(value_parser = kernel_name)]
     kernel: KernelName,
 
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// The kernel's architecture, as x86_64 or arm64
+    /// The kernel's architecture, for example x86_64 or arm64
     #[arg(long)]
     arch: Option<String>,
 }
@@ -67,7 +67,7 @@ impl Arguments {
         Ok(Exit::Done)
     }
 
-    /// The kernel that is meant. Of several ones with this release any will do if their BTFs are equal.
+    /// Finds the named kernel. If several kernels have the release and their BTFs are equal, it returns the first one.
     fn find(&self, archive: &Archive<'_>) -> Result<(KernelId, Vec<u8>)> {
         let unreadable = || format!("{}: cannot be read", self.archive.display());
         let filter = self
@@ -81,7 +81,7 @@ impl Arguments {
             .filter(|k| self.kernel.is(k) && filter.matches(k))
         {
             let btf = archive.get(kernel).with_context(unreadable)?;
-            let btf = btf.with_context(|| format!("{kernel} is listed, but is not there"))?;
+            let btf = btf.with_context(|| format!("{kernel} is listed, but missing"))?;
             match &found {
                 Some((_, other)) if *other != btf => return Err(self.ambiguous(&kernels, &filter)),
                 Some(_) => {}
@@ -97,12 +97,12 @@ impl Arguments {
             .filter(|k| self.kernel.is(k) && filter.matches(k));
         Advised::new(
             format!(
-                "{}: {} is one of several kernels whose BTFs differ: {}",
+                "{}: {} is ambiguous, these kernels have different BTFs: {}",
                 self.archive.display(),
                 self.kernel,
                 listed(meant)
             ),
-            "name one of them in full, or its --arch if that says which one",
+            "give the full name of one of them, or its --arch if that is unambiguous",
         )
         .into()
     }
@@ -114,27 +114,27 @@ impl Arguments {
             .collect();
         if near.is_empty() {
             near = kernels.iter().collect();
-            // Stable, so kernels that are as near as each other stay in their order.
+            // A stable sort: kernels that are equally near keep their order.
             near.sort_by(|a, b| self.kernel.likeness(b).total_cmp(&self.kernel.likeness(a)));
             near.truncate(SUGGESTIONS);
         }
         let arch = self.arch.iter().map(|a| format!(" of {a}"));
         let message = format!(
-            "{}: holds no kernel {}{}",
+            "{}: has no kernel {}{}",
             self.archive.display(),
             self.kernel,
             arch.collect::<String>()
         );
         let help = if near.is_empty() {
-            "it holds no kernels at all".to_owned()
+            "the archive is empty".to_owned()
         } else {
-            format!("the nearest it holds: {}", listed(near.into_iter()))
+            format!("the nearest kernels are {}", listed(near.into_iter()))
         };
         Advised::new(message, help).into()
     }
 }
 
-/// The largest archive that is read. Thousands of kernels are a few megabytes.
+/// The largest archive to read. An archive of thousands of kernels has a few megabytes.
 const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 
 /// Opens an archive, with an error that names it.
@@ -144,7 +144,7 @@ pub(crate) fn open(path: &Path) -> Result<Archive<'static>> {
     let archive = Archive::from_vec(bytes).map_err(|e| match e.kind() {
         btfgen::archive::ErrorKind::NotGzip => Advised::new(
             format!("{}: not an archive", path.display()),
-            "give a .tar.gz that `btfgen pack` wrote",
+            "name a .tar.gz that `btfgen pack` wrote",
         )
         .with_source(e)
         .into(),
@@ -164,7 +164,7 @@ fn kernel_name(text: &str) -> Result<KernelName, btfgen::archive::Error> {
     if text.contains('/') {
         return Ok(KernelName::Id(text.parse()?));
     }
-    // Any id will do to learn whether it can be a release.
+    // The other parts do not matter: this only checks that `text` is a valid release.
     let id = KernelId::new("any", "any", "any", text)?;
     Ok(KernelName::Release(id.release().to_owned()))
 }
@@ -184,7 +184,7 @@ impl KernelName {
         }
     }
 
-    /// How much a kernel's name is like this one, from 0 to 1.
+    /// How similar a kernel's name is to this one, from 0 to 1.
     fn likeness(&self, kernel: &KernelId) -> f64 {
         let (mine, other) = match self {
             Self::Id(id) => (id.to_string(), kernel.to_string()),

@@ -1,4 +1,4 @@
-//! `btfgen fetch`: published BTFs into a hub.
+//! `btfgen fetch`: brings published BTFs into a hub.
 
 use anyhow::Result;
 use btfgen::KernelId;
@@ -25,35 +25,35 @@ EXAMPLES
 
 /// Bring published BTFs into a hub, and keep it up to date
 ///
-/// The kernels of btfhub-archive, or of repositories laid out like it, come into a folder that `btfgen pack` reads. Run
-/// again, it brings what is new or different. The hub changes only when everything has come: stop it, or lose the network,
-/// and the hub is as it was; the next run goes on. Your own files in the hub stay as they are.
+/// Copies the kernels of btfhub-archive, or of repositories with the same layout, into a hub, which `btfgen pack` reads. It
+/// creates a missing hub. A later run brings only new and changed kernels. The hub changes only after everything has arrived:
+/// if you stop a fetch or the network fails, the hub stays as it was, and the next run continues. fetch never changes your own
+/// files in the hub.
 ///
-/// HOW FILES COME: with a `git` executable (2.29 or newer) and a server that sends single files (git's partial clone, as
-/// GitHub's does), only the files that are asked for are transferred, 64 at a time. Else libgit2, which is built in, takes
-/// a shallow clone of depth 1: the last commit with all its files, whatever --only, --arch and --distro say, and it stays
-/// in the hub's folder .btfgen so that an update is small. You are told so. A repository in a folder of this machine is
-/// read where it is.
+/// TRANSFER: If a `git` executable (2.29 or newer) exists and the server can send single files (git's partial clone, which
+/// GitHub supports), fetch transfers only the selected files, 64 at a time. Otherwise it says so, and the built-in libgit2
+/// makes a shallow clone: the last commit with all its files, whatever --only, --arch and --distro select. The clone stays in
+/// the hub's folder .btfgen, so that later updates are small. fetch reads a repository in a local folder directly.
 ///
-/// Logins, proxies and certificates are those of git: ssh-agent and keys, credential helpers, http.proxy and HTTPS_PROXY,
+/// fetch uses git's logins, proxies and certificates: ssh-agent and keys, credential helpers, http.proxy and HTTPS_PROXY,
 /// SSL_CERT_FILE.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Repository to fetch from: a URL that git knows, or a folder; repeatable, the first one that has a kernel counts
-    /// [default: $BTFHUB_REPO_URL, else $BTFHUB_REPO, with commas between several, else btfhub-archive on GitHub]
+    /// Repository to fetch from: a git URL or a folder; repeatable, the first repository that has a kernel wins [default:
+    /// $BTFHUB_REPO_URL, else $BTFHUB_REPO, each a list separated by commas, else btfhub-archive on GitHub]
     #[arg(long, value_name = "URL")]
     repo: Vec<String>,
 
-    /// Remove kernels that came from these repositories and are there no more
+    /// Remove fetched kernels that these repositories no longer have
     #[arg(long)]
     prune: bool,
 
-    /// Say how many kernels and bytes would come, and change nothing
+    /// Print how many kernels and bytes a fetch would bring, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Print JSON: an object with what was fetched, or would be
+    /// Print JSON: an object that says what was fetched, or would be with --dry-run
     #[arg(long)]
     json: bool,
 
@@ -121,7 +121,7 @@ impl Arguments {
     }
 }
 
-/// The repositories of a list with commas.
+/// The repositories of a list that is separated by commas.
 fn split(list: &str) -> Vec<String> {
     let parts = list.split(',').map(str::trim);
     parts.filter(|r| !r.is_empty()).map(str::to_owned).collect()
@@ -184,12 +184,12 @@ fn tell(console: Console, fetched: &Fetched, hub: &std::path::Path) {
     tell_kernels(
         console,
         &fetched.gone,
-        "in the repositories no more; they stay, --prune removes them:",
+        "no longer in the repositories; kept (--prune removes them):",
     );
     tell_kernels(
         console,
         &fetched.kept,
-        "of which the hub has a file of yours; it stays:",
+        "not updated, because the hub has your own file:",
     );
     tell_left_out(console, &fetched.left_out);
 }
@@ -204,7 +204,7 @@ fn tell_kernels(console: Console, kernels: &[KernelId], what: &str) {
 fn tell_collisions(console: Console, collisions: &[Collision]) {
     if !collisions.is_empty() && !console.quiet {
         console.note(format_args!(
-            "{} in several repositories, with different contents; the first one named counts:",
+            "{} with different contents in several repositories; the first repository wins:",
             count(collisions.len(), "kernel")
         ));
         console.details(collisions.iter().map(|c| {
@@ -223,14 +223,14 @@ fn tell_left_out(console: Console, left_out: &[LeftOut]) {
     let (broken, useless): (Vec<&LeftOut>, Vec<&LeftOut>) = left_out.iter().partition(|l| l.broken);
     if !useless.is_empty() && !console.quiet {
         console.note(format_args!(
-            "{} of the repositories passed over, no kernel is missing for it:",
+            "skipped {} without a kernel:",
             count(useless.len(), "file")
         ));
         console.details(useless.into_iter().map(line));
     }
     if !broken.is_empty() {
         console.warning(format_args!(
-            "{} of the repositories left out:",
+            "left out {} of the repositories:",
             count(broken.len(), "file")
         ));
         console.details(broken.into_iter().map(line));
@@ -241,7 +241,7 @@ fn tell_left_out(console: Console, left_out: &[LeftOut]) {
 mod tests {
     use super::*;
 
-    /// Check that a list of repositories may have spaces and an end with a comma.
+    /// Check that a list of repositories may have spaces and end with a comma.
     #[test]
     fn repositories_of_a_list() {
         assert_eq!(split("a, b,"), ["a", "b"]);

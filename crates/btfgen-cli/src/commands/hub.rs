@@ -1,4 +1,4 @@
-//! `btfgen hub`: what is in a hub, and whether it is whole.
+//! `btfgen hub`: shows a hub, and checks its files.
 
 use anyhow::Result;
 use btfgen_hub::{Broken, Fate, Status, Verify};
@@ -35,7 +35,7 @@ const PATH_EXAMPLES: &str = "\
 EXAMPLES
   ls \"$(btfgen hub path)\"";
 
-/// Show what is in a hub, and check that it is whole
+/// Show what a hub contains, and check its files
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -50,7 +50,7 @@ enum Command {
     Path(PathArguments),
 }
 
-/// Show the repositories, their commits, the kernels and what they take on the disk
+/// Show the hub's repositories, their commits, the kernels, and the disk space
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLES)]
 struct StatusArguments {
@@ -62,23 +62,23 @@ struct StatusArguments {
     hub: TargetHubArguments,
 }
 
-/// Check that every file reads, is a kernel's BTF, and that its name agrees with its place
+/// Check every file: it is readable, contains a kernel's BTF, and has the right name for its folder
 ///
-/// The broken files are named, and the exit code is 1 if one of them is still there at the end. --delete deletes only what is
-/// damaged in its own place, or what a fetch brought; it waits until no other command uses the hub. An error of the machine,
-/// as a failing disk or too little memory, ends the check: it does not make a file a broken one.
+/// verify names the broken files. The exit code is 1 if any broken file remains. --delete deletes only damaged files with the
+/// right name, and files that a fetch brought; it waits until no other command uses the hub. An error of the machine, such as
+/// a failing disk or too little memory, ends the check: the file that was being read does not count as broken.
 #[derive(Debug, clap::Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 struct VerifyArguments {
-    /// Delete damaged files; `btfgen fetch` brings those that it can anew
+    /// Delete damaged files; afterwards `btfgen fetch` can bring the published ones again
     #[arg(long)]
     delete: bool,
 
-    /// With --delete: say what would be deleted, and delete nothing
+    /// With --delete: print what would be deleted, and delete nothing
     #[arg(short = 'n', long, requires = "delete")]
     dry_run: bool,
 
-    /// Print JSON: an object with the number of sound files and an array of broken ones
+    /// Print JSON: an object with the number of sound files and an array of the broken files
     #[arg(long)]
     json: bool,
 
@@ -92,7 +92,7 @@ struct VerifyArguments {
     limit: LimitArguments,
 }
 
-/// Print the folder of the hub that is taken unless another is named
+/// Print the path of the default hub
 #[derive(Debug, clap::Args)]
 #[command(after_help = PATH_EXAMPLES)]
 struct PathArguments {
@@ -132,7 +132,7 @@ impl StatusArguments {
         }
         if status.unfinished > 0 {
             console.note(format_args!(
-                "{} of an interrupted fetch; the next one takes them",
+                "{} of an interrupted fetch; the next fetch continues with them",
                 count(status.unfinished, "file")
             ));
         }
@@ -183,7 +183,7 @@ fn print(status: &Status) -> Result<()> {
         }
         let kept = match status.kept_bytes {
             0 => String::new(),
-            kept => format!(", and {} to update them from", bytes(kept)),
+            kept => format!(", and {} for later fetches", bytes(kept)),
         };
         writeln!(out, "{} on the disk{kept}", bytes(status.kernel_bytes))?;
         table.print(out, |_| Vec::new())
@@ -201,7 +201,7 @@ struct Report<'r> {
 struct ReportedFile<'r> {
     path: &'r str,
     error: String,
-    /// Whether --delete deletes it.
+    /// Whether --delete deletes the file.
     deletable: bool,
     deleted: bool,
 }
@@ -242,7 +242,7 @@ impl VerifyArguments {
                 let fate = match b.fate {
                     Fate::Deleted => " (deleted)",
                     Fate::Deletable if self.dry_run => " (would be deleted)",
-                    _ if self.delete => " (stays)",
+                    _ if self.delete => " (kept)",
                     _ => "",
                 };
                 format!("{}{fate}", chain(&b.error))

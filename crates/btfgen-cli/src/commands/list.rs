@@ -1,4 +1,4 @@
-//! `btfgen list`: the kernels of a hub or an archive.
+//! `btfgen list`: lists the kernels of a hub or an archive.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     count: bool,
 
-    /// Show sizes, and files or links, too; as --verbose does
+    /// Also show sizes, and files or links; the same as --verbose
     #[arg(short, long)]
     long: bool,
 
@@ -48,12 +48,12 @@ pub(crate) struct Arguments {
     filter: FilterArguments,
 }
 
-/// A kernel in either place.
+/// A kernel of a hub or an archive.
 #[derive(Serialize)]
 struct Listed {
     #[serde(serialize_with = "as_text")]
     kernel: KernelId,
-    /// Of the file in a hub, compressed as it is; of the BTF in an archive.
+    /// In a hub, the size of the file, which may be compressed; in an archive, the size of the BTF.
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
@@ -162,7 +162,7 @@ fn note_if_empty(console: Console, kernels: &[Listed], all: usize) {
     if kernels.is_empty() {
         match all {
             0 => console.note("there are no kernels"),
-            all => console.note(format_args!("none of {all} kernels passes the filters")),
+            all => console.note(format_args!("none of the {all} kernels passes the filters")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `btfgen lookup`: what a program with this archive would do on a host.
+//! `btfgen lookup`: shows which BTF a program with this archive uses on a host.
 
 use std::path::PathBuf;
 
@@ -19,31 +19,31 @@ EXAMPLES
   btfgen lookup btfs.tar.gz --os-release focal/etc/os-release --release 5.4.0-26-generic --arch x86_64
   btfgen lookup btfs.tar.gz --json | jq -r '.steps[] | .subject + \": \" + .outcome'";
 
-/// Show which BTF a program with this archive takes on this host, or on another one, step by step
+/// Show step by step which BTF a program with this archive uses on this host or another one
 ///
-/// It is the lookup of btfgen-runtime and libbtfgen itself, with the same order and the same environment: a BTF file
-/// named by BTFGEN_BTF; the kernel's own BTF, unless BTFGEN_REQUIRE_CUSTOM is set; the archive's entry
-/// ID/VERSION_ID/ARCH/RELEASE by os-release and uname; the same under other names of distribution, version and
-/// architecture; any entry for this architecture and release, if all of them are equal.
+/// lookup runs the code of btfgen-runtime and libbtfgen, and reads the same environment variables. The first match wins: the
+/// BTF file that BTFGEN_BTF names; the kernel's own BTF, unless BTFGEN_REQUIRE_CUSTOM is set; the archive's entry
+/// ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry under other names of distribution, version and
+/// architecture; any entry with this architecture and release, if all of them are equal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The archive
     archive: PathBuf,
 
-    /// The host's os-release file [default: $BTFGEN_OS_RELEASE, else the host's]
+    /// The host's os-release file [default: $BTFGEN_OS_RELEASE, else this host's file]
     #[arg(long, value_name = "FILE")]
     os_release: Option<PathBuf>,
 
-    /// The host's kernel, as `uname -r` prints it there [default: this one]
+    /// The host's kernel release, as `uname -r` prints it [default: this host's]
     #[arg(long)]
     release: Option<String>,
 
-    /// The host's architecture, as `uname -m` prints it there [default: this one]
+    /// The host's architecture, as `uname -m` prints it [default: this host's]
     #[arg(long)]
     arch: Option<String>,
 
-    /// Pass over the kernel's own BTF
+    /// Skip the kernel's own BTF
     #[arg(long)]
     require_custom: bool,
 
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
-    /// The BTF: `kernel`, `file` or `archive`; null if there is none.
+    /// Where the BTF is from: `kernel`, `file` or `archive`; null if there is no BTF.
     origin: Option<&'static str>,
     /// The file, or the name of the archive's entry.
     name: Option<String>,
@@ -120,7 +120,7 @@ fn describe(found: &Found) -> String {
     }
 }
 
-/// The error without the steps, which are printed already.
+/// The error without the steps, which are already printed.
 fn advised(error: &btfgen_runtime::Error, archive: &std::path::Path) -> anyhow::Error {
     let message = caused(
         &format!("{}: {}", archive.display(), error.message()),
@@ -129,7 +129,7 @@ fn advised(error: &btfgen_runtime::Error, archive: &std::path::Path) -> anyhow::
     match error.kind() {
         ErrorKind::NotFound => Advised::new(
             message,
-            "see what it holds with `btfgen list --archive`, and pack it from a hub that has this kernel",
+            "`btfgen list --archive` shows its kernels; pack it again from a hub that has this kernel",
         )
         .into(),
         _ => anyhow::Error::msg(message),

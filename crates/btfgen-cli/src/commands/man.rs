@@ -1,4 +1,4 @@
-//! `btfgen man`: manual pages, from the definition of the arguments.
+//! `btfgen man`: manual pages, made from the argument definitions.
 
 use std::fs;
 use std::io;
@@ -17,11 +17,11 @@ EXAMPLES
   btfgen man | man -l -
   btfgen man --out /usr/local/share/man/man1";
 
-/// Print the manual page, or write one for each subcommand too
+/// Print the manual page, or write the manual pages of all subcommands
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Write btfgen.1, btfgen-pack.1 and so on into this folder, which is made if it is not there
+    /// Write btfgen.1, btfgen-pack.1 and so on into this folder; creates the folder if it is missing
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -41,7 +41,7 @@ impl Arguments {
     }
 }
 
-/// Writes the pages where nobody looks, and gives them their names when all are whole.
+/// Writes the pages into a temporary folder, and moves them to `folder` when all are complete.
 fn write_all(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let new = TempFolder::create_in(folder)?;

@@ -1,4 +1,4 @@
-//! `btfgen minimize`: one kernel's BTF, without an archive.
+//! `btfgen minimize`: minimizes one kernel's BTF, without an archive.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ EXAMPLES
   btfgen minimize 5.4.0-26-generic.btf.tar.xz app.bpf.o -o 5.4.0-26-generic.btf
   btfgen minimize /sys/kernel/btf/vmlinux app.bpf.o -o - | bpftool btf dump file /dev/stdin";
 
-/// Strip one kernel's BTF down to what objects need
+/// Reduce one kernel's BTF to what objects need
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {

@@ -1,4 +1,4 @@
-//! The subcommands, one file each: its arguments, and what it does with them.
+//! The subcommands. Each file has the arguments of one subcommand and runs it.
 
 pub(crate) mod add;
 pub(crate) mod completions;

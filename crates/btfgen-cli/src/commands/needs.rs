@@ -1,4 +1,4 @@
-//! `btfgen needs`: what objects ask of a kernel.
+//! `btfgen needs`: shows what objects need from a kernel.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ EXAMPLES
   btfgen needs --verbose *.bpf.o
   btfgen needs --json app.bpf.o | jq -r '.[].type' | sort -u";
 
-/// Show what objects ask of a kernel: their distinct CO-RE relocations
+/// Show what objects need from a kernel: their distinct CO-RE relocations
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -99,7 +99,7 @@ fn print(needs: &[NeedReport], all_places: bool) -> Result<()> {
     sink::text(|out| table.print(out, below))
 }
 
-/// Where in the source a place is, if the object says so.
+/// The source line of a place, if the object has it.
 pub(crate) fn source_line(place: &Place) -> Option<String> {
     let file = printable(place.file.as_deref()?);
     Some(match place.line {

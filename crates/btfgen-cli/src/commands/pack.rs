@@ -1,4 +1,4 @@
-//! `btfgen pack`: all kernels of a hub, minimized, in one archive.
+//! `btfgen pack`: minimizes all kernels of a hub, and writes them to one archive.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use crate::progress::Bar;
 use crate::sink::{self, Sink, json_text};
 use crate::style::STRONG;
 
-/// The largest package.json that is taken. An archive is embedded into programs.
+/// The largest package.json. Programs embed the archive, so it must stay small.
 const MAX_JSON_BYTES: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\
@@ -42,20 +42,20 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "OUT.tar.gz")]
     output: PathBuf,
 
-    /// Write the archive also as an ELF object to link with a C program: from _binary_min_core_btfs_tar_gz_start up to
-    /// _binary_min_core_btfs_tar_gz_end
+    /// Also write the archive as an ELF object to link with a C program; the symbols _binary_min_core_btfs_tar_gz_start and
+    /// _binary_min_core_btfs_tar_gz_end enclose it
     #[arg(long, value_name = "FILE.o")]
     emit_obj: Option<PathBuf>,
 
-    /// The architecture of that object, also as `uname -m` and Debian call it [default: the one btfgen was built for]
+    /// The architecture of the object for --emit-obj; the names of `uname -m` and Debian work too [default: btfgen's own]
     #[arg(long, value_name = "ARCH", requires = "emit_obj", value_parser = target_arch())]
     target_arch: Option<TargetArch>,
 
-    /// Put all entries below this folder of the archive
+    /// Put all entries into this folder of the archive
     #[arg(long, value_name = "DIR", value_parser = prefix)]
     prefix: Option<String>,
 
-    /// Store equal BTFs again for each kernel, for readers that know no hard links
+    /// Store equal BTFs once for each kernel, for readers that do not support hard links
     #[arg(long)]
     no_hard_links: bool,
 
@@ -63,15 +63,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Number of threads [default: one for each processor]
+    /// Number of threads [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
 
-    /// Write nothing if a single kernel cannot be packed, or libbpf refuses to load an object on it
+    /// Write nothing if any kernel cannot be packed, or if libbpf refuses to load an object on it
     #[arg(long)]
     strict: bool,
 
-    /// Leave out kernels that cannot be packed, and name them; the default
+    /// Leave out kernels that cannot be packed, and name them; this is the default
     #[arg(long, conflicts_with = "strict")]
     keep_going: bool,
 
@@ -135,7 +135,7 @@ impl Arguments {
         if self.output == Path::new("-") {
             return Err(Advised::new(
                 "an archive cannot be written to stdout",
-                "name a file with -o; ./- if it is to be called so",
+                "name a file with -o; for a file called -, write ./-",
             )
             .into());
         }
@@ -160,7 +160,7 @@ impl Arguments {
         Ok(pack)
     }
 
-    /// The object to write, and what it is for.
+    /// The object to write, and its architecture.
     fn linkable(&self) -> Result<Option<(&Path, TargetArch)>> {
         let Some(path) = self.emit_obj.as_deref() else {
             return Ok(None);
@@ -168,7 +168,7 @@ impl Arguments {
         if path == Path::new("-") {
             return Err(Advised::new(
                 "an object to link cannot be written to stdout",
-                "name a file with --emit-obj; ./- if it is to be called so",
+                "name a file with --emit-obj; for a file called -, write ./-",
             )
             .into());
         }
@@ -177,8 +177,8 @@ impl Arguments {
             .or_else(TargetArch::native)
             .ok_or_else(|| {
                 Advised::new(
-                    "no object can be made for the architecture that btfgen was built for",
-                    "name another one with --target-arch",
+                    "--emit-obj does not support the architecture that btfgen was built for",
+                    "name another architecture with --target-arch",
                 )
             })?;
         Ok(Some((path, arch)))
@@ -269,7 +269,7 @@ fn read_json(path: &Path) -> Result<Vec<u8>> {
     let bytes = read_regular(path, MAX_JSON_BYTES)
         .with_context(|| format!("{}: cannot be read", path.display()))?;
     serde_json::from_slice::<IgnoredAny>(&bytes)
-        .with_context(|| format!("{}: is no JSON", path.display()))?;
+        .with_context(|| format!("{}: is not JSON", path.display()))?;
     Ok(bytes)
 }
 
@@ -289,7 +289,7 @@ struct Summary<'p> {
     needs: usize,
     left_out: Vec<LeftOut<'p>>,
     unresolved: Vec<String>,
-    /// Relocations for which libbpf refuses to load the object, and where.
+    /// Relocations that make libbpf refuse to load the object, and the kernels where it does.
     refused: Vec<Refused>,
     packed: &'p [PackedKernel],
 }

@@ -91,7 +91,7 @@ fn ambiguous() {
         2,
         &[
             "a/1/x86_64/5, b/1/x86_64/5, c/1/s390x/5",
-            "help: name one of them",
+            "help: give the full name of one of them",
         ],
     );
     run(
@@ -110,12 +110,12 @@ fn nearest() {
         "6.1.0-48-cloud-amd64",
         "debian/12/x86_64/6.1.0-46-cloud-amd64",
     ] {
-        let help = format!("help: the nearest it holds: {NEW}");
-        let pieces = ["holds no kernel", kernel, &*help];
+        let help = format!("help: the nearest kernels are {NEW}");
+        let pieces = ["has no kernel", kernel, &*help];
         run(extract(&archive, kernel).current_dir(&here), 2, &pieces);
     }
     let mut command = extract(&archive, "6.1.0-47-cloud-amd64");
-    let pieces = ["of s390x\n", "the nearest it holds: ", NEW];
+    let pieces = ["of s390x\n", "the nearest kernels are ", NEW];
     run(
         command.args(["--arch", "s390x"]).current_dir(&here),
         2,

@@ -39,7 +39,7 @@ fn filters_and_order() {
     run(
         &mut command,
         0,
-        &["note: none of 4 kernels passes the filters"],
+        &["note: none of the 4 kernels passes the filters"],
     );
 }
 

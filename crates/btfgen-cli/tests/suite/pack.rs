@@ -88,7 +88,7 @@ fn prefix_and_package_json() {
     assert!(list.contains(&format!("./btfs/{NEW}.btf\n")), "{list}");
     assert!(list.contains("package.json\n"), "{list}");
     fs::write(&json, "{").unwrap();
-    run(&mut command, 2, &["p.json: is no JSON"]);
+    run(&mut command, 2, &["p.json: is not JSON"]);
 }
 
 /// Check that the summary for programs has everything, and nothing else is on stdout.

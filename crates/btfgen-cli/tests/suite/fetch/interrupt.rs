@@ -260,7 +260,7 @@ fn killed_at_the_end() {
         .ground
         .command(Git::There, &interrupted.url(&relay));
     let mut running = Running::start(command);
-    running.wait_for("waiting until nobody reads the hub");
+    running.wait_for("waiting for other commands that read this hub");
     running.signal("-KILL");
     drop(running);
     drop(reader);

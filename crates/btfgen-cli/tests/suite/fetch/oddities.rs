@@ -55,11 +55,7 @@ fn files_without_kernels() {
         let daemon = ground.daemon();
         let relay = Relay::before(daemon.address());
         let url = url("git", relay.address(), "kernels");
-        let told = [
-            "note: 2 files of the repositories passed over",
-            EMPTY,
-            HOLLOW,
-        ];
+        let told = ["note: skipped 2 files without a kernel", EMPTY, HOLLOW];
         run(&mut ground.fetch(git, &url), 0, &told);
         let (bytes, connections) = (relay.sent(), relay.connections());
         run(&mut ground.fetch(git, &url), 0, &told);
@@ -72,7 +68,7 @@ fn files_without_kernels() {
         run(
             &mut ground.fetch(git, &url),
             0,
-            &["1 new", "note: 1 file of"],
+            &["1 new", "note: skipped 1 file without a kernel"],
         );
         assert!(files(&ground.hub()).keys().eq([BUSTER, EMPTY]));
     }
@@ -92,7 +88,7 @@ fn damaged_files() {
         let daemon = ground.daemon();
         let url = url("git", daemon.address(), "kernels");
         let told = [
-            "warning: 2 files of the repositories left out",
+            "warning: left out 2 files of the repositories",
             &format!("{EMPTY}: is not an xz file"),
             &format!("{HOLLOW}: is a Git LFS pointer"),
         ];

@@ -24,9 +24,9 @@ const FILTERS: [(&[&str], &[&str]); 5] = [
 ];
 
 const NO_GIT: &str =
-    "there is no git executable on the PATH; its last commit is transferred whole (shallow clone)";
+    "there is no git executable on the PATH; fetching the whole last commit (shallow clone)";
 const NO_FILES: &str =
-    "its server does not send single files; its last commit is transferred whole (shallow clone)";
+    "its server does not send single files; fetching the whole last commit (shallow clone)";
 
 fn archive(ground: &Ground, name: &str) -> Repository {
     let repository = ground.repository(name);
@@ -197,7 +197,7 @@ fn old_git() {
     fs::write(git.join("git"), "#!/bin/sh\necho git version 2.28.1\n").unwrap();
     fs::set_permissions(git.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = ground.fetch(Git::There, &url("git", daemon.address(), "kernels"));
-    let told = "the git executable (2.28.1) is older than 2.29; its last commit";
+    let told = "the git executable (2.28.1) is older than 2.29; fetching the whole last commit";
     run(command.env("PATH", git), 0, &[told]);
     assert_same(&files(&ground.hub()), &kernels(&repository));
 }
