@@ -1,4 +1,4 @@
-# Thin aliases: what each does is in the script or cargo command it runs. `make help` lists them.
+# Short names for scripts and cargo commands. `make help` lists them.
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -8,7 +8,7 @@ BPF_OBJECTS := target/bpf
 LIBBPF_TOOLS := target/libbpf-tools
 FUZZ_SECONDS ?= 300
 
-# Debian has bpftool in /usr/sbin, which an ordinary user's PATH lacks.
+# Debian has bpftool in /usr/sbin, which is not on a normal user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: help setup build demo example test e2e faults lint conformance kernel-images bench fuzz install clean
@@ -21,7 +21,7 @@ setup: ## Install the system packages that are missing.
 
 build: setup ## Build the command and the C library, optimized.
 	$(CARGO) build --release --locked -p btfgen-cli
-	# By itself, for together with the command it would get the writer of archives too.
+	# A separate build: together with the command, the library would contain the archive writer, too.
 	$(CARGO) build --release --locked -p btfgen-c
 
 demo: build ## Pack a real program for the real kernels of btfhub-sample, and show the result.
@@ -32,26 +32,26 @@ example: build ## Build the example programs, with the kernels of btfhub-sample.
 	$(MAKE) -C example/c
 	$(CARGO) build --release --locked -p btfgen-example-execsnoop
 
-test: setup ## Run all tests but those of e2e and faults.
+test: setup ## Run all tests except e2e and faults.
 	$(CARGO) test --locked --workspace --all-features
 
-e2e: setup ## Run the examples on this kernel with its BTF hidden; as root.
+e2e: setup ## Run the examples on this kernel with its BTF hidden; needs root.
 	@scripts/e2e
 
-faults: setup ## Inject faults into every command that writes: errors, limits, full disks, signals, each other.
-	# With the features of all tests, so that nothing is built twice.
+faults: setup ## Inject faults into every command that writes: errors, limits, full disks, signals, other commands.
+	# With the features of `make test`, so that nothing is built twice.
 	$(CARGO) test --locked --workspace --all-features --test faults
 
 lint: setup ## Check format, lints, documentation and dependencies.
 	@scripts/lint
 
-conformance: setup ## Compare every kernel and object with bpftool; HUB=… takes another hub.
+conformance: setup ## Compare every kernel and object with bpftool; HUB=… names another hub.
 	@scripts/conformance $(LIBBPF_TOOLS)
 
-kernel-images: setup ## Add real kernels of many kinds out of Debian's packages, and compare; HUB=… has more of them.
+kernel-images: setup ## Add real kernels from Debian's packages, and compare their BTFs; HUB=… names a hub with more kernels.
 	@scripts/kernel-images
 
-bench: build ## Measure against today's way and against bare decompression; HUB=… takes another hub.
+bench: build ## Compare speed and sizes with bpftool and with bare decompression; HUB=… names another hub.
 	@scripts/bpf-objects $(BPF_OBJECTS)
 	@scripts/bench
 	$(CARGO) bench --locked -p btfgen-archive --bench lookup
@@ -62,5 +62,5 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS; needs cargo-fuzz and a nightly t
 install: build ## Install the command and the C library under $(DESTDIR)$(PREFIX); LIBDIR=… for the libraries.
 	@scripts/install "$(PREFIX)" "$(LIBDIR)" "$(DESTDIR)"
 
-clean: ## Remove all that was built.
+clean: ## Remove all build outputs.
 	$(CARGO) clean

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Debian's kernel packages of any suite and architecture, without installing anything: for other scripts to source.
-# They set $work, a directory of theirs, and name it in a trap that removes it.
+# Downloads Debian's kernel packages of any suite and architecture, without installing anything. Other scripts source this file.
+# They set $work to a temporary directory, and remove it in a trap.
 
 say() { echo "${0##*/}: $*" >&2; }
 
@@ -11,7 +11,7 @@ mirror() {
     own=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
         awk '$1 == "Debian" { print $2; exit }')
     if [[ -z ${DEBIAN_MIRROR:-$own} ]]; then
-        say "this system has no Debian mirror among its sources; name one with DEBIAN_MIRROR"
+        say "this system's sources have no Debian mirror; name one with DEBIAN_MIRROR"
         return 1
     fi
     echo "${DEBIAN_MIRROR:-$own}"
