@@ -1,4 +1,4 @@
-//! Takes the BTF of a kernel out of its image, vmlinux or package, and tells which kernel it is:
+//! Takes the BTF of a kernel out of its image, vmlinux or package, and prints which kernel it is:
 //!
 //! ```sh
 //! cargo run -p btfgen-vmlinux --example vmlinux_btf -- /boot/vmlinuz-6.1.0-47-cloud-amd64 kernel.btf

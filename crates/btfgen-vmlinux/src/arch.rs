@@ -1,4 +1,4 @@
-//! The names of architectures: what an ELF header or a package calls them, and what a hub does.
+//! Names of architectures: converts those of ELF headers and packages to those of a hub.
 
 use object::elf;
 
@@ -19,7 +19,7 @@ pub(crate) fn of_elf(machine: elf::Machine, is_64: bool, is_little: bool) -> Opt
         (elf::EM_RISCV, false, _) => "riscv32",
         (elf::EM_LOONGARCH, true, _) => "loongarch64",
         (elf::EM_LOONGARCH, false, _) => "loongarch32",
-        // uname(2) does not tell the byte orders apart.
+        // uname(2) has the same name for both byte orders.
         (elf::EM_MIPS, true, _) => "mips64",
         (elf::EM_MIPS, false, _) => "mips",
         (elf::EM_SPARCV9, ..) => "sparc64",
@@ -28,7 +28,7 @@ pub(crate) fn of_elf(machine: elf::Machine, is_64: bool, is_little: bool) -> Opt
     Some(name)
 }
 
-/// The name for what a package's metadata says. None for packages that fit every architecture.
+/// The name for a package's architecture. `None` for packages that are for every architecture.
 pub(crate) fn of_package(name: &str) -> Option<String> {
     let ours = match name {
         "all" | "noarch" | "any" => return None,
@@ -72,7 +72,7 @@ mod tests {
         }
     }
 
-    /// Check that a package for all architectures, or one with a strange name, names none.
+    /// Check that a package for all architectures, or with an invalid name, has no architecture.
     #[test]
     fn no_name() {
         for name in ["all", "noarch", "", "a/b", "\u{1b}[31m"] {

@@ -1,4 +1,4 @@
-//! The release that a kernel has compiled in: `Linux version 6.1.0-47-cloud-amd64 (…` (`linux_banner` in the kernel's
+//! Finds a kernel's release in its banner: `Linux version 6.1.0-47-cloud-amd64 (…` (`linux_banner` in the kernel's
 //! `init/version-timestamp.c`).
 
 use std::ops::{ControlFlow, Range};
@@ -13,8 +13,8 @@ const BANNER: &[u8] = b"Linux version ";
 /// `__NEW_UTS_LEN` of `include/uapi/linux/utsname.h`.
 const MAX_RELEASE_BYTES: usize = 64;
 
-/// The banner is in the read-only data. In the largest vmlinux that lies in front of all debug information, so this is
-/// ample.
+/// How much to search. The banner is in the read-only data, which comes before the debug information even in the largest
+/// vmlinux.
 pub(crate) const MAX_SEARCHED_BYTES: u64 = 1 << 30;
 
 /// The release in the first banner of a range.
@@ -30,7 +30,7 @@ pub(crate) fn release(
         let behind = content
             .read(at + BANNER.len() as u64, MAX_RELEASE_BYTES + 2)
             .map_err(|e| place.unreadable(e))?;
-        // The kernel also holds the format "Linux version %s (…", and sentences about versions.
+        // The kernel also contains the format "Linux version %s (…", and sentences about versions.
         Ok(match first_word(&behind, b" (") {
             Some(release) => ControlFlow::Break(release),
             None => ControlFlow::Continue(()),
@@ -45,8 +45,8 @@ pub(crate) fn first_word(text: &[u8], delimiter: &[u8]) -> Option<String> {
     is_release(word).then(|| word.to_owned())
 }
 
-/// Whether this may be a kernel's release: it begins with a version's number and has no character that a path or a
-/// terminal minds.
+/// Whether this may be a kernel's release: it begins with a version number, and has only characters that are safe in a path and
+/// on a terminal.
 pub(crate) fn is_release(text: &str) -> bool {
     text.len() <= MAX_RELEASE_BYTES
         && text.starts_with(|c: char| c.is_ascii_digit())
@@ -60,7 +60,7 @@ pub(crate) fn is_release(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Check that only what looks like a release is taken for one.
+    /// Check that only valid releases are accepted.
     #[test]
     fn releases() {
         for good in [

@@ -1,4 +1,4 @@
-//! Kernel images whose header tells where the compressed kernel lies.
+//! Kernel images whose header says where the compressed kernel is.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub(crate) fn read_bzimage(reader: &Reader, content: Content, mut place: Place) 
         let text = content.read(at, 128).map_err(|e| place.unreadable(e))?;
         place.image.release = banner::first_word(&text, b" ");
     }
-    // Before protocol 2.08 the payload's place is not told.
+    // Before protocol 2.08, the header does not give the payload's offset.
     let Some(payload) = setup.payload else {
         return reader.peel_unknown(content, place.inside("x86 boot image")?);
     };
@@ -32,12 +32,12 @@ pub(crate) fn read_bzimage(reader: &Reader, content: Content, mut place: Place) 
     read_payload(reader, &content, payload, inner)
 }
 
-/// Up to `init_size`, behind which no field is read.
+/// The header up to `init_size`, which is the last field that is read.
 const HEADER_BYTES: usize = 0x260;
 
 struct Setup {
     is_64: bool,
-    /// Where the release is, followed by a space and by whom it was built.
+    /// The offset of the release, which is followed by a space and the builder's name.
     version: Option<u64>,
     payload: Option<Range<u64>>,
 }
@@ -87,9 +87,9 @@ pub(crate) fn read_zboot(reader: &Reader, content: Content, mut place: Place) ->
     read_payload(reader, &content, start..start + len, inner)
 }
 
-/// A kernel that lies, compressed or not, in a known part of an image.
+/// Reads a kernel, compressed or not, from a known part of an image.
 ///
-/// The kernel's build appends the unpacked size to most streams, so what follows one is no error.
+/// The kernel's build appends the unpacked size to most streams, so bytes after a stream are not an error.
 pub(crate) fn read_payload(
     reader: &Reader,
     content: &Content,
@@ -110,7 +110,7 @@ pub(crate) fn read_payload(
         if Form::of(&head) != Form::Elf {
             return Err(place.error(
                 ErrorKind::Unsupported,
-                "the kernel in the image is compressed in an unknown way",
+                "the compression of the kernel in the image is unknown",
             ));
         }
         let inner = place.inside("uncompressed")?;

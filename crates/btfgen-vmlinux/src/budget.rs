@@ -1,5 +1,5 @@
-//! What may still be done for the file that was named, all its layers together: a small file can hold many that unpack
-//! to much, each of which holds many. And whether anything is still to be done: the caller may have cancelled it.
+//! The remaining budget for a named file with all its layers, because a small file can unpack to much data several times.
+//! Also holds the caller's flag for cancellation.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// All the bytes that are looked at as BTF: chance magics and hostile images end here.
+/// The limit for bytes that are checked as BTF. It bounds images with many magics, by chance or on purpose.
 const MAX_SURVEYED_BYTES: u64 = 1 << 30;
 
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ struct Left {
 }
 
 impl Budget {
-    /// `cancel` is set by the caller when nobody waits for the result any more.
+    /// The caller sets `cancel` when it no longer needs the result.
     pub(crate) fn new(max_unpacked_bytes: u64, cancel: Option<Arc<AtomicBool>>) -> Self {
         Self(Rc::new(Left {
             limit: max_unpacked_bytes,
@@ -32,7 +32,7 @@ impl Budget {
         }))
     }
 
-    /// A decoder that fails, with [`io::ErrorKind::FileTooLarge`], when it goes beyond what is left.
+    /// A decoder that fails with [`io::ErrorKind::FileTooLarge`] if it exceeds the budget.
     pub(crate) fn meter<R: Read>(&self, decoder: R) -> Metered<R> {
         Metered {
             decoder,
@@ -40,7 +40,7 @@ impl Budget {
         }
     }
 
-    /// Whether there is nothing left to unpack to.
+    /// Whether the budget for unpacking is used up.
     pub(crate) fn is_spent(&self) -> bool {
         self.0.unpacked.get() == 0
     }
@@ -50,8 +50,8 @@ impl Budget {
         cancel.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    /// An error if the caller has cancelled the reading. [`Place::unreadable`](crate::place::Place::unreadable) tells it
-    /// from others by the flag, for decoders and archives put what they get into errors of their own.
+    /// Fails if the caller has cancelled the reading. [`Place::unreadable`](crate::place::Place::unreadable) recognizes this
+    /// error by the flag, because decoders and archives wrap errors.
     pub(crate) fn go_on(&self) -> io::Result<()> {
         if self.is_cancelled() {
             return Err(io::Error::other("cancelled"));
@@ -59,7 +59,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes bytes for a look at them as BTF. False if there are not so many left.
+    /// Takes bytes from the budget for checking BTF. Returns false if not enough bytes are left.
     pub(crate) fn survey(&self, bytes: u64) -> bool {
         take(&self.0.surveyed, bytes)
     }

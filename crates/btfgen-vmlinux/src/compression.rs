@@ -1,4 +1,4 @@
-//! The compressions that kernels and packages come in, told by their magic.
+//! The compressions of kernels and packages, detected by their magic.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,15 +11,15 @@ use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
 use crate::lz4::{self, LegacyDecoder};
 
-/// What an xz or lzma decoder may use. The kernel's `scripts/xz_wrap.sh` asks for a dictionary of 128 MiB at the most.
+/// The memory limit of an xz or lzma decoder. The kernel's `scripts/xz_wrap.sh` uses a dictionary of at most 128 MiB.
 const XZ_MEMORY: u64 = 192 << 20;
 
-/// The largest window that zstd takes by itself, and that `zstd -22` makes, with which x86 kernels are compressed.
+/// The largest window of zstd: its own default limit, and the window of `zstd -22`, which compresses x86 kernels.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// How many bytes [`Codec::of`] wants to see.
+/// The number of bytes that [`Codec::of`] needs.
 pub(crate) const MAGIC_BYTES: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +30,18 @@ pub(crate) enum Codec {
     Zstd,
     Lz4,
     Lz4Legacy,
-    /// Told, but not undone.
+    /// Detected, but not supported.
     Bzip2,
-    /// Told, but not undone.
+    /// Detected, but not supported.
     Lzo,
 }
 
-/// What may follow a stream.
+/// What follows a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Followed {
-    /// More streams of the same kind, which belong to it: a compressed file.
+    /// More streams of the same file.
     ByMore,
-    /// The rest of a kernel's image, which is of no concern.
+    /// The rest of a kernel's image, which is ignored.
     ByAnything,
 }
 
@@ -74,7 +74,7 @@ impl Codec {
         }
     }
 
-    /// What `from` unpacks to; None for a compression that is not undone here.
+    /// The unpacked bytes of `from`; `None` for an unsupported compression.
     pub(crate) fn decoder<'r>(
         self,
         from: impl Read + 'r,
@@ -127,7 +127,7 @@ fn xz_lacks_memory(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn zstd<'r>(from: impl BufRead + 'r, followed: Followed) -> io::Result<Box<dyn Read + 'r>> {
-    // It has read nothing yet, so it can only have found no memory.
+    // The decoder has read nothing yet, so the only possible error is lack of memory.
     let mut decoder = zstd::stream::read::Decoder::with_buffer(from)
         .map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e))?;
     decoder.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -140,14 +140,14 @@ fn zstd<'r>(from: impl BufRead + 'r, followed: Followed) -> io::Result<Box<dyn R
     }))
 }
 
-/// All that is left of zstd's error is its text.
+/// Recognizes zstd's error by its text, because the number is lost.
 fn zstd_lacks_memory(error: &(dyn Error + 'static)) -> bool {
-    // Where functions return it, it is negated: `ERROR()` of zstd's error_private.h.
+    // Functions return the negated number: `ERROR()` of zstd's error_private.h.
     let code = (ZSTD_ErrorCode::ZSTD_error_memory_allocation as usize).wrapping_neg();
     error.to_string() == zstd_safe::get_error_name(code)
 }
 
-/// A decoder whose lack of memory is told as [`io::ErrorKind::OutOfMemory`]. The libraries tell it as they tell damage.
+/// A decoder that reports lack of memory as [`io::ErrorKind::OutOfMemory`]. The libraries report it like damage.
 struct Decoder<D> {
     decoder: D,
     lacks_memory: fn(&(dyn Error + 'static)) -> bool,
@@ -170,8 +170,8 @@ fn with_lack_of_memory(
     }
 }
 
-/// The lzma format has no magic. As xz does, take its header for one if the dictionary's size is 2ⁿ or 2ⁿ + 2ⁿ⁻¹ and
-/// the unpacked size is unknown or below 256 GiB (`lzma_alone_decoder` in liblzma).
+/// Detects lzma, which has no magic. As in xz, a header is valid if the dictionary's size is 2ⁿ or 2ⁿ + 2ⁿ⁻¹ and the unpacked
+/// size is unknown or below 256 GiB (`lzma_alone_decoder` in liblzma).
 fn is_lzma(head: &[u8]) -> bool {
     let Some((&[0x5d, a, b, c, d], rest)) = head.split_first_chunk() else {
         return false;
@@ -191,7 +191,7 @@ fn is_lzma(head: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Check that chance bytes are not taken for lzma, which has no magic.
+    /// Check that random bytes are not detected as lzma, which has no magic.
     #[test]
     fn lzma_by_its_header() {
         let head = |dictionary: u32, size: u64| {

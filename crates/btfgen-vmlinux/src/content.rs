@@ -1,4 +1,4 @@
-//! Bytes that were named or unpacked: a file on disk, read in pieces, so that no image has to fit into memory.
+//! The bytes of a named or unpacked file. They stay on disk and are read in pieces, so that no image must fit into memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,29 +11,28 @@ use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 
-/// The largest file that is read or unpacked: the largest vmlinux with its debug symbols is an eighth of it. Some files of
-/// /proc have no end.
+/// The largest file to read or unpack: eight times the largest vmlinux with debug symbols. Some files of /proc have no end.
 pub(crate) const MAX_FILE_BYTES: u64 = 8 << 30;
 
-/// The largest kernel without debug symbols that is unpacked from an image, or looked through.
+/// The largest kernel without debug symbols to unpack from an image or to search.
 pub(crate) const MAX_KERNEL_BYTES: u64 = 512 << 20;
 
 const COPY_BYTES: usize = 128 << 10;
 
-/// The most that is read at once, so that a cancelled reading ends soon.
+/// The largest read, so that a cancelled reading ends soon.
 const READ_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Content {
     file: File,
     len: u64,
-    /// Of the file that was named; what is unpacked has none.
+    /// The path of a named file. Unpacked files have no path.
     path: Option<PathBuf>,
     budget: Budget,
 }
 
 impl Content {
-    /// Opens what was named, if it is a regular file. A pipe or a device is not even opened: it might never end.
+    /// Opens the named file if it is a regular file. It does not open a pipe or a device, because it might never end.
     pub(crate) fn open(path: &Path, place: &Place) -> Result<Self> {
         let mut file = open_regular(path).map_err(|e| unopened(path, place, e))?;
         let len = file
@@ -54,10 +53,10 @@ impl Content {
         })
     }
 
-    /// Copies what comes out of a decompressor or an archive to a file that has no name and goes when it is closed.
+    /// Copies the output of a decompressor or an archive to a file without a name, which is removed when it is closed.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] if more than `limit` bytes come, and whatever the decompressor says.
+    /// [`ErrorKind::TooLarge`] if there are more than `limit` bytes, and the errors of the decompressor.
     pub(crate) fn unpack(
         mut from: impl Read,
         limit: u64,
@@ -78,7 +77,7 @@ impl Content {
             if len > limit {
                 return Err(place.error(
                     ErrorKind::TooLarge,
-                    format!("holds more than {} MiB", limit >> 20),
+                    format!("has more than {} MiB", limit >> 20),
                 ));
             }
             file.write_all(&buffer[..got])
@@ -92,7 +91,7 @@ impl Content {
         })
     }
 
-    /// What cannot be read, for tests: it is open for writing only.
+    /// An unreadable content for tests: it is open only for writing.
     #[cfg(test)]
     pub(crate) fn unreadable(len: u64, place: &Place) -> Self {
         let device = File::options().write(true).open("/dev/null");
@@ -112,7 +111,7 @@ impl Content {
         self.path.as_deref()
     }
 
-    /// A part as a stream; what lies beyond the end of the content is not there.
+    /// A part as a stream. It ends at the end of the content.
     pub(crate) fn window(&self, range: Range<u64>) -> Window<'_> {
         Window {
             file: &self.file,
@@ -126,7 +125,7 @@ impl Content {
         self.window(0..self.len)
     }
 
-    /// To the end of the file, whatever its size is said to be: files of /sys do not always say.
+    /// Reads to the end of the file. It does not trust the size, which files of /sys do not always report.
     pub(crate) fn to_the_end(&self) -> Window<'_> {
         Window {
             file: &self.file,
@@ -136,7 +135,7 @@ impl Content {
         }
     }
 
-    /// At most `len` bytes from `at` on: fewer where the content ends.
+    /// Reads `len` bytes from `at`, or fewer at the end of the content.
     pub(crate) fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
         let mut window = self.window(at..at.saturating_add(len as u64));
         let mut bytes = Vec::new();
@@ -146,7 +145,7 @@ impl Content {
     }
 }
 
-/// A part of a content. It keeps its own position, so that several can be read in turns.
+/// A part of a content. It has its own position, so that several parts can be read alternately.
 #[derive(Debug)]
 pub(crate) struct Window<'c> {
     file: &'c File,
@@ -179,7 +178,7 @@ pub(crate) fn no_room(temp_dir: &Path, source: io::Error) -> Error {
     Error::new(
         ErrorKind::Io,
         temp_dir.display(),
-        "no temporary file can be written there",
+        "cannot write a temporary file here",
     )
     .with_help("set TMPDIR to a folder with room for the unpacked kernel")
     .with_source(source)
@@ -197,12 +196,12 @@ fn unopened(path: &Path, place: &Place, source: io::Error) -> Error {
     if path.is_dir() {
         return place
             .error(ErrorKind::Unrecognized, "is a folder")
-            .with_help("name the kernel's image or package in it");
+            .with_help("name the kernel's image or package in the folder");
     }
     place
         .error(
             ErrorKind::Unrecognized,
-            "is a pipe, a socket or a device; only regular files are read",
+            "is a pipe, a socket or a device, not a regular file",
         )
-        .with_help("write what it gives to a file, and name that")
+        .with_help("write its content to a file, and name that file")
 }

@@ -1,4 +1,4 @@
-//! ELF: a vmlinux with BTF, or with the debug information that BTF is made from.
+//! ELF files: a vmlinux with BTF, or with debug information.
 
 use std::cell::Cell;
 use std::io::{self, Read as _};
@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 use crate::reader::{NO_BTF, NO_BTF_HELP, Peeled, Reader};
 
-/// A vmlinux has about 80, a module some hundred.
+/// The largest number of sections. A vmlinux has about 80, a module a few hundred.
 const MAX_SECTIONS: u32 = 1 << 14;
 
 pub(crate) fn read(reader: &Reader, content: Content, mut place: Place) -> Result<Peeled> {
@@ -31,7 +31,7 @@ pub(crate) fn read(reader: &Reader, content: Content, mut place: Place) -> Resul
         place.image.arch = Some(arch.to_owned());
     }
     if let Some(range) = file.wrapped_kernel {
-        // A wrapper may be of another class than the kernel: ppc64's is a program of 32 bits.
+        // The wrapper may have another class than the kernel: ppc64's wrapper is a 32-bit program.
         place.image.arch = None;
         let inner = place.inside("POWER boot wrapper")?;
         return boot::read_payload(reader, &content, range, inner);
@@ -52,7 +52,7 @@ pub(crate) fn read(reader: &Reader, content: Content, mut place: Place) -> Resul
     }
 }
 
-/// Remembers why the file could not be read: the ELF reader tells only that it could not.
+/// Remembers the error of a read, because the ELF reader does not return it.
 struct Remembering<'c> {
     content: &'c Content,
     at: u64,
@@ -90,7 +90,7 @@ impl ReadCacheOps for Remembering<'_> {
     }
 }
 
-/// What the sections tell.
+/// The relevant sections.
 struct Outline {
     machine: elf::Machine,
     file_type: elf::FileType,
@@ -99,7 +99,7 @@ struct Outline {
     debug_info: bool,
     is_module: bool,
     read_only_data: Option<Range<u64>>,
-    /// The kernel in the wrapper that arch/powerpc/boot makes.
+    /// The kernel in the wrapper from arch/powerpc/boot.
     wrapped_kernel: Option<Range<u64>>,
 }
 
@@ -138,7 +138,7 @@ impl Outline {
         };
         let sections = header.sections(endian, data).map_err(damaged)?;
         for section in sections.iter() {
-            // In a file of debug information alone, other sections have a size but no bytes.
+            // In a file of only debug information, other sections have a size but no bytes.
             let Some((start, len)) = section.file_range(endian) else {
                 continue;
             };
@@ -162,7 +162,7 @@ impl Outline {
                 .error(ErrorKind::NotAKernel, "is a BPF object, not a kernel")
                 .with_help(KERNEL_HELP));
         }
-        // A vmlinux may have a .modinfo too, of what is built in; only a module is relocatable as well.
+        // A vmlinux may have a .modinfo of built-in modules, too. Only a module is also relocatable.
         if self.is_module && self.file_type == elf::ET_REL {
             return Err(place
                 .error(ErrorKind::Module, "is a kernel module, not a kernel")
@@ -177,10 +177,9 @@ impl Outline {
     }
 }
 
-const KERNEL_HELP: &str =
-    "name the kernel's image (/boot/vmlinuz-…), its vmlinux, or the package that it comes in";
+const KERNEL_HELP: &str = "name the kernel's image (/boot/vmlinuz-…), its vmlinux, or its package";
 
-/// The error for a file with neither BTF nor debug information: is it a kernel at all?
+/// The error for a file with neither BTF nor debug information, which may not be a kernel.
 fn without_btf(content: &Content, place: &Place) -> Result<Error> {
     let is_kernel = place.is_kernel || banner::release(content, 0..content.len(), place)?.is_some();
     Ok(if is_kernel {
@@ -195,8 +194,8 @@ fn without_btf(content: &Content, place: &Place) -> Result<Error> {
     })
 }
 
-/// The release by the banner: in the read-only data, where it is compiled to. Searching all of a vmlinux with debug
-/// information for it is only worth it where nothing else tells the release.
+/// Finds the release in the banner, which is in the read-only data. Searches the whole vmlinux only if nothing else gives the
+/// release, because a vmlinux with debug information is large.
 fn release(
     content: &Content,
     read_only_data: Option<Range<u64>>,
@@ -220,7 +219,7 @@ mod tests {
     use super::*;
     use crate::budget::Budget;
 
-    /// Check that a file that cannot be read is not told as a damaged one.
+    /// Check that an unreadable file does not count as damaged.
     #[test]
     fn unreadable() {
         let place = Place::of(Path::new("vmlinux"), Budget::new(0, None));

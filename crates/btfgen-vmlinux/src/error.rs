@@ -1,40 +1,39 @@
-//! What can go wrong on the way from a file to a kernel's BTF.
+//! The error type of this crate.
 
 use std::fmt;
 use std::io;
 
 use btfgen_files::is_machine_fault;
 
-/// What went wrong, without the details.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The file, or a temporary one, could not be read or written, or there was no memory for it. See
-    /// [`Error::is_machine_fault`].
+    /// The file or a temporary file could not be read or written, or memory was missing. See [`Error::is_machine_fault`].
     Io,
-    /// Nothing that a kernel's BTF is known to come in.
+    /// The type of the file is unknown.
     Unrecognized,
-    /// A package, or another archive, that holds no kernel.
+    /// A package or another archive without a kernel.
     NoKernel,
-    /// A kernel that has neither BTF nor what BTF can be made from.
+    /// A kernel with neither BTF nor debug information.
     NoBtf,
-    /// A kernel module, or its split BTF, which means nothing without the kernel's.
+    /// A kernel module, or its split BTF, which is useless without the kernel's BTF.
     Module,
-    /// An ELF file, but not a kernel's: a BPF object, a program.
+    /// An ELF file that is not a kernel, for example a BPF object or a program.
     NotAKernel,
-    /// A compression that cannot be undone here.
+    /// An unsupported compression.
     Unsupported,
-    /// Truncated, or at odds with itself.
+    /// The file is truncated or contradicts itself.
     Damaged,
-    /// The BTF, or what it lies in, is larger than is allowed, or nested deeper.
+    /// The BTF or a file around it exceeds a limit of size or nesting.
     TooLarge,
     /// `pahole` is needed and is missing, too old, or failed.
     Pahole,
-    /// The caller did not want to wait any longer: [`Reader::cancel`](crate::Reader::cancel).
+    /// The caller cancelled the reading with [`Reader::cancel`](crate::Reader::cancel).
     Cancelled,
 }
 
-/// An error: the file it happened to, what happened, and, where there is one, the way out.
+/// An error: its file, a message, and often a help text.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -62,8 +61,8 @@ impl Error {
         }
     }
 
-    /// A file or a part of it that could not be read. An end that comes too soon, or bytes that a decompressor
-    /// cannot make sense of, are the file's fault and not the system's.
+    /// The error for a file, or a part of it, that could not be read. An early end, or bytes that a decompressor refuses, mean
+    /// that the file is damaged.
     pub(crate) fn read(subject: impl fmt::Display, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, Other, UnexpectedEof};
         let (kind, message) = match source.kind() {
@@ -74,7 +73,7 @@ impl Error {
                 (ErrorKind::Damaged, "is damaged or truncated")
             }
             // crate::budget
-            FileTooLarge => (ErrorKind::TooLarge, "unpacks to more than is allowed"),
+            FileTooLarge => (ErrorKind::TooLarge, "unpacks to more than the limit"),
             _ => (ErrorKind::Io, "cannot be read"),
         };
         Self::new(kind, subject, message).with_source(source)
@@ -98,24 +97,23 @@ impl Error {
         self.kind
     }
 
-    /// Whether the machine is at fault: a failing or a full disk, no memory, no descriptors or processes left. Such an error
-    /// says nothing about the file, which may be sound. One that only this file has is none of them: it is missing, or
-    /// must not be read.
+    /// Whether the machine failed: a failing or full disk, no memory, no descriptors, or no processes left. Then the file may be
+    /// sound. False for errors of the one file, for example if it is missing or not readable.
     pub fn is_machine_fault(&self) -> bool {
         is_machine_fault(self)
     }
 
-    /// Whether there is no use in looking any further, at other files of a package or at other streams.
+    /// Whether it is useless to try other files of a package or other streams.
     pub(crate) fn ends_the_search(&self) -> bool {
         matches!(self.kind, ErrorKind::Io | ErrorKind::Cancelled)
     }
 
-    /// The file it happened to; of one inside a package, both paths: `linux.deb:boot/vmlinuz-6.1.0-47-amd64`.
+    /// The file that the error is about; for a file inside a package, both paths: `linux.deb:boot/vmlinuz-6.1.0-47-amd64`.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// What happened, without what it happened to.
+    /// What happened, without the file.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -126,14 +124,14 @@ impl Error {
     }
 }
 
-/// Whether an error is the system's, which always has a number, and not a decoder's. Archives wrap the errors that they get,
-/// and keep only the kind.
+/// Whether an error is from the system, not from a decoder: only the system's errors have a number. Archives wrap the errors that
+/// they get, and keep only the kind.
 fn has_number(error: &io::Error) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         next = match error.downcast_ref::<io::Error>() {
             Some(io) if io.raw_os_error().is_some() => return true,
-            // `source()` of an io::Error passes over what it wraps.
+            // `source()` of an io::Error skips the error that it wraps.
             Some(io) => io.get_ref().map(|inner| inner as _),
             None => error.source(),
         };
@@ -177,8 +175,8 @@ mod tests {
         entries.next().unwrap().map(drop).unwrap_err()
     }
 
-    /// Check that the system's errors are not told as damage, and that only those of the machine are told as such, also
-    /// where an archive wraps them.
+    /// Check that the system's errors do not count as damage, and that only failures of the machine count as machine faults,
+    /// also if an archive wraps them.
     #[test]
     fn errors_of_the_system() {
         type Wrap = fn(io::Error) -> io::Error;

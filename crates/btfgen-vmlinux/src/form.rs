@@ -1,10 +1,10 @@
-//! What a file is, told by its first bytes.
+//! Detects the type of a file from its first bytes.
 
 use btfgen_btf::Header;
 
 use crate::compression::Codec;
 
-/// How many bytes [`Form::of`] wants to see: s390's mark lies farthest behind.
+/// The number of bytes that [`Form::of`] needs. s390's mark has the largest offset.
 pub(crate) const HEAD_BYTES: usize = 0x10_010;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Form {
     BzImage,
     /// The EFI stub's own compressed image, `drivers/firmware/efi/libstub/zboot-header.S`.
     Zboot,
-    /// An image whose header tells the architecture, and no more that matters here.
+    /// An image whose header gives only the architecture.
     Kernel(&'static str),
     Unknown,
 }

@@ -1,21 +1,21 @@
-//! LZ4's legacy frame, in which kernels are compressed: the blocks are [`lz4_flex`]'s, the framing is ours.
+//! LZ4's legacy frame format, which kernels use. [`lz4_flex`] decodes the blocks, and this module the frame.
 //!
-//! `lz4_flex`'s reader of frames refuses a block that did not become smaller, and takes the size that the kernel's
-//! build appends to the stream for one more block.
+//! `lz4_flex`'s frame reader refuses a block that did not become smaller. It also reads the size that the kernel's build appends
+//! to the stream as another block.
 
 use std::io::{self, Read};
 
 /// `lz4_Frame_format.md`, "Legacy frame", least significant byte first.
 pub(crate) const LEGACY_MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 
-/// What every block but the last one unpacks to.
+/// The unpacked size of every block except the last one.
 const BLOCK_BYTES: usize = 8 << 20;
 
-/// What a block takes that cannot be compressed: `LZ4_COMPRESSBOUND` of lz4.h.
+/// The largest size of a compressed block: `LZ4_COMPRESSBOUND` of lz4.h.
 const MAX_PACKED_BYTES: usize = BLOCK_BYTES + BLOCK_BYTES / 255 + 16;
 
-/// Unpacks a legacy frame. It ends where the input does, after a block that is not full, or before a size that no
-/// block can have.
+/// Unpacks a legacy frame. The frame ends at the end of the input, after a block that is not full, or before an impossible
+/// block size.
 #[derive(Debug)]
 pub(crate) struct LegacyDecoder<R> {
     from: R,
@@ -44,7 +44,7 @@ impl<R: Read> LegacyDecoder<R> {
         let mut magic = [0; 4];
         self.from.read_exact(&mut magic)?;
         if magic != LEGACY_MAGIC {
-            return Err(invalid("no legacy LZ4 frame"));
+            return Err(invalid("not a legacy LZ4 frame"));
         }
         self.unpacked.try_reserve_exact(BLOCK_BYTES)?;
         self.unpacked.resize(BLOCK_BYTES, 0);
@@ -126,7 +126,7 @@ mod tests {
         frame
     }
 
-    /// A block of literals only (`lz4_Block_format.md`): what incompressible bytes become.
+    /// A block of only literals (`lz4_Block_format.md`), as for incompressible bytes.
     fn lz4_flex_block(bytes: &[u8]) -> Vec<u8> {
         let mut packed = vec![0xf0];
         let mut rest = bytes.len() - 15;
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(unpack(&full_ones).unwrap().len(), 2 * BLOCK_BYTES);
     }
 
-    /// Check that a frame that ends inside a block, or holds nonsense, is an error and no panic.
+    /// Check that an incomplete or damaged frame is an error and not a panic.
     #[test]
     fn damaged() {
         let bytes = frame(&[b"sixteen bytes and a few more"]);

@@ -1,4 +1,4 @@
-//! BTF from a kernel's debug information (DWARF), by the tool that the kernel's own build uses.
+//! Runs pahole to make BTF from a kernel's debug information (DWARF), as the kernel's own build does.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
@@ -22,15 +22,15 @@ const OLDEST: Version = Version(1, 22);
 const INSTALL_HELP: &str =
     "install pahole 1.22 or later (package dwarves on Debian, Ubuntu and Fedora, pahole on others)";
 
-const NEWER_HELP: &str = "see whether a newer pahole can read this kernel's debug information";
+const NEWER_HELP: &str = "a newer pahole may be able to read this kernel's debug information";
 
-/// How much of pahole's messages is looked at: it may complain of every type.
+/// How much of pahole's messages to read: pahole may complain about every type.
 const MESSAGE_BYTES: u64 = 4 << 10;
 
-/// How long pahole may take to tell its version, on a machine that is busy.
+/// How long pahole may take to print its version on a busy machine.
 const VERSION_TIME: Duration = Duration::from_secs(30);
 
-/// How often a running pahole is looked at.
+/// How often to check a running pahole.
 const POLL: Duration = Duration::from_millis(10);
 
 const COPY_BYTES: usize = 1 << 20;
@@ -38,14 +38,14 @@ const COPY_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u32, u32);
 
-/// Makes the BTF of a vmlinux. One thread: with more, the order of the types differs from run to run.
+/// Makes the BTF of a vmlinux. pahole uses one thread, because with more threads the order of the types differs between runs.
 pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Result<Vmlinux> {
     let pahole = Pahole::find(reader, &place)?;
     let temp_dir = reader.unpack_dir();
     let folder = TempFolder::create_in(&temp_dir).map_err(|e| no_room(&temp_dir, e))?;
     let out = folder.path().join("btf");
     let vmlinux = match content.path() {
-        // Never an option, whatever its name.
+        // So that pahole never takes the name for an option.
         Some(path) => Path::new(".").join(path),
         None => {
             let copy = folder.path().join("vmlinux");
@@ -65,7 +65,7 @@ pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Resu
         place
             .error(
                 ErrorKind::Pahole,
-                "pahole made no BTF of the debug information",
+                "pahole made no BTF from the debug information",
             )
             .with_help(NEWER_HELP)
             .with_source(e)
@@ -73,10 +73,10 @@ pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Resu
     let file = File::open(&out).map_err(made_nothing)?;
     let len = file.metadata().map_err(made_nothing)?.len();
     let btf = reader.take_btf(file, 0..len, &place)?;
-    // Debug information that dwz compressed is beyond older versions: they leave most types out, and do not mind.
+    // Older versions cannot read debug information that dwz compressed: they leave out most types without an error.
     if !btf::is_kernels(&btf) {
         let message = format!(
-            "pahole {} makes a BTF of it that is not a kernel's: it has no task_struct",
+            "pahole {} made a BTF without task_struct, so it is not a kernel's",
             pahole.version
         );
         return Err(place
@@ -102,7 +102,7 @@ impl Pahole {
         };
         let needed = "the kernel has debug information but no BTF, which pahole can make";
         let temp_dir = reader.unpack_dir();
-        // A pipe would be held open by whatever pahole starts.
+        // A process that pahole starts could keep a pipe open.
         let mut answer = tempfile::tempfile_in(&temp_dir).map_err(|e| no_room(&temp_dir, e))?;
         let stdout = answer.try_clone().map_err(|e| no_room(&temp_dir, e))?;
         let mut command = Command::new(&program);
@@ -124,7 +124,7 @@ impl Pahole {
             return Err(unended(place, || {
                 let seconds = VERSION_TIME.as_secs();
                 unusable(format!(
-                    "{needed}; {} does not tell its version within {seconds} seconds",
+                    "{needed}; {} did not print its version within {seconds} seconds",
                     program.display()
                 ))
             }));
@@ -139,13 +139,13 @@ impl Pahole {
         match parse_version(&version) {
             Some(found) if found >= OLDEST => Ok(Self { program, version }),
             Some(found) => Err(unusable(format!(
-                "{needed}; {} is version {}.{}, and 1.22 is needed",
+                "{needed}; {} has version {}.{}, but 1.22 or later is needed",
                 program.display(),
                 found.0,
                 found.1
             ))),
             None => Err(unusable(format!(
-                "{needed}; {} does not tell its version",
+                "{needed}; {} did not print its version",
                 program.display()
             ))),
         }
@@ -182,7 +182,7 @@ impl Pahole {
     }
 }
 
-/// Runs a command to its end. None if it was ended: by the caller's flag, or because its time was up.
+/// Runs a command. Returns `None` if it ended the command because of the caller's flag or the time limit.
 ///
 /// # Errors
 /// If it cannot be started.
@@ -209,7 +209,7 @@ fn run(
     }
 }
 
-/// fork(2) says EAGAIN when there are too many processes: the machine is at fault. Of a file it means something else.
+/// fork(2) returns EAGAIN if there are too many processes. This is a failure of the machine; for a file EAGAIN is not.
 fn without_processes(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::OutOfMemory, error),
@@ -231,7 +231,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Neither fails but for a process that has ended.
+        // Both fail only if the process has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -261,7 +261,7 @@ fn parse_version(text: &str) -> Option<Version> {
     Some(Version(numbers.next()??, numbers.next()??))
 }
 
-/// The last thing that was said, without what a terminal would take for commands.
+/// The last message, without control characters.
 fn last_line(messages: &mut File) -> Option<String> {
     let len = messages.seek(SeekFrom::End(0)).ok()?;
     messages
@@ -274,7 +274,7 @@ fn last_line(messages: &mut File) -> Option<String> {
     Some(line.chars().filter(|c| !c.is_control()).take(300).collect())
 }
 
-/// pahole opens a file by its name, so what was unpacked needs one.
+/// Copies an unpacked file to a file with a name, because pahole opens files by name.
 fn write_copy(content: &Content, to: &Path) -> io::Result<()> {
     let mut copy = BufWriter::with_capacity(COPY_BYTES, File::create_new(to)?);
     io::copy(&mut content.all(), &mut copy)?;
@@ -293,7 +293,7 @@ mod tests {
         Place::of(Path::new("vmlinux"), Budget::new(0, cancel))
     }
 
-    /// Check that a command that takes too long, or that nobody waits for, is ended, and one that ends by itself is not.
+    /// Check that a command is ended if it takes too long or is cancelled, and otherwise ends by itself.
     #[test]
     fn commands_are_ended() {
         let sleep = |time: &str| {
@@ -313,7 +313,7 @@ mod tests {
         assert!(status.unwrap().success());
     }
 
-    /// Check that too many processes are the machine's fault, and a program that is missing is not.
+    /// Check that too many processes are a failure of the machine, and a missing program is not.
     #[test]
     fn what_cannot_be_started() {
         const EAGAIN: i32 = 11;
@@ -323,7 +323,7 @@ mod tests {
         assert!(!btfgen_files::is_machine_fault(&missing.unwrap_err()));
     }
 
-    /// Check that the versions that pahole has told so far are understood and ordered.
+    /// Check that the known formats of pahole's version are parsed.
     #[test]
     fn versions() {
         for (text, expected) in [

@@ -1,4 +1,4 @@
-//! Where in the nest of containers the reading is, and what is known by then.
+//! The current layer of a reading, and what is known about the kernel so far.
 
 use std::path::Path;
 
@@ -6,30 +6,30 @@ use crate::budget::Budget;
 use crate::error::{Error, ErrorKind};
 use crate::vmlinux::Vmlinux;
 
-/// A package holds a compressed image, which holds a compressed kernel: that is four. No more than twice that.
+/// The largest number of layers: twice the four of a package with a compressed image with a compressed kernel.
 const MAX_DEPTH: usize = 8;
 
-/// What a layer says of the kernel.
+/// What a layer says about the kernel.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     pub(crate) release: Option<String>,
     pub(crate) arch: Option<String>,
 }
 
-/// One layer, as errors name it and [`Vmlinux`] tells of it.
+/// One layer, for the texts of errors and of [`Vmlinux`].
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     subject: String,
     trail: Vec<String>,
-    /// By the package's metadata and the path in it.
+    /// From the package's metadata and the path in the package.
     pub(crate) package: Known,
-    /// By the image itself.
+    /// From the image itself.
     pub(crate) image: Known,
-    /// A header told that this is a kernel's image.
+    /// Whether a header says that this is a kernel's image.
     pub(crate) is_kernel: bool,
-    /// This came out of a stream that was hunted for, so there is to be no hunt inside it.
+    /// Whether this is from a stream that a search found. Then there is no second search inside it.
     pub(crate) hunted: bool,
-    /// One for all layers.
+    /// The budget that all layers share.
     pub(crate) budget: Budget,
     depth: usize,
 }
@@ -48,7 +48,7 @@ impl Place {
         }
     }
 
-    /// One layer further in. `step` is what it is, for people to read.
+    /// The next inner layer. `step` describes the layer for people.
     pub(crate) fn inside(&self, step: impl Into<String>) -> Result<Self, Error> {
         let mut inner = self.clone();
         inner.trail.push(step.into());
@@ -62,7 +62,7 @@ impl Place {
         Ok(inner)
     }
 
-    /// A file of a package or another archive.
+    /// A file inside a package or another archive.
     pub(crate) fn member(&self, path: &str, of: &str) -> Result<Self, Error> {
         let mut inner = self.inside(format!("{path} in the {of}"))?;
         inner.subject = format!("{}:{path}", self.subject);
@@ -73,7 +73,7 @@ impl Place {
         Error::new(kind, &self.subject, message)
     }
 
-    /// The error for what could not be read, or is not to be read any more.
+    /// The error for a failed read, or for a cancelled reading.
     pub(crate) fn unreadable(&self, source: std::io::Error) -> Error {
         if self.budget.is_cancelled() {
             return self.cancelled();
@@ -85,10 +85,10 @@ impl Place {
         self.error(ErrorKind::Cancelled, "the reading was cancelled")
     }
 
-    /// The end of the way.
+    /// The final result.
     pub(crate) fn found(self, btf: Vec<u8>, last_step: &str) -> Vmlinux {
         let arch = match (self.image.arch, self.package.arch) {
-            // A package tells the kinds of 32-bit ARM apart, an image does not.
+            // A package distinguishes the kinds of 32-bit ARM, an image does not.
             (Some(image), Some(package)) if image == "arm" && package.starts_with("arm") => {
                 Some(package)
             }

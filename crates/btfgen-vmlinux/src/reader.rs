@@ -1,4 +1,4 @@
-//! From the file that was named to the BTF: one layer after the other is peeled off.
+//! Finds the BTF in a file: peels off one layer after the other.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -21,24 +21,24 @@ use crate::place::Place;
 use crate::scan::{self, Hunted};
 use crate::vmlinux::Vmlinux;
 
-/// The largest BTF that is taken unless the caller says otherwise: 256 MiB, thirty times a distribution's.
+/// The default limit for a BTF: 256 MiB, thirty times the size of a distribution's.
 pub const DEFAULT_MAX_BTF_BYTES: u64 = 256 << 20;
 
-/// How much is unpacked of one file unless the caller says otherwise: 16 GiB. The largest packages, with the debug
-/// symbols of all modules, take a half of it.
+/// The default limit for unpacking one file: 16 GiB. The largest packages, with the debug symbols of all modules, need half of
+/// it.
 pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 16 << 30;
 
 pub(crate) const NO_BTF: &str = "the kernel has no BTF: it was built without CONFIG_DEBUG_INFO_BTF";
-pub(crate) const NO_BTF_HELP: &str = "take the kernel's package of debug symbols (linux-image-…-dbg, \
+pub(crate) const NO_BTF_HELP: &str = "use the kernel's package of debug symbols (linux-image-…-dbg, \
      linux-image-…-dbgsym, kernel-debuginfo, kernel-default-debuginfo) and install pahole (package dwarves or pahole)";
 
 const DECOMPRESS_HELP: &str =
-    "decompress it first; of a boot image, with the kernel's scripts/extract-vmlinux";
+    "decompress it first; for a boot image, use the kernel's scripts/extract-vmlinux";
 
-/// Reads a kernel's BTF out of whatever it comes in.
+/// Reads a kernel's BTF from a file of any supported type.
 ///
-/// Nothing is kept in memory but the BTF and some buffers: what has to be unpacked goes to temporary files without a
-/// name. No more than 8 GiB go to one of them, or 512 MiB of one boot image; see also [`Reader::max_unpacked_bytes`].
+/// Only the BTF and some buffers are in memory: unpacked data goes to temporary files without a name. Each of them has at most
+/// 8 GiB, or 512 MiB for a boot image; see also [`Reader::max_unpacked_bytes`].
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub(crate) max_btf_bytes: u64,
@@ -55,7 +55,7 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// A reader that looks for `pahole` on the PATH and writes to the system's folder for temporary files.
+    /// Creates a reader that finds `pahole` on the PATH and uses the system's folder for temporary files.
     pub fn new() -> Self {
         Self {
             max_btf_bytes: DEFAULT_MAX_BTF_BYTES,
@@ -66,53 +66,52 @@ impl Reader {
         }
     }
 
-    /// Takes no BTF that is larger ([`DEFAULT_MAX_BTF_BYTES`]).
+    /// Refuses a larger BTF. The default is [`DEFAULT_MAX_BTF_BYTES`].
     #[must_use]
     pub fn max_btf_bytes(mut self, bytes: u64) -> Self {
         self.max_btf_bytes = bytes;
         self
     }
 
-    /// Decompresses no more of one file, all its layers and members together ([`DEFAULT_MAX_UNPACKED_BYTES`]): lower it
-    /// for files that are not trusted. What is decompressed only to be passed over counts too, as the files of a package
-    /// do that come before the kernel.
+    /// Limits the decompressed bytes of one file, all its layers and members together. The default is
+    /// [`DEFAULT_MAX_UNPACKED_BYTES`]; set a lower limit for untrusted files. Skipped data counts, too, for example the files
+    /// of a package before the kernel.
     #[must_use]
     pub fn max_unpacked_bytes(mut self, bytes: u64) -> Self {
         self.max_unpacked_bytes = bytes;
         self
     }
 
-    /// Runs this `pahole` for kernels that have debug information but no BTF.
+    /// The `pahole` to run for kernels that have debug information but no BTF.
     #[must_use]
     pub fn pahole(mut self, path: impl Into<PathBuf>) -> Self {
         self.pahole = Some(path.into());
         self
     }
 
-    /// Unpacks to files in this folder. A package of debug symbols may take some GiB. What a killed process left there is
-    /// removed when `pahole` is run the next time: only that needs files with names.
+    /// The folder for unpacked files. A package of debug symbols may need some GiB. Only `pahole` needs files with names; if a
+    /// killed process left such files, the next run of `pahole` removes them.
     #[must_use]
     pub fn temp_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.temp_dir = Some(path.into());
         self
     }
 
-    /// Ends a reading soon after another thread, or a signal's handler, sets this flag: within about a tenth of a second,
-    /// with [`ErrorKind::Cancelled`]. A `pahole` that runs is killed, and what was unpacked is removed.
+    /// Ends a reading with [`ErrorKind::Cancelled`] about a tenth of a second after another thread or a signal handler sets this
+    /// flag. Kills a running `pahole`, and removes unpacked files.
     #[must_use]
     pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
         self.cancel = Some(flag);
         self
     }
 
-    /// Reads the BTF of the kernel in a file: bare BTF (`/sys/kernel/btf/vmlinux`), a vmlinux, a boot image, any of
-    /// them compressed, a package (.deb, .rpm), or a tar that holds a kernel or one `.btf`. What it is, its bytes
-    /// tell; its name does not matter.
+    /// Reads the BTF of the kernel in a file: bare BTF (`/sys/kernel/btf/vmlinux`), a vmlinux, a boot image, any of these
+    /// compressed, a package (.deb, .rpm), or a tar with a kernel or one `.btf`. The content decides the type, not the name.
     ///
-    /// Of a package that holds several files of a kernel, the first one with BTF is taken; only if none has any is
-    /// BTF made from debug information.
+    /// If a package has several files of a kernel, the first one with BTF is used. Only if none has BTF, pahole makes it from
+    /// debug information.
     ///
-    /// Only regular files are read: a pipe without a writer would keep the caller waiting.
+    /// Only regular files are read, because a pipe without a writer would block the caller.
     ///
     /// # Errors
     /// Any [`ErrorKind`].
@@ -126,7 +125,7 @@ impl Reader {
         }
     }
 
-    /// Takes off what lies around the BTF.
+    /// Peels off the layers around the BTF.
     pub(crate) fn peel(&self, content: Content, mut place: Place) -> Result<Peeled> {
         let head = content
             .read(0, HEAD_BYTES)
@@ -167,7 +166,7 @@ impl Reader {
             .read_to_end(&mut head)
             .map_err(|e| inner.unreadable(e))?;
         let limit = match Form::of(&head) {
-            // Only its one member is of interest.
+            // Only its first stream matters.
             Form::Tar => return package::tar::read(self, head.chain(decoder), inner),
             Form::Elf | Form::Deb | Form::Rpm | Form::Compressed(_) => MAX_FILE_BYTES,
             Form::Btf | Form::BzImage | Form::Zboot | Form::Kernel(_) | Form::Unknown => {
@@ -178,7 +177,7 @@ impl Reader {
         self.peel(unpacked, inner)
     }
 
-    /// An image without a header that tells where the BTF or the compressed kernel is.
+    /// Handles an image whose header does not say where the BTF or the compressed kernel is.
     pub(crate) fn peel_unknown(&self, content: Content, mut place: Place) -> Result<Peeled> {
         if let Some(btf) = scan::find_btf(self, &content, &place)? {
             if place.image.release.is_none() {
@@ -200,22 +199,17 @@ impl Reader {
             place
                 .error(
                     ErrorKind::Unsupported,
-                    "no kernel is found in this kernel image: its compression may be unknown here",
+                    "found no kernel in this kernel image: its compression may be unsupported",
                 )
                 .with_help(DECOMPRESS_HELP)
         } else {
             place
-                .error(
-                    ErrorKind::Unrecognized,
-                    "is nothing that a kernel's BTF is known to come in",
-                )
-                .with_help(
-                    "BTF, a vmlinux, a boot image, or a package with one of them can be read",
-                )
+                .error(ErrorKind::Unrecognized, "unrecognized file type")
+                .with_help("name a BTF, a vmlinux, a boot image, or a package with one of them")
         })
     }
 
-    /// A stream's decoder, within the budget, or the error for one that there is none for.
+    /// The decoder of a stream, within the budget, or an error for an unsupported compression.
     pub(crate) fn decoder<'r>(
         &self,
         codec: Codec,
@@ -227,7 +221,7 @@ impl Reader {
             .decoder(from, followed)
             .ok_or_else(|| {
                 let message = format!(
-                    "is compressed with {}, which cannot be undone here",
+                    "is compressed with {}, which is not supported",
                     codec.name()
                 );
                 place
@@ -266,10 +260,10 @@ impl Reader {
             Err(Fault::Split) => Err(place
                 .error(
                     ErrorKind::Module,
-                    "is the BTF of a kernel module, which needs the kernel's",
+                    "is the BTF of a kernel module, not of a kernel",
                 )
                 .with_help(
-                    "take the kernel's own, /sys/kernel/btf/vmlinux on a machine that runs it",
+                    "use the kernel's own BTF, /sys/kernel/btf/vmlinux on a machine that runs it",
                 )),
         }
     }
@@ -278,7 +272,7 @@ impl Reader {
         place.error(
             ErrorKind::TooLarge,
             format!(
-                "a BTF of {len} bytes is larger than the limit of {}",
+                "its BTF has {len} bytes, the limit is {}",
                 self.max_btf_bytes
             ),
         )
@@ -289,11 +283,11 @@ impl Reader {
     }
 }
 
-/// What is under all layers.
+/// The content below all layers.
 #[derive(Debug)]
 pub(crate) enum Peeled {
     Btf(Vmlinux),
-    /// A vmlinux with debug information but without BTF: pahole's work, if there is nothing better.
+    /// A vmlinux with debug information but without BTF. pahole makes the BTF if no other file has it.
     Dwarf {
         content: Content,
         place: Place,

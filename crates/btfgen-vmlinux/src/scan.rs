@@ -1,4 +1,4 @@
-//! What lies somewhere inside an image without a table that tells where: BTF, and compressed kernels.
+//! Searches an image for BTF and compressed kernels, if no header says where they are.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -16,23 +16,24 @@ use crate::reader::{Peeled, Reader};
 
 const CHUNK_BYTES: u64 = 1 << 20;
 
-/// All the bytes that streams of one image take and unpack to: chance magics and hostile images end here.
+/// The limit for the packed and unpacked bytes of all streams of an image. It bounds images with many magics, by chance or on
+/// purpose.
 const MAX_STREAM_BYTES_TRIED: u64 = 2 << 30;
 
-/// How many streams are tried: in a kernel's image there are some by chance, and its configuration, headers and initramfs.
+/// The largest number of streams to try. A kernel's image has some by chance, and its configuration, headers and initramfs.
 const MAX_STREAMS_TRIED: u32 = 1024;
 
-/// How many places are looked at for one search. Chance alone makes a hundred at the most.
+/// The largest number of matches of one search. Chance alone gives at most a hundred.
 const MAX_HITS: usize = 1 << 18;
 
-/// No kernel is smaller; a kernel's compressed configuration is.
+/// Every kernel is larger; a kernel's compressed configuration is smaller.
 const SMALLEST_KERNEL: u64 = 256 << 10;
 
-/// The longest header that a BTF may have. Those of chance magics are longer.
+/// The longest header that a BTF may have. Chance magics mostly give longer ones.
 const MAX_HEADER_BYTES: u64 = 4096;
 
-/// Calls `hit` for each place where a needle begins, with the place and the needle's number, front to back, until it
-/// breaks or there were too many.
+/// Calls `hit` for each match of a needle, from front to back, with the match's offset and the needle's number. Stops if `hit`
+/// breaks or after too many matches.
 pub(crate) fn search<B>(
     content: &Content,
     range: Range<u64>,
@@ -69,10 +70,10 @@ pub(crate) fn search<B>(
     Ok(None)
 }
 
-/// The BTF of a kernel that is not compressed, found by its header.
+/// Finds the BTF of an uncompressed kernel by its header.
 ///
-/// An image may hold others, of BPF programs that are built into the kernel. A kernel's defines `task_struct`, and of
-/// several the largest is taken.
+/// An image may contain other BTFs, of BPF programs that are built into the kernel. A kernel's BTF defines `task_struct`; if
+/// there are several, the largest one is used.
 pub(crate) fn find_btf(
     reader: &Reader,
     content: &Content,
@@ -111,15 +112,14 @@ pub(crate) fn find_btf(
     }
 }
 
-/// What came of a hunt for a kernel.
+/// The result of a search for a kernel.
 pub(crate) enum Hunted {
     Kernel(Box<Peeled>),
     KernelWithoutBtf,
     Nothing,
 }
 
-/// The first compressed stream inside an image that a kernel's BTF can be had from; the way of the kernel's
-/// `scripts/extract-vmlinux`.
+/// Finds the first compressed stream of an image that contains a kernel's BTF, as the kernel's `scripts/extract-vmlinux` does.
 pub(crate) fn find_in_streams(reader: &Reader, content: &Content, place: &Place) -> Result<Hunted> {
     const NEEDLES: [&[u8]; 6] = [
         &[0x1f, 0x8b, 8],
@@ -206,8 +206,8 @@ impl Hunt<'_> {
         }
     }
 
-    /// What is wrong with one stream is no matter while there are others; a full disk is, or a budget that is spent, or a
-    /// reading that was cancelled.
+    /// Ignores the errors of one stream, because another stream may be the right one. Returns other errors: a full disk, a
+    /// used-up budget, or a cancelled reading.
     fn unless_final(&self, error: Error) -> Result<ControlFlow<Peeled>> {
         if error.ends_the_search() || self.place.budget.is_spent() {
             return Err(error);
@@ -216,8 +216,8 @@ impl Hunt<'_> {
     }
 }
 
-/// Counts what goes into a stream and what comes out of it, also of one that ends in an error: empty blocks without end
-/// make work too.
+/// Counts the packed and unpacked bytes of a stream, also if it ends with an error. It counts both because endless empty blocks
+/// cost time, too.
 struct Counted<'c, R> {
     from: R,
     bytes: &'c Cell<u64>,

@@ -1,8 +1,8 @@
-//! What is read from a file.
+//! The result of a reading.
 
 use std::fmt;
 
-/// The BTF of a kernel, and what the file that it came from says of the kernel.
+/// The BTF of a kernel, and what the file says about the kernel.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Vmlinux {
     pub(crate) btf: Vec<u8>,
@@ -12,7 +12,7 @@ pub struct Vmlinux {
 }
 
 impl Vmlinux {
-    /// The BTF, in the kernel's byte order. Its header is sound and its sections lie inside; no more was checked.
+    /// The BTF, in the kernel's byte order. Only its header and the bounds of its sections were checked.
     pub fn btf(&self) -> &[u8] {
         &self.btf
     }
@@ -22,15 +22,16 @@ impl Vmlinux {
         self.btf
     }
 
-    /// The kernel's release as uname(2) says it, `6.1.0-47-cloud-amd64`. None of a bare BTF, which does not have it.
+    /// The kernel's release as uname(2) returns it, for example `6.1.0-47-cloud-amd64`. `None` for a bare BTF, which does not
+    /// contain it.
     ///
-    /// What the image has compiled in is what uname(2) says on a machine that runs it. The path in the package
-    /// (`boot/vmlinuz-RELEASE`, `lib/modules/RELEASE/vmlinuz`) is the answer only where the image does not tell.
+    /// The release is from the image, as uname(2) returns it on a machine that runs the kernel. If the image does not contain it,
+    /// the release is from the path in the package (`boot/vmlinuz-RELEASE`, `lib/modules/RELEASE/vmlinuz`).
     pub fn release(&self) -> Option<&str> {
         self.release.as_deref()
     }
 
-    /// The kernel's architecture under its name in a hub. None of a bare BTF, which does not have it.
+    /// The kernel's architecture under its name in a hub. `None` for a bare BTF, which does not contain it.
     ///
     /// | image | Debian's package | RPM | name |
     /// |---|---|---|---|
@@ -41,16 +42,16 @@ impl Vmlinux {
     /// | RISC-V, 64 bits | riscv64 | riscv64 | `riscv64` |
     /// | `LoongArch`, 64 bits | loong64 | loongarch64 | `loongarch64` |
     /// | x86, 32 bits | i386 | i386 … i686 | `i386` |
-    /// | 32-bit ARM | armhf | armv7hl | `armhf`; `arm` if no package tells which ARM it is |
+    /// | 32-bit ARM | armhf | armv7hl | `armhf`; `arm` without a package |
     /// | 32-bit ARM | armel | armv5tel, armv6l | `armel` |
     ///
-    /// Others have the name that uname(2) gives them, as `mips64`, or that of the package.
+    /// Other architectures have uname(2)'s name, for example `mips64`, or the package's.
     pub fn arch(&self) -> Option<&str> {
         self.arch.as_deref()
     }
 
-    /// How the BTF was found, for people to read: `boot/vmlinuz-6.1.0-47-cloud-amd64 in the package, x86 boot image,
-    /// lz4, .BTF section`.
+    /// Where the BTF was found, as text for people: `boot/vmlinuz-6.1.0-47-cloud-amd64 in the package, x86 boot image, lz4,
+    /// .BTF section`.
     pub fn origin(&self) -> &str {
         &self.origin
     }

@@ -55,7 +55,7 @@ fn raw_btf() {
     run(&mut crate::suite::pack(&hub, &archive), 0, &["1 kernel"]);
 }
 
-/// Check that the same BTF again changes nothing, whatever it comes in.
+/// Check that adding the same BTF again changes nothing, from any type of file.
 #[test]
 fn unchanged() {
     let dir = tempdir().unwrap();
@@ -137,7 +137,7 @@ fn from_host() {
     assert_eq!(report[0]["change"], "new");
 }
 
-/// Check that the running kernel's own BTF goes in as it is.
+/// Check that the running kernel's own BTF is added unchanged.
 #[test]
 fn running_kernel() {
     let own = Path::new("/sys/kernel/btf/vmlinux");
@@ -187,7 +187,7 @@ fn other_byte_order() {
     assert!(!hub.exists());
 }
 
-/// Check that what is no kernel is refused, each with what it is.
+/// Check that files without a kernel are refused, and that the error says what they are.
 #[test]
 fn no_kernels() {
     let dir = tempdir().unwrap();
@@ -197,7 +197,7 @@ fn no_kernels() {
     let truncated = place(dir.path(), "cut", &btf(NEW)[..100_000]);
     for (file, why) in [
         (empty, "is empty"),
-        (text, "is nothing that a kernel's BTF is known to come in"),
+        (text, "unrecognized file type"),
         (truncated, "damaged or truncated"),
         (object(), "is a BPF object"),
         (PathBuf::from("/bin/sh"), "is a program or library"),
@@ -209,7 +209,7 @@ fn no_kernels() {
     }
 }
 
-/// Check that of several files those that can be are added, and the others are named.
+/// Check that the valid files of several are added, and the others are named.
 #[test]
 fn several() {
     let dir = tempdir().unwrap();
@@ -236,12 +236,16 @@ fn several() {
     run(
         command.arg("--from-host"),
         1,
-        &["is nothing that", "warning: 1 file left out", "added"],
+        &[
+            "unrecognized file type",
+            "warning: 1 file left out",
+            "added",
+        ],
     );
     assert_eq!(names(&hub), ["a"]);
 }
 
-/// Check that a hub which cannot be one is told, and left alone.
+/// Check that an unsuitable hub is an error, and is not changed.
 #[test]
 fn bad_hubs() {
     let dir = tempdir().unwrap();

@@ -77,13 +77,13 @@ fn arguments() {
                 hub,
                 Path::new("hub"),
             ];
-            told(&add, "only regular files are read");
+            told(&add, "not a regular file");
         }
         assert!(!dir.path().join("out").exists());
     }
 }
 
-/// Check that what is no file in a hub is left out and named, in time, by all who read the hub.
+/// Check that every reader of a hub leaves out and names special files, without blocking.
 #[test]
 fn in_a_hub() {
     let dir = tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Debian's packages, deb(5): an ar archive of two tars, one with the metadata and one with the files.
+//! Debian packages, deb(5): an ar archive of two tars, one with the metadata and one with the files.
 
 use std::io::Read as _;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Result};
 use crate::place::Place;
 use crate::reader::{Peeled, Reader};
 
-/// The metadata of a kernel's package takes one or two KiB.
+/// The largest metadata to read. A kernel's package has one or two KiB.
 const MAX_CONTROL_BYTES: u64 = 64 << 10;
 
 pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Result<Peeled> {
@@ -52,12 +52,12 @@ impl Member {
     }
 }
 
-/// Debian's use of ar is the plain one, without tables of long names: ar(5), and deb(5) on what may be in it. General
-/// readers of ar take a member's size, or the place of a name, for what the header says.
+/// Reads the members of an ar archive (ar(5)). Debian uses no tables of long names (deb(5)). This is not a general ar reader,
+/// because those trust the sizes and offsets in a header.
 fn members(content: &Content, place: &Place) -> Result<Vec<Member>> {
     const MAGIC_LEN: u64 = 8;
     const HEADER_LEN: u64 = 60;
-    /// There are three, and a signature.
+    /// The largest number of members. A package has three, and perhaps a signature.
     const MOST: usize = 16;
     let damaged = || place.error(ErrorKind::Damaged, "is a damaged or truncated package");
     let mut members = Vec::new();

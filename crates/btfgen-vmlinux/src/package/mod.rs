@@ -1,4 +1,4 @@
-//! Packages and other archives: which of their files are a kernel's, and the search through them.
+//! Packages and other archives: finds the files of a kernel in them.
 
 pub(crate) mod deb;
 pub(crate) mod rpm;
@@ -14,10 +14,10 @@ use crate::place::Place;
 use crate::reader::{Peeled, Reader};
 use crate::vmlinux::Vmlinux;
 
-/// How many files of a kernel are tried.
+/// The largest number of files to try.
 const MAX_KERNEL_FILES: u32 = 16;
 
-/// A kernel's file by its path in a package.
+/// A kernel's file, recognized by its path in a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KernelFile<'p> {
     path: &'p str,
@@ -25,7 +25,7 @@ pub(crate) struct KernelFile<'p> {
 }
 
 impl<'p> KernelFile<'p> {
-    /// Where distributions put a kernel:
+    /// Recognizes the paths where distributions put a kernel:
     ///
     /// | path | who |
     /// |---|---|
@@ -44,7 +44,7 @@ impl<'p> KernelFile<'p> {
             let (release, name) = usr.strip_prefix("lib/modules/")?.split_once('/')?;
             is_image(without_extension(name)).then_some(release)?
         };
-        // The whole path is shown to people, so it must not be able to fool a terminal.
+        // The whole path is printed, so it must not contain control characters.
         let shown = !release.contains('/') && path.chars().all(|c| !c.is_control());
         shown.then_some(Self {
             path,
@@ -69,10 +69,10 @@ fn without_extension(name: &str) -> &str {
     .unwrap_or(name)
 }
 
-/// A search through the files of a package, in the order in which they come.
+/// A search through the files of a package, in their order.
 ///
-/// The first one with BTF ends it: all files of a package are of one kernel. One with debug information only is kept
-/// for the case that no other has BTF.
+/// It ends at the first file with BTF, because all files of a package are of one kernel. It keeps a file with only debug
+/// information, in case no other file has BTF.
 pub(crate) struct Search<'r> {
     reader: &'r Reader,
     place: Place,
@@ -83,7 +83,7 @@ pub(crate) struct Search<'r> {
 }
 
 impl<'r> Search<'r> {
-    /// `what` is the word for it: "package".
+    /// `what` is the word for messages: "package" or "archive".
     pub(crate) fn new(reader: &'r Reader, place: Place, what: &'static str) -> Self {
         Self {
             reader,
@@ -95,17 +95,17 @@ impl<'r> Search<'r> {
         }
     }
 
-    /// Looks into a regular file if it is a kernel's. `size` is what the archive says of it.
+    /// Reads a regular file if its path is a kernel's. `size` is the file's size in the archive.
     ///
     /// # Errors
-    /// If the package cannot be read. What is wrong with one kernel's file is kept for [`Search::finish`].
+    /// If the package cannot be read. Errors of one kernel's file are kept for [`Search::finish`].
     pub(crate) fn offer(
         &mut self,
         path: &str,
         size: u64,
         body: &mut dyn Read,
     ) -> Result<Option<Vmlinux>> {
-        // The others of a set of hard links have no content in an archive.
+        // Only one file of a set of hard links has content in an archive.
         let Some(file) = KernelFile::of(path).filter(|_| size > 0) else {
             return Ok(None);
         };
@@ -125,7 +125,7 @@ impl<'r> Search<'r> {
                 self.dwarf.get_or_insert(dwarf);
             }
             Err(e) if e.ends_the_search() => return Err(e),
-            // That a kernel has no BTF says more than that something beside it is no kernel.
+            // "A kernel has no BTF" is the better message than "another file is not a kernel".
             Err(e) if e.kind() == ErrorKind::NoBtf => self.error = Some(e),
             Err(e) => {
                 self.error.get_or_insert(e);
@@ -134,7 +134,7 @@ impl<'r> Search<'r> {
         Ok(None)
     }
 
-    /// What there is when no file had BTF.
+    /// The result if no file had BTF.
     pub(crate) fn finish(self) -> Result<Peeled> {
         match (self.dwarf, self.error) {
             (Some(dwarf), _) => Ok(dwarf),
@@ -157,7 +157,7 @@ impl<'r> Search<'r> {
 mod tests {
     use super::*;
 
-    /// Check that kernels are found where distributions put them, with the release that the path tells.
+    /// Check that kernels are found where distributions put them, with the release from the path.
     #[test]
     fn kernel_files() {
         for (path, release) in [
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Check that nothing else is taken for a kernel.
+    /// Check that other paths are not recognized as a kernel's.
     #[test]
     fn other_files() {
         for path in [

@@ -16,7 +16,7 @@ use crate::vmlinux::Vmlinux;
 
 const LEAD_BYTES: u64 = 96;
 
-/// A member's header with its name: longer than any path.
+/// The largest header of a member, with its name: longer than any path.
 const MAX_MEMBER_HEADER_BYTES: u64 = 64 << 10;
 
 pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Result<Peeled> {
@@ -48,9 +48,9 @@ pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Resu
 struct Payload<'p, R> {
     from: R,
     header: Header<'p>,
-    /// Read when the first member without a name comes.
+    /// Read at the first member without a name.
     files: Option<Files<'p>>,
-    /// How many of them came.
+    /// The number of members without a name so far.
     stripped: usize,
     place: &'p Place,
 }
@@ -91,7 +91,7 @@ impl<R: Read> Payload<'_, R> {
         if magic == *b"07070X" {
             return self.stripped_member().map(Some);
         }
-        // Only the header is left to the crate, and only so much of it: a name may be as long as 4 GiB.
+        // The crate parses only the header, and only a part of it, because a name may have up to 4 GiB.
         let limited = magic
             .chain(self.from.by_ref())
             .take(MAX_MEMBER_HEADER_BYTES);
@@ -104,8 +104,8 @@ impl<R: Read> Payload<'_, R> {
         }))
     }
 
-    /// What packages of format 6, and those with files of 4 GiB and more, have in place of cpio's headers: the file's
-    /// number in the package's header.
+    /// Reads the member of a stripped payload. Instead of cpio's header it has the file's number in the package's header.
+    /// Packages of format 6 and packages with files of 4 GiB or more have it.
     fn stripped_member(&mut self) -> Result<Member> {
         let mut rest = [0; 10];
         self.read_exact(&mut rest)?;
@@ -116,7 +116,7 @@ impl<R: Read> Payload<'_, R> {
             Some(files) => files,
             none => none.insert(self.header.files(self.place)?),
         };
-        // Each comes once. A file without content takes next to no room in the payload, and to look up its name takes time.
+        // Each file comes once. Without this limit, many files without content would need much time to look up their names.
         self.stripped += 1;
         let number = number.filter(|_| self.stripped <= files.len());
         let file = match number {

@@ -1,7 +1,7 @@
 //! The headers of an RPM package (rpm's `docs/manual/format_header.md`): an index of tags, and a store of their values.
 //!
-//! Ours, because the rpm crate counts on offsets that lie inside the store, and takes all of it into memory at once. Here
-//! only numbers of each file are kept, some MiB at the most; names stay in the file until they are asked for.
+//! This module does not use the rpm crate, which trusts the offsets in a header and reads the whole store into memory. It keeps
+//! only numbers for each file, at most a few MiB. Names stay in the file until they are needed.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -15,12 +15,12 @@ const MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 1];
 const INTRO_BYTES: usize = 16;
 const ENTRY_BYTES: usize = 16;
 
-/// What rpm itself takes (lib/header.c). The header of a kernel's debug symbols, which lists all files with their digests,
-/// takes some MiB.
+/// The limit of rpm itself (lib/header.c). The header of a kernel's debug symbols lists all files with their digests, and has a
+/// few MiB.
 const MAX_BYTES: u64 = 256 << 20;
 const MAX_TAGS: u64 = 0xffff;
 
-/// How many files are counted. A kernel's debug symbols, sources and modules are some ten thousand.
+/// The largest number of files. A kernel's debug symbols, sources and modules have some ten thousand.
 const MAX_FILES: usize = 1 << 20;
 
 /// A name with its NUL: `PATH_MAX` of the kernel's limits.h.
@@ -77,7 +77,7 @@ impl<'c> Header<'c> {
         })
     }
 
-    /// Where the next part of the package begins, but for padding.
+    /// The offset of the next part of the package, without padding.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
@@ -94,10 +94,10 @@ impl<'c> Header<'c> {
         Ok(str::from_utf8(name).ok().and_then(arch::of_package))
     }
 
-    /// The files, in the order by which a stripped payload numbers them.
+    /// The files, in the order in which a stripped payload numbers them.
     ///
     /// # Errors
-    /// [`ErrorKind::Damaged`] for a list that no package has; [`ErrorKind::TooLarge`] for more files than any has.
+    /// [`ErrorKind::Damaged`] for an invalid list; [`ErrorKind::TooLarge`] for more files than any real package has.
     pub(crate) fn files(&self, place: &Place) -> Result<Files<'c>> {
         let required = |tag| self.value(tag).ok_or_else(|| damaged(place));
         let numbers = |value: Value, size| self.numbers(&value, size, place);
@@ -117,7 +117,7 @@ impl<'c> Header<'c> {
         })
     }
 
-    /// Where a tag's value lies, if the header has it.
+    /// The position of a tag's value, if the header has it.
     fn value(&self, tag: u32) -> Option<Value> {
         let mut entries = self.index.chunks_exact(ENTRY_BYTES);
         let entry = entries.find(|entry| number(entry, 0, 4) == u64::from(tag))?;
@@ -167,11 +167,11 @@ impl<'c> Header<'c> {
     }
 }
 
-/// Where a tag's value lies: from here on, up to the end of the store at the most.
+/// The position of a tag's value, and the end of the store as its limit.
 struct Value {
     start: u64,
     end: u64,
-    /// How many items are the value.
+    /// The number of items of the value.
     count: usize,
 }
 
@@ -182,15 +182,15 @@ impl Value {
 
     fn require_few(&self, place: &Place) -> Result<()> {
         if self.count > MAX_FILES {
-            let message = format!("is a package of more than {MAX_FILES} files");
+            let message = format!("has more than {MAX_FILES} files");
             return Err(place.error(ErrorKind::TooLarge, message));
         }
         Ok(())
     }
 }
 
-/// What a stripped payload holds of each file, as rpm's lib/rpmfi.c has it: of regular files and symbolic links all,
-/// but of a set of hard links only the last one.
+/// Whether a stripped payload has content for a file, as in rpm's lib/rpmfi.c: for regular files and symbolic links, but only
+/// for the last one of a set of hard links.
 fn sizes_in_payload(
     mut sizes: Vec<u64>,
     modes: &[u64],
@@ -221,12 +221,12 @@ pub(crate) struct Files<'c> {
 }
 
 impl Files<'_> {
-    /// How many there are.
+    /// The number of files.
     pub(crate) fn len(&self) -> usize {
         self.base_names.ends.len()
     }
 
-    /// Path, size and mode of a file by its number. None if there is no such file.
+    /// The path, size and mode of a file by its number. `None` if the number is too large.
     pub(crate) fn get(&self, number: usize, place: &Place) -> Result<Option<(String, u64, u32)>> {
         let numbers = [&self.folder_of, &self.sizes, &self.modes].map(|list| list.get(number));
         let [Some(&folder), Some(&size), Some(&mode)] = numbers else {
@@ -246,7 +246,7 @@ impl Files<'_> {
 struct Strings<'c> {
     content: &'c Content,
     start: u64,
-    /// Where each one ends, with its NUL: no header is so large that these would not do.
+    /// The end of each string, with its NUL. Every header is small enough for these offsets.
     ends: Vec<u32>,
 }
 
@@ -260,7 +260,7 @@ impl Strings<'_> {
             .content
             .read(self.start + u64::from(start), (end - start) as usize)
             .map_err(|e| place.unreadable(e))?;
-        // The last one may end where the store does.
+        // The last string may end at the end of the store.
         if string.last() == Some(&0) {
             string.pop();
         }
@@ -268,7 +268,7 @@ impl Strings<'_> {
     }
 }
 
-/// An empty list with room for so many, or the error for lack of memory.
+/// An empty list with this capacity, or the error for lack of memory.
 fn reserved<T>(count: usize, place: &Place) -> Result<Vec<T>> {
     let mut list = Vec::new();
     list.try_reserve_exact(count)
@@ -276,7 +276,7 @@ fn reserved<T>(count: usize, place: &Place) -> Result<Vec<T>> {
     Ok(list)
 }
 
-/// Most significant byte first. 0 where there are no such bytes.
+/// Reads a big-endian number. Returns 0 beyond the end.
 fn number(bytes: &[u8], at: usize, size: usize) -> u64 {
     let bytes = bytes.get(at..at + size).unwrap_or_default();
     bytes.iter().fold(0, |n, &byte| n << 8 | u64::from(byte))

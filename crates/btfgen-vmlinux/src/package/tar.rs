@@ -1,4 +1,4 @@
-//! Tar, as packages have it inside: Debian's, Arch's; and a kernel's BTF alone in one, btfhub's way.
+//! Tar archives: in Debian's and Arch's packages, and btfhub's tars with a single BTF.
 
 use std::io::Read;
 
@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, Result};
 use crate::place::Place;
 use crate::reader::{Peeled, Reader};
 
-/// What is read of a long name, or of a header that extends the next one.
+/// The largest long name or extended header to read.
 const MAX_NAME_BYTES: u64 = 64 << 10;
 
 /// A tar with a kernel's files, or with exactly one `.btf`.
@@ -24,8 +24,8 @@ pub(crate) fn read(reader: &Reader, from: impl Read, place: Place) -> Result<Pee
         };
         if btf.is_some() {
             return Err(place
-                .error(ErrorKind::NoKernel, "the archive holds more than one .btf")
-                .with_help("unpack it and name one of them"));
+                .error(ErrorKind::NoKernel, "the archive has more than one .btf")
+                .with_help("unpack it, and name one of the files"));
         }
         let mut inner = place.member(&format!("{stem}.btf"), "archive")?;
         inner.package.release = banner::is_release(stem).then(|| stem.to_owned());
@@ -56,14 +56,14 @@ pub(crate) struct Entry<'e> {
     pub(crate) body: &'e mut dyn Read,
 }
 
-/// Shows `visit` every regular file, until it returns something. Links, folders and devices are passed over.
+/// Calls `visit` for every regular file, until it returns a value. Skips links, folders and devices.
 pub(crate) fn entries<T>(
     from: impl Read,
     place: &Place,
     mut visit: impl FnMut(Entry<'_>) -> Result<Option<T>>,
 ) -> Result<Option<T>> {
     let mut archive = tar::Archive::new(from);
-    // Raw: the crate would take a long name into memory, however long it is.
+    // Raw entries, because the crate would read a long name of any length into memory.
     let raw = archive
         .entries()
         .map_err(|e| place.unreadable(e))?

@@ -53,7 +53,7 @@ impl Cancellable {
     }
 }
 
-/// Check that whatever a kernel comes in is not read when the flag is set, and read when it is not.
+/// Check for every type of file that it is read only if the flag is not set.
 #[test]
 fn before_it_begins() {
     let folder = Folder::new();
@@ -84,7 +84,7 @@ fn before_it_begins() {
     }
 }
 
-/// Check that decompressing, searching and passing over files end, and that no other error is told then.
+/// Check that the flag ends decompressing, searching and skipping, and that there is no other error.
 #[test]
 fn while_it_reads() {
     let zeros = vec![0; 256 << 20];

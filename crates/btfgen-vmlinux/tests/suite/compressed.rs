@@ -29,7 +29,7 @@ fn bare() {
     }
 }
 
-/// Check that this machine's own kernel is read, whatever /sys says of the file's size.
+/// Check that this machine's own kernel is read, whatever size /sys reports.
 #[test]
 fn this_kernel() {
     let path = std::path::Path::new("/sys/kernel/btf/vmlinux");
@@ -68,7 +68,7 @@ fn concatenated() {
     }
 }
 
-/// Check that the limit of a BTF's size holds wherever the BTF lies, and that one of just that size is taken.
+/// Check that the limit for a BTF holds in every type of file, and that a BTF of exactly this size is accepted.
 #[test]
 fn limit() {
     let btf = sample_btf(AMD64);

@@ -4,7 +4,7 @@ use object::{Architecture, Endianness, elf};
 
 use super::util::*;
 
-/// Check that a vmlinux gives its BTF, its architecture and its release, whatever its class and byte order.
+/// Check that a vmlinux of any class and byte order gives its BTF, its architecture and its release.
 #[test]
 fn elf_files() {
     let little = sample_btf(AMD64);

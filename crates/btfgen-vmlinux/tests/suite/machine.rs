@@ -24,7 +24,7 @@ struct Told {
     peak_bytes: u64,
 }
 
-/// Reads a file in a process that may have so much address space. None if there is no tool to limit it.
+/// Reads a file in a process with limited address space. `None` if the tool for the limit is missing.
 fn read_apart(path: &Path, address_space: u64) -> Option<Told> {
     let output = Command::new("prlimit")
         .arg(format!("--as={address_space}"))
@@ -110,7 +110,7 @@ fn lack_of_memory() {
     }
 }
 
-/// An RPM that names this many files, all of which are where the store begins.
+/// An RPM with this many files, whose names are all at the start of the store.
 fn rpm_of_files(count: u32, store_len: u64) -> Vec<u8> {
     const INT16: u32 = 3;
     const INT32: u32 = 4;

@@ -71,7 +71,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
     (image, btf)
 }
 
-/// Check that a Debian package is read whatever its compression, with the path inside as the origin.
+/// Check that a Debian package of any compression is read, and that the origin has the path inside.
 #[test]
 fn deb_packages() {
     let (image, btf) = image();
@@ -243,7 +243,7 @@ fn arch_of_package() {
     }
 }
 
-/// Check that links are passed over, for the file that they lead to, and that a kernel without BTF is no reason to stop.
+/// Check that links are skipped in favour of their targets, and that the search goes on after a kernel without BTF.
 #[test]
 fn several_members() {
     let (image, btf) = image();

@@ -75,7 +75,7 @@ fn made_by_pahole() {
     );
 }
 
-/// Check that pahole is not asked while another file of the package has BTF.
+/// Check that pahole does not run if another file of the package has BTF.
 #[test]
 fn ready_btf_first() {
     let folder = Folder::new();
@@ -128,15 +128,18 @@ fn left_by_a_killed_process() {
     assert!(names.next().is_none());
 }
 
-/// Check that a pahole that is missing, too old, mute or failing is told, with what it said last.
+/// Check the errors for a pahole that is missing, too old, silent or failing, with its last message.
 #[test]
 fn unusable_pahole() {
     let folder = Folder::new();
     let path = vmlinux_with_dwarf(&folder, KERNEL);
     for (script, expected) in [
-        ("echo v1.17", "is version 1.17, and 1.22 is needed"),
-        ("echo v1.9", "is version 1.9, and 1.22 is needed"),
-        ("exit 3", "does not tell its version"),
+        (
+            "echo v1.17",
+            "has version 1.17, but 1.22 or later is needed",
+        ),
+        ("echo v1.9", "has version 1.9, but 1.22 or later is needed"),
+        ("exit 3", "did not print its version"),
         (
             "[ $1 = --version ] && { echo v1.30; exit; }; echo first >&2; printf 'last \\033[31mwords\\n\\n' >&2; exit 1",
             "pahole 1.30 failed: last [31mwords",

@@ -11,7 +11,7 @@ use object::{Architecture, elf};
 use super::packages::{File, tar};
 use super::util::*;
 
-/// Check that what is not there is told, and that it is not the machine's fault.
+/// Check that a missing file is an error, and does not count as a failure of the machine.
 #[test]
 fn no_file() {
     let folder = Folder::new();
@@ -22,7 +22,7 @@ fn no_file() {
     assert!(!error.is_machine_fault(), "{error:?}");
 }
 
-/// Check that what is no regular file is refused at once, with the way out: nobody writes to the pipe.
+/// Check that a special file is refused at once, with a help text, even if nobody writes to the pipe.
 #[test]
 fn only_regular_files() {
     let folder = Folder::new();
@@ -48,7 +48,7 @@ fn only_regular_files() {
     let error = Reader::new().read(folder.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unrecognized);
     assert_eq!(error.message(), "is a folder");
-    assert!(error.help().unwrap().contains("in it"), "{error:?}");
+    assert!(error.help().unwrap().contains("in the folder"), "{error:?}");
 }
 
 /// Check that files that are larger than any kernel's, or have no end, are not read for hours.
@@ -97,7 +97,7 @@ fn nothing() {
     assert_eq!(kind(b"#!/bin/sh\nexit 1\n"), ErrorKind::Unrecognized);
 }
 
-/// Check that a module, its BTF, and a BPF object are told from a kernel.
+/// Check that a module, its BTF, and a BPF object are distinguished from a kernel.
 #[test]
 fn other_elf_files() {
     let btf = sample_btf(AMD64);
@@ -221,7 +221,7 @@ fn unknown_compression() {
     assert_eq!(kind(&zboot(&image, "lzo")), ErrorKind::Unsupported);
 }
 
-/// Check that a kernel without BTF in a stream somewhere in an image is told as such.
+/// Check the error for a kernel without BTF in a stream of an image.
 #[test]
 fn no_btf_in_a_stream() {
     let mut image = vec![0; 0x11_000];
@@ -288,7 +288,7 @@ fn bombs_in_streams() {
         .read(&folder.write("x", &image))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert_eq!(error.message(), "unpacks to more than is allowed");
+    assert_eq!(error.message(), "unpacks to more than the limit");
 }
 
 /// Check that files full of magics, and of streams that end in an error, take seconds and not hours.
