@@ -1,7 +1,7 @@
-//! `libbtfgen`: the calls of BCC's and bpf-compatible's `btf_helpers.h`, on btfgen-runtime.
+//! `libbtfgen`: the functions of BCC's and bpf-compatible's `btf_helpers.h`, implemented with btfgen-runtime.
 //!
-//! `include/btf_helpers.h` is generated from this file (see `tests/suite/header.rs`): the documentation here is for C
-//! programmers. Nothing here panics into C, and no pointer that C gives is kept.
+//! `include/btf_helpers.h` is generated from this file (see `tests/suite/header.rs`), so the documentation is for C
+//! programmers. No function panics into C or keeps a pointer from C.
 
 mod embedded;
 mod open_opts;
@@ -20,27 +20,27 @@ use rustix::io::Errno;
 pub use crate::open_opts::bpf_object_open_opts;
 
 /// Finds the BTF for the running kernel in the archive that is linked into the program, and sets
-/// `opts->btf_custom_path` to it. Where the kernel has BTF of its own, and where `btf_custom_path` is set already, nothing
-/// is changed.
+/// `opts->btf_custom_path` to its path. Changes nothing if the kernel has its own BTF, or if `btf_custom_path` is already
+/// set.
 ///
-/// The archive is what the symbols `_binary_min_core_btfs_tar_gz_start` and `_end` enclose: link what
-/// `btfgen pack --emit-obj FILE.o` writes, or `ld -r -b binary -o FILE.o min_core_btfs.tar.gz`.
+/// The symbols `_binary_min_core_btfs_tar_gz_start` and `_end` enclose the archive: link the output of
+/// `btfgen pack --emit-obj FILE.o`, or of `ld -r -b binary -o FILE.o min_core_btfs.tar.gz`.
 ///
-/// The file is in memory, `/proc/self/fd/N`, good within this process until `cleanup_core_btf`; call that after
-/// the object is loaded. The environment has a say: `BTFGEN_BTF` names a BTF file to take instead,
-/// `BTFGEN_OS_RELEASE` an os-release file, and `BTFGEN_REQUIRE_CUSTOM` has the kernel's own BTF passed over. It is not asked
-/// where the program has more privileges than its caller, nor after `core_btf_environment(false)`.
+/// The path is `/proc/self/fd/N`, a file in memory that is valid in this process until `cleanup_core_btf`. Call
+/// `cleanup_core_btf` after the object is loaded. The function reads the environment: `BTFGEN_BTF` names a BTF file to use
+/// instead, `BTFGEN_OS_RELEASE` names an os-release file, and `BTFGEN_REQUIRE_CUSTOM` skips the kernel's own BTF. It ignores
+/// the environment if the program has more privileges than its caller, and after `core_btf_environment(false)`.
 ///
 /// Returns 0, or
 /// - `-ENOENT`: the archive has no BTF for this kernel;
 /// - `-EOPNOTSUPP`: the kernel has no BTF, and no archive is linked;
 /// - `-EBADMSG`: the archive is damaged;
-/// - `-EINVAL`: `opts` is NULL, or what the environment names is no BTF; or the kernel has no BTF of its own, and `opts` is
-///   from a libbpf without `btf_custom_path`;
-/// - another `-errno`: a file that the environment names, or the kernel's own BTF, cannot be read, or there is nowhere to put
-///   the BTF.
+/// - `-EINVAL`: `opts` is NULL, or the file that the environment names is not BTF, or the kernel has no BTF of its own and
+///   `opts` is from a libbpf without `btf_custom_path`;
+/// - another `-errno`: a file that the environment names, or the kernel's own BTF, cannot be read, or there is no place to
+///   put the BTF.
 ///
-/// `core_btf_trace` tells more. All calls may be made from any thread, with different `opts` at the same time.
+/// `core_btf_trace` returns details. All functions may be called from any thread, at the same time with different `opts`.
 ///
 /// # Safety
 /// `opts` is NULL or points to options that nobody else uses meanwhile.
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn ensure_core_btf(opts: *mut bpf_object_open_opts) -> c_i
     unsafe { ensure(opts, in_linked) }
 }
 
-/// As `ensure_core_btf`, with an archive of `tar_len` bytes in memory. It is not needed after the call.
+/// As `ensure_core_btf`, with an archive of `tar_len` bytes in memory. The archive is not needed after the call.
 ///
 /// # Safety
 /// As for `ensure_core_btf`; and `tar_bin` is NULL or points to `tar_len` bytes.
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn ensure_core_btf_tar(
     unsafe { ensure(opts, lookup) }
 }
 
-/// As `ensure_core_btf`, with an archive of `size` bytes in memory. It is not needed after the call.
+/// As `ensure_core_btf`, with an archive of `size` bytes in memory. The archive is not needed after the call.
 ///
 /// # Safety
 /// As for `ensure_core_btf`; and `data` is NULL or points to `size` bytes.
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn ensure_core_btf_bytes(
     unsafe { ensure(opts, lookup) }
 }
 
-/// As `ensure_core_btf`, with the archive in a file, which is only read if the kernel has no BTF of its own.
+/// As `ensure_core_btf`, with the archive in a file. The file is read only if the kernel has no BTF of its own.
 ///
 /// # Safety
 /// As for `ensure_core_btf`; and `path` is NULL or a string.
@@ -106,30 +106,29 @@ pub unsafe extern "C" fn ensure_core_btf_file(
     unsafe { ensure(opts, lookup) }
 }
 
-/// Whether the environment has a say in the `ensure_…` calls that follow, in all threads; it has by default. After
-/// `core_btf_environment(false)` they ask no variable: neither `BTFGEN_BTF`, `BTFGEN_OS_RELEASE` and
-/// `BTFGEN_REQUIRE_CUSTOM` nor `TMPDIR`. Call it at the start of a program in which the one who sets the environment must not
-/// choose what the kernel is told to read.
+/// Sets whether later `ensure_…` calls of all threads read the environment; they do by default. After
+/// `core_btf_environment(false)` they ignore `BTFGEN_BTF`, `BTFGEN_OS_RELEASE`, `BTFGEN_REQUIRE_CUSTOM` and `TMPDIR`. Call it
+/// at the start of a program if the user who sets its environment must not choose what the program makes the kernel read.
 ///
-/// A program with more privileges than its caller (set-user-ID, set-group-ID, file capabilities) never asks the environment,
-/// whatever is said here.
+/// A program with more privileges than its caller (set-user-ID, set-group-ID, file capabilities) always ignores the
+/// environment.
 #[unsafe(no_mangle)]
 pub extern "C" fn core_btf_environment(on: bool) {
-    // Nothing else is told by it, so it need not be in order with anything else.
+    // No other data depends on the flag, so it needs no ordering.
     ENVIRONMENT.store(on, Ordering::Relaxed);
 }
 
-/// What the last `ensure_…` call of this thread tried and what came of it, one step a line; after a failure, the first
-/// line says why. Empty before the first call, never NULL.
+/// Returns the steps of this thread's last `ensure_…` call and their outcomes, one step for each line. After a failure, the
+/// first line says why. The text is empty before the first call, and never NULL.
 ///
-/// The text belongs to the library; it is good until the thread ends or makes its next `ensure_…` call.
+/// The text belongs to the library. It is valid until the thread ends or makes its next `ensure_…` call.
 #[unsafe(no_mangle)]
 pub extern "C" fn core_btf_trace() -> *const c_char {
     trace::last()
 }
 
-/// Frees what an `ensure_…` call set in `opts->btf_custom_path`, and sets that to NULL. A path that is not from such a call,
-/// NULL, and `opts` being NULL are all left alone: it may be called twice, and after a failure.
+/// Frees the path that an `ensure_…` call set in `opts->btf_custom_path`, and sets the field to NULL. Does nothing if the
+/// path is not from an `ensure_…` call, or if the path or `opts` is NULL. So it may be called twice, and after a failure.
 ///
 /// # Safety
 /// `opts` is NULL or points to options that nobody else uses meanwhile.
@@ -143,25 +142,25 @@ pub unsafe extern "C" fn cleanup_core_btf(opts: *mut bpf_object_open_opts) {
             *path = std::ptr::null();
         }
     });
-    // There is no way to tell, and nothing that C could do about it.
+    // A panic cannot be reported, and C could not handle it.
     let _ = catch_unwind(cleanup);
 }
 
-/// The other name of `cleanup_core_btf`.
+/// Another name of `cleanup_core_btf`.
 ///
 /// # Safety
-/// That of `cleanup_core_btf`.
+/// As for `cleanup_core_btf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clean_core_btf(opts: *mut bpf_object_open_opts) {
-    // SAFETY: it is the same promise.
+    // SAFETY: the caller makes the same promise.
     unsafe { cleanup_core_btf(opts) }
 }
 
 /// Finds the BTF for the running kernel in the archive that is linked into the program, and sets `*path` to its path. The
-/// functions of bpf-compatible's header call it, with `&opts->btf_custom_path`.
+/// functions of bpf-compatible's header call this function with `&opts->btf_custom_path`.
 ///
-/// Where the kernel has BTF of its own, and after a failure, `*path` is left as it is; it is never read. Otherwise this is
-/// `ensure_core_btf`. Returns what that returns.
+/// It does not read `*path`, and does not change it after a failure or if the kernel has its own BTF. Otherwise it does the
+/// same as `ensure_core_btf`, and returns the same values.
 ///
 /// # Safety
 /// `path` is NULL or points to a pointer that nobody else uses meanwhile.
@@ -171,7 +170,8 @@ pub unsafe extern "C" fn ensure_core_btf_with_linked_tar(path: *mut *const c_cha
     unsafe { ensure_path(path, in_linked) }
 }
 
-/// As `ensure_core_btf_with_linked_tar`, with an archive of `tar_len` bytes in memory. It is not needed after the call.
+/// As `ensure_core_btf_with_linked_tar`, with an archive of `tar_len` bytes in memory. The archive is not needed after the
+/// call.
 ///
 /// # Safety
 /// As for `ensure_core_btf_with_linked_tar`; and `tar_bin` is NULL or points to `tar_len` bytes.
@@ -187,23 +187,23 @@ pub unsafe extern "C" fn ensure_core_btf_with_tar_binary(
     unsafe { ensure_path(path, lookup) }
 }
 
-/// Frees a path that one of the two calls above set, and what it leads to. NULL, and a path that is from no such call or
-/// freed already, are left alone.
+/// Frees a path that `ensure_core_btf_with_linked_tar` or `ensure_core_btf_with_tar_binary` set, and its file. Does nothing
+/// for NULL, for other paths, and for a path that is already freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn clean_core_btf_rs(path: *const c_char) {
-    // There is no way to tell, and nothing that C could do about it.
+    // A panic cannot be reported, and C could not handle it.
     let _ = catch_unwind(|| owned::free(path));
 }
 
-/// What `core_btf_environment` said last.
+/// The last value from `core_btf_environment`.
 static ENVIRONMENT: AtomicBool = AtomicBool::new(true);
 
-/// A lookup without an archive, as all calls begin theirs.
+/// A lookup without an archive, from which all calls start.
 fn new_lookup() -> Lookup<'static> {
     Lookup::new().environment(ENVIRONMENT.load(Ordering::Relaxed))
 }
 
-/// A lookup in the archive that is linked, if one is.
+/// A lookup in the linked archive, if there is one.
 fn in_linked() -> Result<Lookup<'static>, Refused> {
     Ok(match embedded::archive() {
         Some(archive) => new_lookup().archive_bytes(archive),
@@ -211,7 +211,7 @@ fn in_linked() -> Result<Lookup<'static>, Refused> {
     })
 }
 
-/// A lookup in an archive of which C says the size as an `int`.
+/// A lookup in an archive whose size is an `int` in C.
 ///
 /// # Safety
 /// `tar_bin` is NULL or points to `tar_len` bytes that stay for `'a`.
@@ -222,10 +222,10 @@ unsafe fn in_tar<'a>(tar_bin: *const c_char, tar_len: c_int) -> Result<Lookup<'a
     Ok(new_lookup().archive_bytes(archive))
 }
 
-/// Arguments that make no sense: `-EINVAL`.
+/// Invalid arguments: `-EINVAL`.
 struct Refused(&'static str);
 
-/// Sets the options' path to what a lookup finds, with all that C is promised.
+/// Sets the options' path to the result of a lookup, as documented for C.
 ///
 /// # Safety
 /// `opts` is NULL or points to options that nobody else uses meanwhile.
@@ -242,14 +242,14 @@ unsafe fn ensure<'a>(
             None => without_custom_path(),
             Some(path) if path.is_null() => find(lookup, |found| *path = found),
             Some(_) => {
-                trace::set("btf_custom_path: set already");
+                trace::set("btf_custom_path: already set");
                 Ok(0)
             }
         }
     })
 }
 
-/// Sets a path to what a lookup finds, with all that C is promised.
+/// Sets a path to the result of a lookup, as documented for C.
 ///
 /// # Safety
 /// `path` is NULL or points to a pointer that nobody else uses meanwhile.
@@ -261,12 +261,12 @@ unsafe fn ensure_path<'a>(
         if path.is_null() {
             return Err(Refused("path is NULL"));
         }
-        // SAFETY: it is not NULL, so the caller vouches for it. It need not hold a value yet: it is written and not read.
+        // SAFETY: it is not NULL, so the caller vouches for it. It is only written, so it need not be initialized.
         find(lookup, |found| unsafe { path.write(found) })
     })
 }
 
-/// Where the options have no room for a path, all is well if none is needed.
+/// Handles options without a field for the path: they are fine if the kernel has its own BTF.
 fn without_custom_path() -> Result<c_int, Refused> {
     match new_lookup().find() {
         Ok(found) if *found.origin() == Origin::Kernel => {
@@ -274,12 +274,12 @@ fn without_custom_path() -> Result<c_int, Refused> {
             Ok(0)
         }
         _ => Err(Refused(
-            "opts is of a libbpf that knows no btf_custom_path, and the kernel's own BTF cannot be taken",
+            "opts is from a libbpf without btf_custom_path, and the kernel has no BTF of its own that can be used",
         )),
     }
 }
 
-/// Runs a lookup, and has the path set where there is one.
+/// Runs a lookup, and sets the path if the result has one.
 fn find<'a>(
     lookup: impl FnOnce() -> Result<Lookup<'a>, Refused>,
     set: impl FnOnce(*const c_char),
@@ -300,7 +300,7 @@ fn find<'a>(
     }
 }
 
-/// Runs the work of a call. Refused arguments and panics become codes, and are told.
+/// Runs the work of a call. Converts refused arguments and panics to error codes, and adds them to the trace.
 fn guarded(work: impl FnOnce() -> Result<c_int, Refused>) -> c_int {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(code)) => code,
@@ -309,7 +309,7 @@ fn guarded(work: impl FnOnce() -> Result<c_int, Refused>) -> c_int {
             -Errno::INVAL.raw_os_error()
         }
         Err(_) => {
-            trace::set("an error in btfgen itself");
+            trace::set("an internal error of btfgen");
             -Errno::NOTRECOVERABLE.raw_os_error()
         }
     }
@@ -319,9 +319,9 @@ fn guarded(work: impl FnOnce() -> Result<c_int, Refused>) -> c_int {
 /// `data` is NULL or points to `size` bytes that stay for `'a`.
 unsafe fn bytes<'a>(data: *const u8, size: usize) -> Result<&'a [u8], Refused> {
     if data.is_null() || isize::try_from(size).is_err() {
-        return Err(Refused("the archive is NULL, or larger than memory can be"));
+        return Err(Refused("the archive is NULL, or its size is impossible"));
     }
-    // SAFETY: the caller vouches for the bytes, and the length is one that a slice may have.
+    // SAFETY: the caller vouches for the bytes, and a slice may have this length.
     Ok(unsafe { std::slice::from_raw_parts(data, size) })
 }
 

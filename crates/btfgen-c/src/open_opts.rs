@@ -1,4 +1,4 @@
-//! libbpf's options, as far as they matter here.
+//! The beginning of libbpf's `struct bpf_object_open_opts`.
 
 use std::ffi::c_char;
 
@@ -19,7 +19,7 @@ pub struct bpf_object_open_opts {
 }
 
 impl bpf_object_open_opts {
-    /// The field, or `None` where there is none: `opts` is NULL or of an older libbpf.
+    /// The field `btf_custom_path`, or `None` if `opts` is NULL or from an older libbpf without the field.
     ///
     /// # Safety
     /// `opts` is NULL or points to options that nobody else uses for `'a`.
@@ -27,7 +27,7 @@ impl bpf_object_open_opts {
         if opts.is_null() {
             return None;
         }
-        // SAFETY: not NULL, so it points to options, and all of them begin with their size.
+        // SAFETY: `opts` is not NULL, so it points to options, which begin with their size.
         let size = unsafe { (&raw const (*opts).sz).read() };
         // SAFETY: the size says that the field is there, and the caller that it is ours for now. What was not the caller's
         // is not referred to: the pointer is to this field alone.
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use std::mem::offset_of;
 
-    /// Check that the fields are where libbpf has them.
+    /// Check that the fields have libbpf's offsets.
     #[test]
     fn layout() {
         type Libbpf = libbpf_sys::bpf_object_open_opts;
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn older_libbpf() {
         let mut size = offset_of!(bpf_object_open_opts, btf_custom_path);
-        // SAFETY: all that is looked at is the size, and that is there.
+        // SAFETY: only the size is read, and it exists.
         let field = unsafe { bpf_object_open_opts::custom_path((&raw mut size).cast()) };
         assert!(field.is_none());
     }

@@ -1,4 +1,4 @@
-//! What the paths in C's hands stand for.
+//! The BTFs of the paths that C has.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char};
@@ -7,18 +7,18 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use btfgen_runtime::Found;
 
-/// By the address of the string that C has.
+/// The BTFs, by the address of the path's string.
 static OWNED: LazyLock<Mutex<HashMap<usize, (CString, Found)>>> = LazyLock::new(Mutex::default);
 
 fn owned() -> MutexGuard<'static, HashMap<usize, (CString, Found)>> {
-    // Each change is one call of the map, so it is whole whatever happened.
+    // Each change is one call of the map, so the map is valid even after a panic.
     OWNED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps a BTF until C frees its path; returns that, or NULL where the kernel's own BTF will do.
+/// Keeps a BTF until C frees its path. Returns the path, or NULL for the kernel's own BTF.
 pub(crate) fn keep(found: Found) -> *const c_char {
     let path = found.path().map(|p| CString::new(p.as_os_str().as_bytes()));
-    // Whatever could be opened has no NUL in its path.
+    // A path that was opened has no NUL.
     let Some(Ok(path)) = path else {
         return std::ptr::null();
     };
@@ -27,9 +27,9 @@ pub(crate) fn keep(found: Found) -> *const c_char {
     address
 }
 
-/// Frees a path and its BTF; false where it is not one of ours.
+/// Frees a path and its BTF. Returns false if the path is not from this module.
 pub(crate) fn free(path: *const c_char) -> bool {
-    // Closed after the lock is given back.
+    // Drop the BTF after the lock is released.
     let freed = owned().remove(&path.addr());
     freed.is_some()
 }

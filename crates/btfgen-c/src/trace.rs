@@ -1,4 +1,4 @@
-//! What the last lookup of each thread tried.
+//! The steps of the last lookup of each thread.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
@@ -13,9 +13,9 @@ thread_local! {
 }
 
 pub(crate) fn set(text: &str) {
-    // A file's name may hold anything else, but no path has a NUL in it.
+    // A file's name may contain any character except NUL.
     let text = CString::new(text.replace('\0', "\\0")).unwrap_or_default();
-    // A destructor of another thread-local may call when this one is gone: then nobody will read it.
+    // The destructor of another thread-local may call this after the text is destroyed. Then nobody will read the text.
     let _ = LAST.try_with(|last| last.replace(text));
 }
 

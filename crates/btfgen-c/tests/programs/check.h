@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What has to be true, with the line that says so where it is not. */
+/* Checks a condition, and prints its line if the condition is false. */
 #ifndef CHECK_H
 #define CHECK_H
 

@@ -66,7 +66,7 @@ int main(int argc, char **argv)
 		/* Asking again changes nothing. */
 		CHECK(ensure_core_btf(&opts) == 0);
 		CHECK(opts.btf_custom_path == path);
-		CHECK(!strcmp(core_btf_trace(), "btf_custom_path: set already"));
+		CHECK(!strcmp(core_btf_trace(), "btf_custom_path: already set"));
 	} else {
 		printf("%s\n", core_btf_trace());
 	}

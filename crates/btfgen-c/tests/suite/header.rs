@@ -1,8 +1,8 @@
-//! The header is what the library's source says.
+//! The header matches the library's source.
 
 use std::path::Path;
 
-/// Check that the header has not drifted from the functions. `BLESS=1` writes it anew.
+/// Check that the header matches the functions. `BLESS=1` updates the header.
 #[test]
 fn header_is_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -63,7 +63,7 @@ fn every_call_finds_it() {
     }
 }
 
-/// Check that a program without an archive is told so, and still runs.
+/// Check that a program without an archive gets an error that says so, and still runs.
 #[test]
 fn no_archive_linked() {
     for link in [Link::Archive, Link::Static, Link::Shared] {
@@ -79,7 +79,7 @@ fn no_archive_linked() {
     }
 }
 
-/// Check that an archive without this kernel is ENOENT, and that all that was tried is told.
+/// Check that an archive without this kernel gives ENOENT, and that the trace has every step.
 #[test]
 fn another_kernel() {
     let folder = tempfile::tempdir().unwrap();
