@@ -1,11 +1,11 @@
-//! Whose fault an error is: the machine's, or that of one file.
+//! Classifies errors: is the machine or the one file the cause?
 
 use std::error::Error;
 use std::io;
 
 use rustix::io::Errno;
 
-/// What the kernel says about one path or one file. The next file may be read all the same.
+/// Error numbers that are about one path or file. Another file may still be readable.
 const ABOUT_A_FILE: [Errno; 12] = [
     Errno::ACCESS,
     Errno::PERM,
@@ -19,16 +19,16 @@ const ABOUT_A_FILE: [Errno; 12] = [
     Errno::NXIO,
     Errno::NODEV,
     Errno::OPNOTSUPP,
-    // trace_pipe and its like: regular files to stat(2), whose readers wait.
+    // Files like trace_pipe: stat(2) says that they are regular, but readers wait.
     Errno::AGAIN,
 ];
 
-/// Whether an error, or what caused it, is one of the machine: a failing disk, a full one, no memory, no descriptors.
+/// Whether an error or one of its causes is a failure of the machine: a failing or full disk, no memory, or no descriptors.
 ///
-/// Such an error says nothing about the bytes of a file: the file may be sound. So the work must end as a failure. All other
-/// errors are about one file: it is missing, must not be read, or its bytes are damaged.
+/// After a failure of the machine the file may be sound, so the work must end with a failure. All other errors are about one
+/// file: it is missing, it must not be read, or its bytes are damaged.
 ///
-/// Every error number that is not known to be about a file counts as the machine's.
+/// An unknown error number counts as a failure of the machine.
 ///
 /// ```
 /// use std::io;
@@ -47,9 +47,9 @@ pub fn is_machine_fault(error: &(dyn Error + 'static)) -> bool {
         })
 }
 
-/// An error, what caused it, what caused that, and so on.
+/// An error with all its causes.
 ///
-/// `source()` of an [`io::Error`] passes over the error that it wraps; this does not.
+/// `source()` of an [`io::Error`] skips the error that it wraps; this function does not.
 pub fn causes<'e>(
     error: &'e (dyn Error + 'static),
 ) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
@@ -63,7 +63,7 @@ pub fn causes<'e>(
 mod tests {
     use super::*;
 
-    /// Check that the machine's errors are told from those of a file, however they are wrapped.
+    /// Check that failures of the machine are distinguished from errors of a file, also if they are wrapped.
     #[test]
     fn errors_are_told_apart() {
         let os = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());

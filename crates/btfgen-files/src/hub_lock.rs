@@ -1,15 +1,15 @@
-//! Who may read a hub, and who may change it: the whole protocol.
+//! The locks of a hub, which say who may read it and who may change it.
 //!
-//! Two files in the hub's folder [`OWN_FOLDER`] are locked with flock(2). Such a lock ends with the process that holds it. On
-//! regular files it works on NFS as well, where the kernel makes a byte-range lock of it; a file system without locks says
-//! so.
+//! Two files in the hub's folder [`OWN_FOLDER`] are locked with flock(2). The kernel releases a lock when its process ends. On
+//! regular files flock(2) also works on NFS, where the kernel uses a byte-range lock. A file system without locks returns an
+//! error.
 //!
-//! - `writer.lock` is held by whatever changes the hub, for as long as it runs. So there is one writer at a time, and what a
-//!   writer has seen stays true until it is done.
-//! - `readers.lock` is shared by all readers. A writer holds it alone while kernels take or lose their names: a reader sees
-//!   the hub before or after that.
+//! - A process that changes the hub holds `writer.lock` all the time. So there is one writer at a time, and no other writer
+//!   changes what it has seen.
+//! - All readers share `readers.lock`. A writer holds it exclusively while it renames or deletes kernels, so a reader sees the
+//!   hub either before or after the change.
 //!
-//! A hub without these files has never had a writer, and readers do not make them: they read it as it is.
+//! A hub without these files has never had a writer. Readers do not create the files, and read the hub without a lock.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -23,16 +23,16 @@ use rustix::io::Errno;
 
 use crate::temporary::remove_stale;
 
-/// The folder of a hub that belongs to btfgen. Hubs are read without folders that begin with a dot.
+/// The folder of a hub that belongs to btfgen. Readers of a hub skip folders that begin with a dot.
 pub const OWN_FOLDER: &str = ".btfgen";
 
 const WRITER: &str = "writer.lock";
 const READERS: &str = "readers.lock";
 
-/// How often a lock that another process holds is asked for.
+/// How often to retry a lock that another process holds.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A lock file that cannot be used.
+/// The error for a lock file that cannot be used.
 #[derive(Debug)]
 pub struct LockError {
     path: PathBuf,
@@ -65,22 +65,22 @@ impl std::error::Error for LockError {
     }
 }
 
-/// A hub that this process reads. No writer changes its kernels while this lives.
+/// A reader's lock on a hub. No writer changes the hub's kernels until it is dropped.
 #[derive(Debug)]
 pub struct HubReader {
-    /// Open for the lock's sake.
+    /// Keeps the lock.
     _readers: File,
 }
 
 impl HubReader {
-    /// Waits until no writer changes the hub. `waiting` is called over and over while one does, and ends the wait with its
-    /// error.
+    /// Waits until no writer changes the hub. While it waits, it calls `waiting` again and again; an error of `waiting` ends the
+    /// wait.
     ///
-    /// `None` where there is nothing to lock: the hub has never had a writer, its lock must not be read, or the file system
-    /// knows no locks, so that no writer gets one either.
+    /// Returns `None` if there is nothing to lock: the hub has never had a writer, this user may not read the lock file, or the
+    /// file system does not support locks, so that writers fail, too.
     ///
     /// # Errors
-    /// That of `waiting`; a [`LockError`] for an error of the machine.
+    /// The error of `waiting`; a [`LockError`] for a failure of the machine.
     pub fn lock<E: From<LockError>>(
         hub: &Path,
         mut waiting: impl FnMut() -> Result<(), E>,
@@ -99,40 +99,40 @@ impl HubReader {
                 }
                 Err(e) => return Err(LockError::new(&path, e).into()),
             }
-            // The last writer may have removed the file since it was opened.
+            // The last writer may have removed the file after it was opened.
             if is_at(&file, &path) {
                 return Ok(Some(Self { _readers: file }));
             }
         }
     }
 
-    /// Whether a hub has a lock for readers.
+    /// Whether a hub has a lock file for readers.
     pub fn is_possible(hub: &Path) -> bool {
         hub.join(OWN_FOLDER).join(READERS).exists()
     }
 }
 
-/// A hub that this process alone changes.
+/// A writer's lock on a hub. No other process changes the hub until it is dropped.
 #[derive(Debug)]
 pub struct HubWriter {
     own: PathBuf,
-    /// Open for the lock's sake.
+    /// Keeps the lock.
     _writer: File,
     readers: File,
 }
 
-/// Readers are kept out while this lives.
+/// Keeps readers out until it is dropped.
 #[derive(Debug)]
 pub struct Exclusion<'w>(&'w File);
 
 impl HubWriter {
-    /// Waits until no other process changes the hub. `waiting` as in [`HubReader::lock`]. Temporary files that a killed
-    /// writer left in [`OWN_FOLDER`] are removed.
+    /// Waits until no other process changes the hub. `waiting` as in [`HubReader::lock`]. Removes temporary files that a killed
+    /// writer left in [`OWN_FOLDER`].
     ///
-    /// `None` if the writer before removed `own`, the hub's folder [`OWN_FOLDER`]: make it again and try again.
+    /// Returns `None` if the previous writer removed `own`, the hub's folder [`OWN_FOLDER`]: create it again, and retry.
     ///
     /// # Errors
-    /// That of `waiting`; a [`LockError`], also where the file system knows no locks.
+    /// The error of `waiting`; a [`LockError`], also if the file system does not support locks.
     pub fn lock<E: From<LockError>>(
         own: &Path,
         waiting: impl FnMut() -> Result<(), E>,
@@ -157,10 +157,10 @@ impl HubWriter {
         }))
     }
 
-    /// Waits until nobody reads the hub, and keeps readers out. `waiting` as in [`HubReader::lock`].
+    /// Waits until nobody reads the hub, and then keeps readers out. `waiting` as in [`HubReader::lock`].
     ///
     /// # Errors
-    /// That of `waiting`; a [`LockError`].
+    /// The error of `waiting`; a [`LockError`].
     pub fn exclude_readers<E: From<LockError>>(
         &self,
         waiting: impl FnMut() -> Result<(), E>,
@@ -171,11 +171,11 @@ impl HubWriter {
         Ok(Exclusion(&self.readers))
     }
 
-    /// Removes the lock files, unless somebody reads the hub: of a folder that goes again, since nothing came of it.
+    /// Removes the lock files, unless another process reads the hub. For a new hub folder that stays empty and is removed again.
     pub fn remove_files(&self) {
         let alone = FlockOperation::NonBlockingLockExclusive;
         if flock(&self.readers, alone).is_ok() {
-            // Whoever waits for one of them sees that it is gone. One that stays is in nobody's way.
+            // A process that waits for one of the locks notices that the file is gone. A file that stays does no harm.
             let _ = fs::remove_file(self.own.join(READERS));
             let _ = fs::remove_file(self.own.join(WRITER));
         }
@@ -184,14 +184,14 @@ impl HubWriter {
 
 impl Drop for Exclusion<'_> {
     fn drop(&mut self) {
-        // Where it fails, the lock ends with the writer.
+        // If unlocking fails, the lock ends with the writer.
         let _ = flock(self.0, FlockOperation::Unlock);
     }
 }
 
-/// Opens a lock file, made if it is not there. `None` if its folder is gone.
+/// Opens a lock file, and creates it if it is missing. `None` if its folder is gone.
 fn lock_file(path: &Path) -> Result<Option<File>, LockError> {
-    // For an exclusive lock NFS wants a file that is open for writing.
+    // NFS gives an exclusive lock only for a file that is open for writing.
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     match options.open(path) {
@@ -201,7 +201,7 @@ fn lock_file(path: &Path) -> Result<Option<File>, LockError> {
     }
 }
 
-/// Whether a file is still the one that its path leads to.
+/// Whether the path still leads to this open file.
 fn is_at(file: &File, path: &Path) -> bool {
     let id = |m: fs::Metadata| (m.dev(), m.ino());
     match (file.metadata(), fs::metadata(path)) {
@@ -210,7 +210,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Takes a lock as soon as nobody else has it.
+/// Waits for a lock.
 fn wait<E>(
     file: &File,
     lock: FlockOperation,
@@ -231,7 +231,7 @@ fn wait<E>(
 mod tests {
     use super::*;
 
-    /// The error of a wait that ends at once.
+    /// The error of `waiting` in a test, which ends the wait at once.
     #[derive(Debug, PartialEq)]
     struct Busy;
 
@@ -252,7 +252,7 @@ mod tests {
         (hub, own)
     }
 
-    /// Check that there is one writer, and that it and the readers keep each other out.
+    /// Check that there is only one writer, and that the writer and the readers keep each other out.
     #[test]
     fn one_writer() {
         let (hub, own) = hub();
@@ -270,7 +270,7 @@ mod tests {
         assert!(HubWriter::lock(&own, busy).unwrap().is_some());
     }
 
-    /// Check that a writer which waits for a lock that is removed does not take it for its own.
+    /// Check that a writer does not get a lock whose file was removed while it waited.
     #[test]
     fn removed_while_waited_for() {
         let (_hub, own) = hub();
@@ -285,7 +285,7 @@ mod tests {
         assert!(HubWriter::lock(&own, busy).unwrap().is_some());
     }
 
-    /// Check that the files stay as long as somebody reads.
+    /// Check that the lock files stay while another process reads.
     #[test]
     fn readers_keep_their_lock() {
         let (hub, own) = hub();

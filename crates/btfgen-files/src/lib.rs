@@ -1,12 +1,11 @@
-//! The rules by which btfgen opens, blames, locks and replaces files. Every crate that touches a file follows them, so they
-//! are said once, here.
+//! The rules by which btfgen opens, locks and replaces files, and classifies errors. Every crate that touches a file uses them.
 //!
-//! - [`open_regular`], [`read_regular`]: only regular files are read, and only up to a limit. A pipe would keep the caller
-//!   waiting, and a device may have no end.
-//! - [`is_machine_fault`]: an error of the machine (a failing disk, no memory, no descriptors) says nothing about a file.
-//! - [`TempFile`], [`TempFolder`], [`remove_stale`], [`rename_new`] (feature `write`): a file takes its name when it is whole. What a killed
-//!   process left is removed by the next one that writes to the same folder.
-//! - [`HubReader`], [`HubWriter`] (feature `write`): who may read and who may change a hub.
+//! - [`open_regular`], [`read_regular`]: only regular files are read, and only up to a limit. A pipe would block the caller, and
+//!   a device may have no end.
+//! - [`is_machine_fault`]: after a failure of the machine (a failing disk, no memory, no descriptors) a file may be sound.
+//! - [`TempFile`], [`TempFolder`], [`remove_stale`], [`rename_new`] (feature `write`): a file gets its name when it is complete.
+//!   The next process that writes to a folder removes the temporary files that a killed process left there.
+//! - [`HubReader`], [`HubWriter`] (feature `write`): the locks of a hub.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Opening what somebody named, whatever it is: a pipe would keep the caller waiting, and a device may do something.
+//! Opens and reads only regular files: a pipe would block the caller, and opening a device may have side effects.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a regular file and nothing else, to be read. Symbolic links are followed.
+/// Opens a regular file for reading. Follows symbolic links.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::InvalidInput`] for what is no regular file, which is not even opened.
+/// The system's errors; [`io::ErrorKind::InvalidInput`] if the path is not a regular file, which is then not opened.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    // Opening a device may already do something to it.
+    // Opening a device may have side effects.
     require_regular(&fs::metadata(path)?)?;
-    // Should it have become a pipe since, this does not wait for a writer.
+    // Does not wait for a writer if another process has replaced the file by a pipe meanwhile.
     let no_wait = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new()
         .read(true)
@@ -27,15 +27,15 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// Reads a regular file of at most `max_bytes` bytes.
 ///
 /// # Errors
-/// Those of [`open_regular`] and of reading; [`io::ErrorKind::FileTooLarge`] for a larger file, of which no more than
-/// `max_bytes` and one are read; [`io::ErrorKind::OutOfMemory`].
+/// The errors of [`open_regular`] and of reading; [`io::ErrorKind::FileTooLarge`] for a larger file, after at most
+/// `max_bytes` + 1 bytes; [`io::ErrorKind::OutOfMemory`].
 pub fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let too_large = || {
         let message = format!("larger than {max_bytes} bytes");
         io::Error::new(io::ErrorKind::FileTooLarge, message)
     };
     let file = open_regular(path)?;
-    // Files of /proc and /sys may have more than they tell, so the size is no more than a hint.
+    // Files of /proc and /sys may be larger than their reported size, so the size is only a hint.
     let told = file.metadata()?.len();
     if told > max_bytes {
         return Err(too_large());
@@ -66,7 +66,7 @@ fn require_regular(metadata: &Metadata) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Check that what is no regular file is refused without being waited for.
+    /// Check that other files than regular ones are refused without blocking.
     #[test]
     fn only_regular_files() {
         let folder = std::env::temp_dir();
@@ -83,7 +83,7 @@ mod tests {
         assert!(read_regular(Path::new("/proc/self/status"), 1 << 20).is_ok());
     }
 
-    /// Check that a limit holds for what tells its size, and for what does not.
+    /// Check that the limit holds for files that report their size and for files that do not.
     #[test]
     fn limits() {
         let this = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");

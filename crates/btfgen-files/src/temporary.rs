@@ -1,7 +1,7 @@
-//! Files that take their name when they are whole, and what a killed process leaves of them.
+//! Temporary files that get their name when they are complete, and the removal of files that killed processes left.
 //!
-//! Each temporary file and folder is locked, flock(2), by the process that it belongs to. The lock ends with the process, so
-//! one that can be locked belongs to nobody, and may be removed.
+//! The owning process locks each temporary file and folder with flock(2). The lock ends with the process. So a file or folder
+//! that can be locked has no owner, and may be removed.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -13,25 +13,25 @@ use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with}
 use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// What all names begin with. Hubs are read without what begins with a dot.
+/// The prefix of all names. Readers of a hub skip names that begin with a dot.
 const PREFIX: &str = ".btfgen-tmp-";
 
-/// How many random characters follow.
+/// The number of random characters after the prefix.
 const RANDOM: usize = 10;
 
-/// How often a file is made anew because somebody took it for one that was left.
+/// How often to create a file again because another process removed it as stale.
 const TRIES: usize = 16;
 
-/// A file on its way: it has a temporary name in the folder of the file that it will be, and is removed unless it is
+/// A file with a temporary name, in the folder where it will get its final name. It is removed unless it is
 /// [persisted](Self::persist).
 #[derive(Debug)]
 pub struct TempFile(NamedTempFile);
 
 impl TempFile {
-    /// An empty file, with the permissions that the umask gives to any new file.
+    /// Creates an empty file, with the umask's permissions.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's errors.
     pub fn create_in(folder: &Path) -> io::Result<Self> {
         for _ in 0..TRIES {
             let file = builder(0o666).tempfile_in(folder)?;
@@ -42,16 +42,16 @@ impl TempFile {
         Err(taken_away())
     }
 
-    /// A second name of a file, in the same folder. Where the file system has no hard links it is a copy.
+    /// Creates a second name for a file, in the same folder, or a copy if the file system has no hard links.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's errors.
     pub fn link_of(path: &Path) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let make = |second: &Path| {
             match fs::hard_link(path, second) {
                 Ok(()) => {}
-                // Another name is tried.
+                // Try another name.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(e),
                 Err(_) => drop(fs::copy(path, second)?),
             }
@@ -67,12 +67,12 @@ impl TempFile {
         Err(taken_away())
     }
 
-    /// The file, to write to.
+    /// The open file.
     pub fn as_file_mut(&mut self) -> &mut File {
         self.0.as_file_mut()
     }
 
-    /// Its temporary name.
+    /// The file's temporary path.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -80,23 +80,23 @@ impl TempFile {
     /// Waits until the content is on the disk.
     ///
     /// # Errors
-    /// The system's: what a disk refuses may be told only here.
+    /// The system's errors. Some errors of a disk appear only here.
     pub fn sync(&self) -> io::Result<()> {
         self.0.as_file().sync_all()
     }
 
-    /// Gives the file its name, in place of a file that has it.
+    /// Gives the file its final name, and replaces an existing file.
     ///
     /// # Errors
-    /// The system's; the file is removed then.
+    /// The system's errors; the temporary file is then removed.
     pub fn persist(self, path: &Path) -> io::Result<()> {
         self.0.persist(path).map(drop).map_err(|e| e.error)
     }
 
-    /// Gives the file its name if nothing has it.
+    /// Gives the file its final name if the name is free.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`], and the system's; the file is removed then.
+    /// [`io::ErrorKind::AlreadyExists`], and the system's errors; the temporary file is then removed.
     pub fn persist_new(self, path: &Path) -> io::Result<()> {
         self.0
             .persist_noclobber(path)
@@ -105,19 +105,19 @@ impl TempFile {
     }
 }
 
-/// A folder for temporary files that need names. It is removed with all that is in it.
+/// A folder for temporary files that need names. `drop` removes it with its content.
 #[derive(Debug)]
 pub struct TempFolder {
     folder: TempDir,
-    /// Open for the lock's sake.
+    /// Keeps the lock.
     _lock: File,
 }
 
 impl TempFolder {
-    /// An empty folder that only this user can look into. What killed processes left beside it is removed.
+    /// Creates an empty folder that only this user can read. Removes temporary files that killed processes left in `folder`.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's errors.
     pub fn create_in(parent: &Path) -> io::Result<Self> {
         remove_stale(parent);
         for _ in 0..TRIES {
@@ -133,7 +133,7 @@ impl TempFolder {
         Err(taken_away())
     }
 
-    /// Its path.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -148,9 +148,9 @@ fn builder(mode: u32) -> Builder<'static, 'static> {
     builder
 }
 
-/// Locks what was just made. False where [`remove_stale`] of another process has seen it without a lock.
+/// Locks a new file or folder. Returns false if [`remove_stale`] of another process has seen it before it was locked.
 fn owns(file: &File) -> io::Result<bool> {
-    // Where there are no locks, nothing is taken for stale either.
+    // Without locks, no process removes anything as stale.
     if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
         return Ok(false);
     }
@@ -158,16 +158,17 @@ fn owns(file: &File) -> io::Result<bool> {
 }
 
 fn taken_away() -> io::Error {
-    io::Error::other("temporary files are removed as soon as they are made")
+    io::Error::other("another process removes temporary files as soon as they are created")
 }
 
-/// Gives a file another name of the same file system if nothing has that name.
+/// Renames a file within its file system if the new name is free.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`], and the system's.
+/// [`io::ErrorKind::AlreadyExists`], and the system's errors.
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // NFS and some others do not know the flag, and kernels before 3.15 not the call. A link is never made over anything.
+        // NFS and some other file systems do not support the flag, and kernels before 3.15 not the call. A hard link never
+        // replaces a file.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             fs::hard_link(from, to)?;
             fs::remove_file(from)
@@ -176,12 +177,12 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the temporary files and folders that killed processes of this user left in a folder. What cannot be removed
-/// stays: the next run tries again.
+/// Removes the temporary files and folders that killed processes of this user left in a folder. Ignores errors, because the
+/// next run tries again.
 pub fn remove_stale(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if is_ours(&entry.file_name()) {
-            // Without a lock it is not known to be stale.
+            // If it cannot be locked, it may be in use.
             let _ = remove_unlocked(&entry.path());
         }
     }
@@ -201,7 +202,7 @@ fn remove_unlocked(path: &Path) -> io::Result<()> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new()
         .read(true)
-        // For an exclusive lock NFS wants a file that is open for writing.
+        // NFS gives an exclusive lock only for a file that is open for writing.
         .write(metadata.is_file())
         .custom_flags(flags.bits().cast_signed())
         .open(path)?;
@@ -221,7 +222,7 @@ mod tests {
         fs::read_dir(folder).unwrap().count()
     }
 
-    /// Check that what belongs to nobody is removed, and that what belongs to somebody or is a user's stays.
+    /// Check that temporary files without an owner are removed, and that files in use and the user's files stay.
     #[test]
     fn only_what_is_stale_is_removed() {
         let folder = tempfile::tempdir().unwrap();
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(names(folder.path()), 4);
     }
 
-    /// Check that a file takes its name over another only where that is asked for.
+    /// Check that only `persist` replaces an existing file.
     #[test]
     fn names_are_taken() {
         let folder = tempfile::tempdir().unwrap();
@@ -264,7 +265,7 @@ mod tests {
         assert_eq!(names(folder.path()), 1);
     }
 
-    /// Check that files which are made and removed as stale at once are never lost to their makers.
+    /// Check that a new file is never lost while other processes remove stale files.
     #[test]
     fn makers_and_removers() {
         let folder = tempfile::tempdir().unwrap();
