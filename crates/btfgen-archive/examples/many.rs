@@ -1,6 +1,7 @@
-//! Writes an archive for measurements: `many KERNELS OUT.tar.gz ID/VERSION/ARCH/RELEASE`, where the last one is a kernel more.
+//! Writes an archive for measurements: `many KERNELS OUT.tar.gz ID/VERSION/ARCH/RELEASE`. The last argument names one more
+//! kernel.
 //!
-//! All contents are different, and 16 KiB large.
+//! All contents are different and have 16 KiB.
 
 #[path = "../benches/many/mod.rs"]
 mod many;

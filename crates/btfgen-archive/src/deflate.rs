@@ -4,7 +4,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use crate::{Error, ErrorKind, Result};
 
-/// Makes one deflate stream (RFC 1951) out of parts that do not refer to each other.
+/// Makes one deflate stream (RFC 1951) from parts that do not refer to each other.
 ///
 /// The crate feature `write` chooses flate2's backend zlib-rs: it is pure Rust, and 4 % better than `miniz_oxide` on
 /// minimized BTFs.
@@ -20,10 +20,10 @@ impl Deflater {
         }
     }
 
-    /// Deflate a part that others follow. It ends with an empty stored block, on a byte boundary.
+    /// Deflate a part that is not the last one. It ends with an empty stored block, on a byte boundary.
     ///
-    /// `cuts` are the places, in ascending order, where what follows is so unlike what was before that it deserves Huffman
-    /// codes of its own. The compressor by itself begins new ones only when its buffer of symbols is full.
+    /// `cuts` are the offsets, in ascending order, at which the data changes so much that new Huffman codes are worth it. The
+    /// compressor itself begins new codes only when its buffer of symbols is full.
     pub(crate) fn part(&mut self, bytes: &[u8], cuts: &[usize]) -> Result<Vec<u8>> {
         self.deflate(bytes, cuts, FlushCompress::Full)
     }
@@ -34,7 +34,7 @@ impl Deflater {
     }
 
     fn deflate(&mut self, bytes: &[u8], cuts: &[usize], end: FlushCompress) -> Result<Vec<u8>> {
-        // What makes the part independent is that the compressor has forgotten all that was.
+        // The part is independent because the compressor has forgotten the earlier data.
         self.compress.reset();
         let mut out = Vec::new();
         for cut in cuts {
@@ -45,7 +45,7 @@ impl Deflater {
         Ok(out)
     }
 
-    /// Go on up to the end of `bytes`, which begin where the part begins.
+    /// Deflate up to the end of `bytes`, which begin at the beginning of the part.
     fn compress_to(&mut self, bytes: &[u8], flush: FlushCompress, out: &mut Vec<u8>) -> Result<()> {
         loop {
             let taken = self.compress.total_in() as usize;
@@ -55,14 +55,14 @@ impl Deflater {
                 .compress
                 .compress_vec(rest, out, flush)
                 .map_err(|error| Error::io("cannot compress", error.into()))?;
-            // A flush is complete where it left room.
+            // A flush is complete if the output has room left.
             let flushed = flush != FlushCompress::Finish && out.len() < out.capacity();
             if status == Status::StreamEnd || flushed {
                 break;
             }
         }
         if self.compress.total_in() != bytes.len() as u64 {
-            let message = "the compressor stopped halfway";
+            let message = "the compressor stopped too early";
             return Err(Error::new(ErrorKind::Io, message));
         }
         Ok(())
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::inflate::Inflate;
 
-    /// Check that each part is inflated by itself, that all are one stream, and that parts are made the same again.
+    /// Check that each part can be inflated by itself, that all parts are one stream, and that the output is reproducible.
     #[test]
     fn parts() {
         let noise = |seed: u32| -> Vec<u8> {

@@ -1,33 +1,33 @@
-//! The crate's one error type.
+//! The error type of this crate.
 
 #[cfg(feature = "write")]
 use std::io;
 
-/// What went wrong, for a program to act on.
+/// The kind of an error, for a program to act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A kernel, a prefix or a file has a name that cannot be one.
+    /// The name of a kernel, a prefix or a file is invalid.
     InvalidName,
-    /// A name is longer than a ustar header can express.
+    /// A name is too long for a ustar header.
     NameTooLong,
     /// The same kernel or file was added twice.
     Duplicate,
-    /// An entry, or all of them, exceed a limit: see [`ArchiveOptions`](crate::ArchiveOptions).
+    /// An entry or the whole archive exceeds a limit: see [`ArchiveOptions`](crate::ArchiveOptions).
     TooLarge,
-    /// The bytes are not gzip at all.
+    /// The bytes are not gzip.
     NotGzip,
     /// The archive ends in the middle of something.
     Truncated,
     /// The archive contradicts itself: a checksum, a header or the compressed data is wrong.
     Corrupt,
-    /// The archive uses a feature of gzip or tar that is not understood.
+    /// The archive uses an unsupported feature of gzip or tar.
     Unsupported,
-    /// A hard link leads to no regular file.
+    /// A hard link does not lead to a regular file.
     BrokenLink,
     /// The manifest cannot be parsed.
     InvalidManifest,
-    /// The archive has no manifest, and one was asked for.
+    /// The archive has no manifest.
     NoManifest,
     /// The bytes are not a usable BPF object.
     InvalidObject,
@@ -37,8 +37,7 @@ pub enum ErrorKind {
 
 /// An error of reading or writing an archive.
 ///
-/// The message names the kernel, entry or offset; the cause, if another, is the
-/// [`source`](std::error::Error::source).
+/// The message names the kernel, entry or offset. The [`source`](std::error::Error::source) is the cause, if there is one.
 ///
 /// ```
 /// use btfgen_archive::{Archive, ErrorKind};
@@ -81,11 +80,11 @@ impl Error {
         }
     }
 
-    /// What went wrong.
+    /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 }
 
-/// A result of this crate.
+/// The results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

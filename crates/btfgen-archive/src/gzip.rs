@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorKind, Result};
 
-/// The two letters of our subfield of the extra field. None of the registered ones.
+/// The two letters of our subfield of the extra field. They are not registered by others.
 const SUBFIELD: [u8; 2] = *b"bt";
 
 /// The version of the index that this crate writes and reads.
@@ -20,7 +20,7 @@ const FNAME: u8 = 1 << 3;
 const FCOMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0xe0;
 
-/// Where the root of the index lies, as the extra field says.
+/// The position of the root of the index, from the extra field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RootPlace {
     /// Of its deflate blocks, from the beginning of the archive.
@@ -64,9 +64,9 @@ impl RootPlace {
 /// The header of one gzip member.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// How long it is.
+    /// The length of the header.
     pub(crate) len: usize,
-    /// What our subfield says, where there is one that is understood.
+    /// The value of our subfield, if it exists with a known version.
     pub(crate) root: Option<RootPlace>,
 }
 
@@ -79,13 +79,13 @@ impl Header {
         };
         let bytes = archive.get(base..).unwrap_or_default();
         if !bytes.starts_with(&MAGIC) {
-            let message = format!("there is no gzip data at byte {base}");
+            let message = format!("there is no gzip header at byte {base}");
             return Err(Error::new(ErrorKind::NotGzip, message));
         }
         let fixed: &[u8; FIXED_LEN] = bytes.first_chunk().ok_or_else(truncated)?;
         let (method, flags) = (fixed[2], fixed[3]);
         if method != DEFLATE || flags & RESERVED != 0 {
-            let message = format!("the gzip header at byte {base} is of an unknown kind");
+            let message = format!("the gzip header at byte {base} has an unknown format");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let mut rest = &bytes[FIXED_LEN..];
@@ -108,7 +108,7 @@ impl Header {
     }
 }
 
-/// Make a header: no time, no name, no operating system, so that only the contents decide.
+/// Make a header without time, name and operating system, so that the bytes depend only on the contents.
 #[cfg(feature = "write")]
 pub(crate) fn encode_header(root: Option<RootPlace>) -> Vec<u8> {
     let flags = if root.is_some() { FEXTRA } else { 0 };
@@ -125,13 +125,13 @@ pub(crate) fn encode_header(root: Option<RootPlace>) -> Vec<u8> {
     bytes
 }
 
-/// How long the header will be.
+/// The length of the header.
 #[cfg(feature = "write")]
 pub(crate) fn header_len(indexed: bool) -> usize {
     FIXED_LEN + if indexed { 2 + 4 + RootPlace::LEN } else { 0 }
 }
 
-/// Whether another member begins here: members may follow each other.
+/// Whether another member begins here: a gzip file may have several.
 pub(crate) fn is_member(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
@@ -148,7 +148,7 @@ fn find_root(mut extra: &[u8]) -> Option<RootPlace> {
     None
 }
 
-/// Split off a 16-bit length and as many bytes.
+/// Split off a 16-bit length and that many bytes.
 fn take_counted<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (&len, rest) = bytes.split_first_chunk()?;
     let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(len)))?;
@@ -160,7 +160,7 @@ fn take_counted<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    /// Check that a header is read back, after another's subfield too.
+    /// Check that a header is read back, also if a foreign subfield comes first.
     #[test]
     fn round_trip() {
         let root = RootPlace {
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(header.root, None);
     }
 
-    /// Check that what is no gzip, or an unknown one, is told.
+    /// Check that other data and unknown gzip formats give an error.
     #[test]
     fn refuses() {
         let kind = |bytes: &[u8]| Header::parse(bytes, 0).unwrap_err().kind();

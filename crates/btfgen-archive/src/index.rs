@@ -1,7 +1,7 @@
-//! The index: which group of deflate blocks an entry's tar header is in, and where in it.
+//! The index: for each entry, the group of deflate blocks with its tar header, and the header's offset in the group.
 //!
-//! The crate's documentation describes the format. Nothing here trusts a byte; what is not as the format says is
-//! [`Distrust`], and the reader then reads the tar.
+//! The crate's documentation describes the format. This module trusts no byte. If a byte violates the format, the result is
+//! [`Distrust`], and the reader reads the tar instead.
 
 #[cfg(feature = "write")]
 mod encode;
@@ -18,30 +18,30 @@ use crate::ustar::BLOCK;
 #[cfg(feature = "write")]
 pub(crate) use encode::{GroupLen, Pages};
 
-/// How far into its group an entry may begin, in blocks. The writer begins a group with the first entry after
-/// 512 KiB; this only keeps a lying index from making much work.
+/// The largest offset of an entry in its group, in blocks. The writer begins a new group with the first entry after 512 KiB. The
+/// limit bounds the work that a wrong index can cause.
 const MAX_BLOCK: u64 = (16 << 20) / BLOCK as u64;
 
-/// The most that the root may inflate to: it has less than a hundred bytes for each page and group.
+/// The largest inflated root: it has less than a hundred bytes for each page and group.
 const MAX_ROOT_LEN: usize = 16 << 20;
 
-/// The most that a page may inflate to.
+/// The largest inflated page.
 const MAX_PAGE_LEN: usize = 1 << 20;
 
-/// The longest key: a name in ustar has no more than a prefix of 155 bytes, a slash and 100 bytes. Since a key is told by
-/// what differs from the one before, a few bytes of a page could else make many that are long.
+/// The longest key: a name in ustar has at most a prefix of 155 bytes, a slash and 100 bytes. Without the limit, a few bytes of a
+/// page could make many long keys, because a key is stored as the difference to the previous one.
 const MAX_KEY_LEN: usize = 256;
 
-/// The index, or what it led to, is not as it should be.
+/// The index, or the data at its positions, is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Distrust;
 
-/// Where an entry's header is.
+/// The position of an entry's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
     /// The block of the tar, counted from its beginning.
     pub(crate) block: u64,
-    /// Of a regular file: the CRC-32 of its content.
+    /// For a regular file, the CRC-32 of its content.
     pub(crate) crc: Option<u32>,
 }
 
@@ -54,23 +54,23 @@ pub(crate) struct Group {
     pub(crate) first_block: u64,
 }
 
-/// The key of a kernel. The release comes first, so that all kernels of a release and architecture are neighbours.
+/// The key of a kernel. The release comes first, so that all kernels of a release and architecture are next to each other.
 pub(crate) fn kernel_key(id: &KernelId) -> String {
     let range = range_key(id.release(), id.arch());
     format!("{range}{}/{}", id.distro(), id.version())
 }
 
-/// What the keys of all kernels of a release and architecture begin with.
+/// The start of the keys of all kernels of a release and architecture.
 pub(crate) fn range_key(release: &str, arch: &str) -> String {
     format!("{release}/{arch}/")
 }
 
-/// The key of a file: no release begins with a slash.
+/// The key of a file. It differs from every kernel's key, because no release begins with a slash.
 pub(crate) fn file_key(name: &str) -> String {
     format!("/{name}")
 }
 
-/// The kernel of a key, `None` for a file.
+/// The kernel of a key; `None` for a file.
 fn key_kernel(key: &[u8]) -> Result<Option<KernelId>, Distrust> {
     let key = std::str::from_utf8(key).map_err(|_| Distrust)?;
     if key.starts_with('/') {
@@ -84,7 +84,7 @@ fn key_kernel(key: &[u8]) -> Result<Option<KernelId>, Distrust> {
         .map_err(|_| Distrust)
 }
 
-/// One page as the root tells it.
+/// One page, as described in the root.
 #[derive(Debug)]
 struct Page {
     /// Its deflate blocks in the archive.
@@ -94,12 +94,12 @@ struct Page {
     first_key: Vec<u8>,
 }
 
-/// Where the entries are.
+/// The position of the entries.
 #[derive(Debug)]
 enum Entries {
     /// In the root itself.
     Inline(Vec<u8>),
-    /// In pages of their own, of which there is at least one.
+    /// In separate pages, at least one.
     Pages(Vec<Page>),
 }
 
@@ -112,14 +112,14 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Read the root from where the extra field says; the deflate stream begins at `body`.
+    /// Read the root at the position from the extra field. The deflate stream begins at `body`.
     pub(crate) fn read(archive: &[u8], body: usize, root: RootPlace) -> Result<Self, Distrust> {
         let start = root.offset as usize;
         let end = start
             .checked_add(root.compressed_len as usize)
             .ok_or(Distrust)?;
         let blocks = archive.get(start..end).ok_or(Distrust)?;
-        // The root's blocks are the stream's last.
+        // The root's blocks are the last ones of the stream.
         if start < body || end.checked_add(TRAILER_LEN) != Some(archive.len()) {
             return Err(Distrust);
         }
@@ -127,7 +127,7 @@ impl Index {
         Self::parse(&bytes, body..start)
     }
 
-    /// Parse the root; groups and pages are to fill `body` exactly.
+    /// Parse the root. Groups and pages must fill `body` exactly.
     fn parse(bytes: &[u8], body: Range<usize>) -> Result<Self, Distrust> {
         let mut reader = Reader { bytes };
         let prefix = std::str::from_utf8(reader.counted()?).map_err(|_| Distrust)?;
@@ -146,8 +146,8 @@ impl Index {
             });
         }
 
-        // The last group's length is not told, since the index's own header is in it: it ends where the
-        // pages begin.
+        // The root does not have the last group's length, because the index's own header is in that group. The group ends where
+        // the pages begin.
         let pages_len = page_lens
             .iter()
             .try_fold(0_usize, |sum, len| sum.checked_add(*len))
@@ -188,12 +188,12 @@ impl Index {
         })
     }
 
-    /// The directories in front of every kernel's entry, possibly empty.
+    /// The directories in front of every kernel's entry; may be empty.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The group that a location is in, and how many bytes into it.
+    /// The group of a location, and the location's offset in it in bytes.
     pub(crate) fn group(&self, location: Location) -> Result<(Range<usize>, usize), Distrust> {
         let block = location.block;
         let after = self.groups.partition_point(|g| g.first_block <= block);
@@ -205,7 +205,7 @@ impl Index {
         Ok((group.place.clone(), within as usize * BLOCK))
     }
 
-    /// Look a key up.
+    /// Look up a key.
     pub(crate) fn get(&self, archive: &[u8], key: &str) -> Result<Option<Location>, Distrust> {
         let mut found = None;
         self.visit_range(archive, key, |candidate, location| {
@@ -217,7 +217,7 @@ impl Index {
         Ok(found)
     }
 
-    /// All kernels whose keys begin with `start`, in the order of the keys. More of them than `max` are not believed.
+    /// All kernels whose keys begin with `start`, in the order of the keys. More than `max` kernels are [`Distrust`].
     pub(crate) fn kernels(
         &self,
         archive: &[u8],
@@ -250,7 +250,7 @@ impl Index {
             Entries::Inline(entries) => return visit(entries, Bounds::default()),
             Entries::Pages(pages) => pages,
         };
-        // The page before the first that begins after `start` may end with it.
+        // The last page that begins before `start` may end with such keys.
         let first = pages.partition_point(|page| page.first_key.as_slice() < start);
         for at in first.saturating_sub(1)..pages.len() {
             let page = &pages[at];
@@ -286,18 +286,18 @@ pub(crate) fn crc_of(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Which keys a page may have, as the root tells.
+/// The range of keys of a page, from the root.
 #[derive(Clone, Copy, Default)]
 struct Bounds<'a> {
-    /// The first one's key.
+    /// The first key.
     first: Option<&'a [u8]>,
-    /// All come before this one.
+    /// All keys come before this one.
     before: Option<&'a [u8]>,
 }
 
 /// Call `each` for every entry of a page.
 ///
-/// Keys that are out of order are not believed: a lookup would miss what a list of all kernels has.
+/// Keys out of order are [`Distrust`], because a lookup would miss kernels that a list of all kernels has.
 fn visit_page(
     page: &[u8],
     bounds: Bounds<'_>,
@@ -306,12 +306,12 @@ fn visit_page(
     let mut reader = Reader { bytes: page };
     let mut key = Vec::new();
     let mut expected = bounds.first;
-    // Of the last link and of the last file.
+    // The positions of the last link and of the last file.
     let mut blocks = [0; 2];
     while !reader.bytes.is_empty() {
         let shared = reader.usize()?;
         let rest = reader.counted()?;
-        // An empty key stands in front of all, and is none itself.
+        // The empty key comes before all keys, and is not a valid key.
         if key.get(shared..).is_none_or(|replaced| rest <= replaced)
             || shared + rest.len() > MAX_KEY_LEN
         {
@@ -338,12 +338,12 @@ fn visit_page(
         .ok_or(Distrust)
 }
 
-/// A number with a sign from one without: 0, -1, 1, -2, ...
+/// Converts an unsigned number to a signed one: 0, -1, 1, -2, ...
 fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// Takes the index's numbers and strings from the front of some bytes.
+/// Reads the index's numbers and strings from the front of some bytes.
 struct Reader<'a> {
     bytes: &'a [u8],
 }
@@ -355,7 +355,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Seven bits a byte, the lowest first, the top bit where more follow (as LEB128).
+    /// A LEB128 number: seven bits for each byte, the lowest first; the top bit is set if another byte follows.
     fn varint(&mut self) -> Result<u64, Distrust> {
         let mut value = 0;
         for shift in (0..63).step_by(7) {
@@ -372,7 +372,7 @@ impl<'a> Reader<'a> {
         usize::try_from(self.varint()?).map_err(|_| Distrust)
     }
 
-    /// A number of things of which each takes a byte in the archive at least: more than `max` bytes is a lie.
+    /// A number of items that have at least one byte each in the archive. More than `max` is [`Distrust`].
     fn count(&mut self, max: usize) -> Result<usize, Distrust> {
         let count = self.usize()?;
         (count <= max).then_some(count).ok_or(Distrust)
@@ -383,7 +383,7 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(*bytes))
     }
 
-    /// A length and as many bytes.
+    /// A length and that many bytes.
     fn counted(&mut self) -> Result<&'a [u8], Distrust> {
         let len = self.usize()?;
         self.take(len)
@@ -402,7 +402,7 @@ mod tests {
         blocks: 1000,
     };
 
-    /// The compressed length of the last group, which the root does not tell.
+    /// The compressed length of the last group, which the root does not have.
     const LAST_LEN: usize = 10;
 
     fn locations(count: usize) -> Vec<(String, Location)> {
@@ -418,7 +418,7 @@ mod tests {
         (0..count).map(entry).collect()
     }
 
-    /// An archive of a body, pages and a root, all else left out.
+    /// An archive of only a body, pages and a root.
     fn archive(entries: Vec<(String, Location)>, groups: &[GroupLen]) -> (Vec<u8>, RootPlace) {
         let deflate = |bytes: &[u8]| {
             let mut out = Vec::with_capacity(bytes.len() + 1024);
@@ -449,7 +449,7 @@ mod tests {
         (archive, place)
     }
 
-    /// Check that every entry is found, and nothing else, in one page and in many.
+    /// Check that exactly the existing entries are found, in one page and in many.
     #[test]
     fn lookup() {
         for count in [0, 1, 1023, 1024, 1025, 3000] {
@@ -478,7 +478,7 @@ mod tests {
         }
     }
 
-    /// Check that a block is looked for in the group that has it, and not deep within.
+    /// Check that a block is looked up in the right group, and that large offsets in a group are refused.
     #[test]
     fn groups() {
         let (bytes, place) = archive(vec![], &[GROUP; 3]);
@@ -492,7 +492,7 @@ mod tests {
         assert_eq!(group(u64::MAX), Err(Distrust));
     }
 
-    /// Check that a root that says anything impossible is not trusted.
+    /// Check that a root with impossible values is not trusted.
     #[test]
     fn lies() {
         let (bytes, place) = archive(locations(2000), &[GROUP; 5]);
@@ -533,8 +533,8 @@ mod tests {
         assert!(Index::read(&bytes, place.offset as usize + 1, place).is_err());
 
         for root in [
-            &b"\x01"[..],                                      // a prefix that is not there
-            b"\x01\xff\x01\0",                                 // a prefix that is no text
+            &b"\x01"[..],                                      // a missing prefix
+            b"\x01\xff\x01\0",                                 // a prefix that is not UTF-8
             b"\0\x7f",                                         // more groups than bytes
             b"\0\x01\x02\x01\x01....\x01b\x01\x01....\x01a",   // pages out of order
             b"\0\x02\x64\0\0", // a group that takes up the whole body
@@ -556,7 +556,7 @@ mod tests {
     fn bad_pages() {
         for page in [
             &b"\x01\x01a\0"[..],   // shares with nothing
-            b"\0\x05a\0",          // a key that is not there
+            b"\0\x05a\0",          // a missing key
             b"\0\x01a",            // no block
             b"\0\x01a\x01...",     // half a checksum
             b"\0\x01a\x02",        // a block before the first
@@ -575,7 +575,7 @@ mod tests {
         assert_eq!(key_kernel(b"/package.json"), Ok(None));
     }
 
-    /// Check that a page has the keys that the root tells of it, and that none is longer than a name can be.
+    /// Check that a page with other keys than the root says, or with a too long key, is refused.
     #[test]
     fn keys_of_a_page() {
         let page = b"\0\x01b\0\0\x01c\0";
@@ -605,7 +605,7 @@ mod tests {
     }
 
     proptest! {
-        /// Check that no bytes make a root or a page panic, and that what a root tells lies within the body.
+        /// Check that no bytes cause a panic in a root or a page, and that the parts of a root are inside the body.
         #[test]
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let each = |key: &[u8], _| key_kernel(key).map(|_| ());

@@ -1,4 +1,4 @@
-//! Inflating a slice piece by piece, never more than asked for.
+//! Inflates a slice piece by piece, never more than requested.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind, Result};
 /// A raw deflate stream (RFC 1951), or the part of one that begins at a full-flush point.
 pub(crate) struct Inflate<'a> {
     input: &'a [u8],
-    /// Where `input` stands in the archive, for messages.
+    /// The offset of `input` in the archive, for messages.
     base: usize,
     used: usize,
     ended: bool,
@@ -17,7 +17,7 @@ pub(crate) struct Inflate<'a> {
 }
 
 impl<'a> Inflate<'a> {
-    /// Begin with the first byte of `input`, which stands at `base` in the archive.
+    /// Begin with the first byte of `input`, which is at `base` in the archive.
     pub(crate) fn new(input: &'a [u8], base: usize) -> Self {
         Self {
             input,
@@ -35,7 +35,7 @@ impl<'a> Inflate<'a> {
             let status = self
                 .decompress
                 .decompress(&self.input[self.used..], out, FlushDecompress::None)
-                .map_err(|error| self.error(ErrorKind::Corrupt, &format!("is bad: {error}")))?;
+                .map_err(|error| self.error(ErrorKind::Corrupt, &format!("is damaged: {error}")))?;
             // Both are at most the lengths of the slices passed in.
             let taken = (self.decompress.total_in() - before_in) as usize;
             let made = (self.decompress.total_out() - before_out) as usize;
@@ -62,7 +62,7 @@ impl<'a> Inflate<'a> {
         Ok(())
     }
 
-    /// Inflate and drop `len` bytes.
+    /// Inflate `len` bytes, and drop them.
     pub(crate) fn skip(&mut self, mut len: usize) -> Result<()> {
         let mut sink = vec![0; len.min(SKIP_LEN)];
         while len > 0 {
@@ -73,7 +73,7 @@ impl<'a> Inflate<'a> {
         Ok(())
     }
 
-    /// Inflate `len` bytes. They are asked for as they come, so that a length that lies costs no memory.
+    /// Inflate `len` bytes. The memory grows with the data, so a wrong length costs no memory.
     pub(crate) fn read_vec(&mut self, len: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while bytes.len() < len {
@@ -84,7 +84,7 @@ impl<'a> Inflate<'a> {
         Ok(bytes)
     }
 
-    /// How many bytes of the input are used.
+    /// The number of used input bytes.
     pub(crate) fn used(&self) -> usize {
         self.used
     }
@@ -105,10 +105,10 @@ impl fmt::Debug for Inflate<'_> {
     }
 }
 
-/// How much is inflated at once to be dropped.
+/// How much to inflate at once when the data is dropped.
 const SKIP_LEN: usize = 32 << 10;
 
-/// How much memory is asked for at once.
+/// How much memory to allocate at once.
 pub(crate) const STEP_LEN: usize = 256 << 10;
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
         out
     }
 
-    /// Check that a whole stream and a flushed part of one are read, and what follows is not.
+    /// Check that a whole stream and a flushed part of one are read, and that bytes after it are not.
     #[test]
     fn reads() {
         let text = b"abcabcabcabcabcabc".repeat(1000);

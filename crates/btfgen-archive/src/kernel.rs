@@ -9,13 +9,13 @@ use crate::{Error, ErrorKind, Result};
 /// The extension of a BTF in a hub and in an archive.
 const EXTENSION: &str = ".btf";
 
-/// A kernel as a hub of BTFs names it.
+/// The name of a kernel in a hub.
 ///
 /// The parts are `ID` and `VERSION_ID` of os-release(5), and machine and release of uname(2). Each is a
 /// non-empty string of printable ASCII without spaces and slashes, and neither `.` nor `..`, so that
 /// they make a path.
 ///
-/// The order is that of people: numbers count as numbers.
+/// Ids are ordered naturally: runs of digits are compared as numbers.
 ///
 /// ```
 /// use btfgen_archive::KernelId;
@@ -29,7 +29,7 @@ const EXTENSION: &str = ".btf";
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KernelId {
-    // The Display form: one allocation where four would stand, and no part can hold the separator.
+    // The Display form, to need one allocation instead of four. No part can contain the separator.
     path: String,
 }
 
@@ -37,8 +37,8 @@ impl KernelId {
     /// Make an id from its parts.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`] where a part is empty, `.`, `..`, or has a slash, a space or anything not
-    /// printable ASCII.
+    /// [`ErrorKind::InvalidName`] if a part is empty, `.` or `..`, or has a slash, a space, or a character that is not printable
+    /// ASCII.
     pub fn new(distro: &str, version: &str, arch: &str, release: &str) -> Result<Self> {
         let parts = [
             ("distribution", distro),
@@ -60,7 +60,7 @@ impl KernelId {
     /// Parse the path of a BTF in a hub: `ID/VERSION/ARCH/RELEASE.btf`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`] where the path has another form.
+    /// [`ErrorKind::InvalidName`] if the path has another form.
     ///
     /// ```
     /// # use btfgen_archive::KernelId;
@@ -88,7 +88,7 @@ impl KernelId {
         format!("{}{EXTENSION}", self.path)
     }
 
-    /// The kernel of a normalized entry name with any number of directories in front.
+    /// The kernel of a normalized entry name, which may have directories in front.
     pub(crate) fn from_entry_path(path: &str) -> Option<Self> {
         let start = path.rmatch_indices('/').nth(3).map_or(0, |(at, _)| at + 1);
         Self::from_btf_path(&path[start..]).ok()
@@ -131,7 +131,7 @@ impl KernelId {
     }
 
     fn part(&self, n: usize) -> &str {
-        // There are always four parts: `new` is the one way to make an id.
+        // There are always four parts, because only `new` makes an id.
         self.path.split('/').nth(n).unwrap_or_default()
     }
 }
@@ -171,7 +171,7 @@ impl Ord for KernelId {
         mine.zip(others)
             .map(|(a, b)| compare_natural(a.as_bytes(), b.as_bytes()))
             .find(|order| order.is_ne())
-            // Equal as numbers but not as text, as 5.04 and 5.4.
+            // Equal as numbers but not as text, for example 5.04 and 5.4.
             .unwrap_or_else(|| self.path.cmp(&other.path))
     }
 }
@@ -182,7 +182,7 @@ impl PartialOrd for KernelId {
     }
 }
 
-/// Whether `s` can be one component of a name.
+/// Whether `s` is a valid component of a name.
 pub(crate) fn is_component(s: &str) -> bool {
     !s.is_empty() && s != "." && s != ".." && s.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
 }
@@ -237,7 +237,7 @@ mod tests {
             "5.10.0",
         ];
         for pair in sorted.windows(2) {
-            // The pair that is equal by number is told apart as text.
+            // The pair that is equal by number is compared as text.
             if pair[1].starts_with("5.04") {
                 assert!(id(pair[1]) < id(pair[0]));
             } else if !pair[0].starts_with("5.04") {
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(KernelId::from_entry_path("20.04/x86_64/5.4.btf"), None);
     }
 
-    /// Check that names which are no kernels are refused with the part at fault.
+    /// Check that invalid names are refused, and that the error names the invalid part.
     #[test]
     fn refuses() {
         for bad in ["", ".", "..", "a/b", "a b", "a\n", "a\0", "ä", "\u{7f}"] {

@@ -8,11 +8,11 @@ use crate::{Error, ErrorKind, Result};
 /// The first line; the number is the version of the format.
 const FIRST_LINE: &str = "btfgen-manifest 1";
 
-/// What an archive was made by and for: see [`Archive::matches_object`](crate::Archive::matches_object), by which a program
-/// knows that its embedded archive is stale.
+/// The tool, options and objects of an archive. With [`Archive::matches_object`](crate::Archive::matches_object) a program can
+/// detect a stale archive.
 ///
-/// In the archive it is the text file `./.btfgen/manifest`, one fact a line; lines that start with another
-/// word are for later versions and skipped:
+/// In the archive it is the text file `./.btfgen/manifest`, with one fact for each line. Lines that start with another word are
+/// for later versions, and are skipped:
 ///
 /// ```
 /// use btfgen_archive::Manifest;
@@ -34,12 +34,11 @@ const FIRST_LINE: &str = "btfgen-manifest 1";
 pub struct Manifest {
     /// The tool and its version.
     pub tool: String,
-    /// The options that had a say in the contents.
+    /// The options that affect the contents.
     pub options: Vec<String>,
-    /// For each object whose relocations the BTFs answer, the digest of these ([`btfgen_object::digest`]); none for
-    /// objects without relocations.
-    // Names and longer digests would be the largest part of a small archive; a stale one goes unnoticed once in four
-    // billion changes.
+    /// The digest ([`btfgen_object::digest`]) of each object with relocations.
+    // Names and longer digests would be the largest part of a small archive. With this size, one of four billion changes goes
+    // unnoticed.
     pub objects: Vec<u32>,
 }
 
@@ -80,7 +79,7 @@ impl FromStr for Manifest {
         };
         let mut lines = (1..).zip(text.split_terminator('\n'));
         if lines.next().is_none_or(|(_, line)| line != FIRST_LINE) {
-            return Err(invalid(1, "is not of a known format"));
+            return Err(invalid(1, "has an unknown format"));
         }
         let mut manifest = Self::default();
         for (number, line) in lines {
@@ -105,7 +104,7 @@ impl FromStr for Manifest {
 }
 
 fn parse_digest(s: &str) -> Option<u32> {
-    // from_str_radix takes a sign too.
+    // from_str_radix also accepts a sign.
     if s.len() != 8 || !s.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
@@ -154,13 +153,13 @@ mod tests {
     }
 
     proptest! {
-        /// Check that every manifest is parsed back as it was.
+        /// Check that every manifest is parsed back unchanged.
         #[test]
         fn round_trip(manifest in manifests()) {
             assert_eq!(manifest.to_string().parse::<Manifest>().unwrap(), manifest);
         }
 
-        /// Check that no text makes the parser panic.
+        /// Check that the parser does not panic on any text.
         #[test]
         fn any_text(text in "(btfgen-manifest 1\n)?(objects |tool |\\\\u\\{[0-9a-f]{1,8}\\}|[a-f0-9 ]|\n|.){0,60}") {
             let _ = text.parse::<Manifest>();

@@ -1,4 +1,4 @@
-//! Reading an archive: by its index where it has one, else entry by entry.
+//! Reading an archive: with its index if it has one, else entry by entry.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use crate::scan::{Content, Entry, Scan};
 use crate::ustar::{self, BLOCK, Block, Header, Kind};
 use crate::{Error, ErrorKind, KernelId, Manifest, Result};
 
-/// The manifest's entry.
+/// The name of the manifest's entry.
 pub(crate) const MANIFEST_NAME: &str = ".btfgen/manifest";
 
-/// That of an object without relocations.
+/// The digest of an object without relocations.
 const DIGEST_OF_NOTHING: u32 = 0;
 
 /// The limits of a reader.
@@ -30,7 +30,7 @@ pub struct ArchiveOptions {
 }
 
 impl ArchiveOptions {
-    /// The defaults: 64 MiB an entry, 4 GiB for all.
+    /// The defaults: 64 MiB for an entry, 4 GiB for the archive.
     pub fn new() -> Self {
         Self {
             max_entry_size: 64 << 20,
@@ -38,23 +38,22 @@ impl ArchiveOptions {
         }
     }
 
-    /// Refuse entries of more than this many bytes. It bounds the memory that a reader takes.
+    /// Refuse entries with more bytes. This bounds the memory of a reader.
     pub fn max_entry_size(mut self, bytes: u64) -> Self {
         self.max_entry_size = bytes;
         self
     }
 
-    /// Give up on an archive that inflates to more than this many bytes. It bounds the time that reading without
-    /// an index takes.
+    /// Refuse archives that inflate to more bytes. This bounds the time of a reader without an index.
     pub fn max_total_size(mut self, bytes: u64) -> Self {
         self.max_total_size = bytes;
         self
     }
 
-    /// Open an archive that is in memory.
+    /// Open an archive in memory.
     ///
     /// # Errors
-    /// Where it does not begin as a gzip file does. More is not looked at, but for the index.
+    /// If the bytes do not begin with a gzip header. Only the header and the index are read.
     pub fn open<'a>(self, archive: impl Into<Cow<'a, [u8]>>) -> Result<Archive<'a>> {
         let bytes = archive.into();
         let gzip::Header { len, root } = gzip::Header::parse(&bytes, 0)?;
@@ -81,17 +80,17 @@ pub struct ArchiveEntry {
     pub kernel: KernelId,
     /// The size of its BTF in bytes.
     pub size: u64,
-    /// The kernel whose equal BTF is stored in its place, where this entry is a hard link.
+    /// The target if this entry is a hard link: the kernel that stores the same BTF.
     pub link_target: Option<KernelId>,
 }
 
 /// An archive to read from.
 ///
-/// The bytes stay as they are; each call inflates what it needs. With an index (see [`Archive::has_index`])
-/// that is a few hundred KiB for a lookup; without one it is the whole archive, though never at once in memory.
+/// The bytes stay compressed; each call inflates what it needs. With an index (see [`Archive::has_index`]) a lookup inflates a
+/// few hundred KiB. Without an index it inflates the whole archive, but never holds all of it in memory.
 ///
-/// Whatever is returned was checked: with an index, the checksum of the index and of the content; without, that
-/// of the whole archive.
+/// All results were checked: with an index, by the checksums of the index and the content; without an index, by the checksum of
+/// the whole archive.
 ///
 /// ```
 /// # #[cfg(feature = "write")] {
@@ -110,7 +109,7 @@ pub struct ArchiveEntry {
 #[derive(Debug)]
 pub struct Archive<'a> {
     bytes: Cow<'a, [u8]>,
-    /// `None` where there is none, or none to be trusted.
+    /// `None` if the archive has no index, or a wrong one.
     index: Option<Index>,
     options: ArchiveOptions,
 }
@@ -119,27 +118,26 @@ impl<'a> Archive<'a> {
     /// Open an archive with the default limits.
     ///
     /// # Errors
-    /// Those of [`ArchiveOptions::open`].
+    /// The errors of [`ArchiveOptions::open`].
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self> {
         ArchiveOptions::new().open(bytes)
     }
 
     /// All kernels, in their order.
     ///
-    /// Where there are directories in front, the last four components of a name count.
+    /// Only the last four components of a name count, so directories in front are ignored.
     ///
     /// # Errors
-    /// Where there is no usable index: [`ErrorKind::Truncated`], [`ErrorKind::Corrupt`] and the others of
-    /// reading an archive whole.
+    /// Without a usable index: [`ErrorKind::Truncated`], [`ErrorKind::Corrupt`] and the other errors of reading the whole
+    /// archive.
     pub fn kernels(&self) -> Result<Vec<KernelId>> {
         self.kernels_where("", |_| true)
     }
 
-    /// All kernels of this release and architecture, in their order: there is one for each distribution and version
-    /// that has such a kernel.
+    /// All kernels of this release and architecture, in their order: one for each distribution and version.
     ///
     /// # Errors
-    /// Those of [`Archive::kernels`].
+    /// The errors of [`Archive::kernels`].
     ///
     /// ```
     /// # #[cfg(feature = "write")] {
@@ -163,11 +161,11 @@ impl<'a> Archive<'a> {
         self.kernels_where(&index::range_key(release, arch), wanted)
     }
 
-    /// A kernel's BTF, or `None` where the archive has no such kernel.
+    /// A kernel's BTF, or `None` if the archive does not have the kernel.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] beyond the limits, [`ErrorKind::BrokenLink`] where the entry is a link to no
-    /// regular file, and those of reading an archive.
+    /// [`ErrorKind::TooLarge`] beyond the limits, [`ErrorKind::BrokenLink`] if the entry is a link that does not lead to a
+    /// regular file, and the errors of reading an archive.
     pub fn get(&self, kernel: &KernelId) -> Result<Option<Vec<u8>>> {
         if let Some(index) = &self.index
             && let Ok(content) = self.indexed_kernel(index, kernel)
@@ -182,10 +180,10 @@ impl<'a> Archive<'a> {
         self.require_unlisted(content, &index::kernel_key(kernel))
     }
 
-    /// A file that is no kernel's, as `package.json`, or `None` where the archive has none of this name.
+    /// Another file than a kernel, for example `package.json`, or `None` if the archive does not have it.
     ///
     /// # Errors
-    /// Those of [`Archive::get`].
+    /// The errors of [`Archive::get`].
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some(name) = ustar::normalize(name.as_bytes()) else {
             return Ok(None);
@@ -202,26 +200,26 @@ impl<'a> Archive<'a> {
     /// The manifest, if the archive has one.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`], and those of [`Archive::get`].
+    /// [`ErrorKind::InvalidManifest`], and the errors of [`Archive::get`].
     pub fn manifest(&self) -> Result<Option<Manifest>> {
         let Some(bytes) = self.file(MANIFEST_NAME)? else {
             return Ok(None);
         };
         let text = String::from_utf8(bytes).map_err(|_| {
-            let message = "the manifest is no UTF-8";
+            let message = "the manifest is not UTF-8";
             Error::new(ErrorKind::InvalidManifest, message)
         })?;
         text.parse().map(Some)
     }
 
-    /// Whether the archive was packed for what this object, given as the bytes of its ELF file, asks of a kernel. If not,
-    /// the archive is stale, or another program's: libbpf may find less in its BTFs than the kernel has.
+    /// Whether the archive was packed for the relocations of this object; `object` is its ELF file. If not, the archive is stale
+    /// or belongs to another program, and libbpf may find less in its BTFs than the kernel has.
     ///
-    /// It may be the object of another build, against another `vmlinux.h`, and one of several that the archive was packed
-    /// for. An object without relocations goes with any archive that has a manifest.
+    /// The object may be from another build, with another `vmlinux.h`, and one of several objects of the archive. An object
+    /// without relocations matches any archive with a manifest.
     ///
     /// # Errors
-    /// [`ErrorKind::NoManifest`], [`ErrorKind::InvalidObject`], and those of [`Archive::manifest`].
+    /// [`ErrorKind::NoManifest`], [`ErrorKind::InvalidObject`], and the errors of [`Archive::manifest`].
     ///
     /// ```
     /// # #[cfg(feature = "write")] {
@@ -244,17 +242,17 @@ impl<'a> Archive<'a> {
     /// ```
     pub fn matches_object(&self, object: &[u8]) -> Result<bool> {
         let manifest = self.manifest()?.ok_or_else(|| {
-            let message = "the archive has no manifest: it was not made by `btfgen pack`";
+            let message = "the archive has no manifest, so `btfgen pack` did not make it";
             Error::new(ErrorKind::NoManifest, message)
         })?;
         let digest = btfgen_object::digest(object).map_err(Error::object)?;
         Ok(digest == DIGEST_OF_NOTHING || manifest.objects.contains(&digest))
     }
 
-    /// All kernels with sizes and links, in their order. This always reads the archive whole, and so checks it.
+    /// All kernels with sizes and links, in their order. This always reads and checks the whole archive.
     ///
     /// # Errors
-    /// Those of [`Archive::get`], for any of the entries.
+    /// The errors of [`Archive::get`], for any entry.
     pub fn entries(&self) -> Result<Vec<ArchiveEntry>> {
         let mut kernels = Vec::new();
         let mut sizes = Vec::new();
@@ -269,7 +267,7 @@ impl<'a> Archive<'a> {
                 kernels.push((kernel, name, content));
             }
         }
-        // Both sorts are stable, and the first of equals wins.
+        // Both sorts are stable, so the first of equal entries wins.
         sizes.sort_by(|(a, _), (b, _)| a.cmp(b));
         sizes.dedup_by(|(a, _), (b, _)| a == b);
         kernels.sort_by(|(a, ..), (b, ..)| a.cmp(b));
@@ -296,19 +294,19 @@ impl<'a> Archive<'a> {
         kernels.into_iter().map(entry).collect()
     }
 
-    /// Whether lookups go by an index.
+    /// Whether lookups use an index.
     pub fn has_index(&self) -> bool {
         self.index.is_some()
     }
 
-    /// All kernels whose keys in the index begin with `start`, or those that are `wanted`, which is the same.
+    /// All kernels that are `wanted`. The index finds them by their keys, which begin with `start`; a scan uses `wanted` alone.
     fn kernels_where(
         &self,
         start: &str,
         wanted: impl Fn(&KernelId) -> bool,
     ) -> Result<Vec<KernelId>> {
         let indexed = self.index.as_ref().ok_or(Distrust);
-        // Each has a header in the tar: an index that lists more than could be read there would only cost memory.
+        // Each kernel has a header in the tar. Refuse an index that lists more kernels than a tar can have, to save memory.
         let max = self.options.max_total_size / BLOCK as u64;
         let mut kernels = match indexed.and_then(|index| index.kernels(&self.bytes, start, max)) {
             Ok(kernels) => kernels,
@@ -338,7 +336,7 @@ impl<'a> Archive<'a> {
             Some((_, Found::File(content))) => return Ok(Some(content)),
             Some((name, Found::HardLink(target))) => (name, target),
         };
-        // One hop only: what the first leads to must be a file.
+        // Follow only one link: its target must be a file.
         let found = match target {
             Some(target) => self.scanned_first(|name| name == target)?,
             None => None,
@@ -349,13 +347,14 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// What a scan found for the key. It is not that there is nothing where the index lists it, as [`Archive::kernels`] says.
+    /// Checks the result of a scan for a key. If the scan found nothing but the index lists the key, the archive is corrupt:
+    /// [`Archive::kernels`] would list the kernel.
     fn require_unlisted(&self, content: Option<Vec<u8>>, key: &str) -> Result<Option<Vec<u8>>> {
         if content.is_none()
             && let Some(index) = &self.index
             && let Ok(Some(_)) = index.get(&self.bytes, key)
         {
-            let message = format!("the index has an entry {key}, and the tar has not");
+            let message = format!("the index lists {key}, but the tar does not have it");
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         Ok(content)
@@ -448,7 +447,7 @@ impl Archive<'static> {
     /// Open an archive with the default limits and keep its bytes.
     ///
     /// # Errors
-    /// Those of [`ArchiveOptions::open`].
+    /// The errors of [`ArchiveOptions::open`].
     pub fn from_vec(bytes: Vec<u8>) -> Result<Self> {
         ArchiveOptions::new().open(bytes)
     }

@@ -1,7 +1,7 @@
-//! Reading an archive the plain way: from its beginning, entry by entry, as any tar does.
+//! Reads an archive like any tar: from its beginning, entry by entry.
 //!
-//! This is for archives of other writers, and for our own where the index is missing or wrong. Nothing
-//! is held but the entry at hand. The checksum of the gzip member is compared when its end is reached.
+//! This is for archives of other writers, and for our own if the index is missing or wrong. Only the current entry is in
+//! memory. At the end, the checksum of the gzip member is compared.
 
 use std::ops::Range;
 
@@ -12,20 +12,20 @@ use crate::inflate::{Inflate, STEP_LEN};
 use crate::ustar::{self, BLOCK, Block, Header, Kind};
 use crate::{ArchiveOptions, Error, ErrorKind, Result};
 
-/// The most that a record of a long name may take.
+/// The largest record of a long name.
 const MAX_NAME_RECORD: u64 = 1 << 20;
 
-/// How much is inflated at once.
+/// How much to inflate at once.
 const BUFFER_LEN: usize = 32 << 10;
 
-/// What of an entry matters to us.
+/// The content of an entry, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// A regular file of this size.
     File(u64),
-    /// A hard link to the entry of this normalized name; `None` where the name leads out of the archive.
+    /// A hard link to the entry of this normalized name; `None` if the name leads out of the archive.
     HardLink(Option<String>),
-    /// A directory, device, symbolic link or the like.
+    /// A directory, device, symbolic link, or another special file.
     Ignored,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Entry {
 pub(crate) struct Scan<'a> {
     members: Members<'a>,
     options: ArchiveOptions,
-    /// What is left of the present entry, padding included.
+    /// The number of remaining bytes of the current entry, with padding.
     pending: u64,
     /// The same without the padding.
     size: u64,
@@ -60,9 +60,9 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// The next entry, or `None` where all are read and the checksum of the whole is right.
+    /// The next entry, or `None` if all entries are read and the checksum is right.
     ///
-    /// Entries whose name is absolute, leads upwards or is no UTF-8 are passed over.
+    /// Entries whose name is absolute, leads upwards or is not UTF-8 are skipped.
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>> {
         let mut overrides = Overrides::default();
         while let Some(header) = self.next_header()? {
@@ -135,24 +135,24 @@ impl<'a> Scan<'a> {
         self.pending = 0;
         let mut block: Block = [0; BLOCK];
         let got = self.members.read_up_to(&mut block)?;
-        // Some writers leave the two blocks of zeros at the end out, and some write one.
+        // Some writers omit the two blocks of zeros at the end, and some write only one.
         if got == 0 || block == [0; BLOCK] {
             self.ended = true;
-            // The checksum is behind whatever follows.
+            // The checksum comes after any following data.
             self.members.skip(u64::MAX)?;
             return Ok(None);
         }
         if got < BLOCK {
             return Err(self.truncated());
         }
-        let header = Header::parse(&block).ok_or_else(|| self.corrupt("has a bad tar header"))?;
+        let header = Header::parse(&block).ok_or_else(|| self.corrupt("has a damaged header"))?;
         self.begin_data(header.size)?;
         Ok(Some(header))
     }
 
     fn begin_data(&mut self, size: u64) -> Result<()> {
         self.size = size;
-        self.pending = ustar::padded(size).ok_or_else(|| self.corrupt("has an absurd size"))?;
+        self.pending = ustar::padded(size).ok_or_else(|| self.corrupt("has an impossible size"))?;
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl<'a> Scan<'a> {
 
     fn read_data(&mut self) -> Result<Vec<u8>> {
         let mut data = Vec::new();
-        // In steps, so that a size that lies costs no memory.
+        // In steps, so that a wrong size costs no memory.
         while (data.len() as u64) < self.size {
             let start = data.len();
             let step = (self.size - start as u64).min(STEP_LEN as u64);
@@ -192,7 +192,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// What extended headers say of the entry that follows.
+/// The values of extended headers for the next entry.
 #[derive(Debug, Default)]
 struct Overrides {
     name: Option<Vec<u8>>,
@@ -230,19 +230,19 @@ fn trim_nuls(name: &[u8]) -> &[u8] {
     name.split(|&b| b == 0).next().unwrap_or_default()
 }
 
-/// The inflated bytes of gzip members, one after the other, as gzip(1) has it.
+/// The inflated bytes of gzip members, one after the other, as in gzip(1).
 #[derive(Debug)]
 struct Members<'a> {
     archive: &'a [u8],
-    /// Where the present member's deflate stream begins.
+    /// The offset of the current member's deflate stream.
     body: usize,
     inflate: Inflate<'a>,
     crc: Crc,
     ended: bool,
-    /// What is inflated and not read: a call of the decompressor for each header would take longer than its work.
+    /// Inflated bytes that are not yet read. A call of the decompressor for each header would be slow.
     buffer: Vec<u8>,
     unread: Range<usize>,
-    /// How much was read.
+    /// The number of read bytes.
     total: u64,
     max_total: u64,
 }
@@ -263,7 +263,7 @@ impl<'a> Members<'a> {
         })
     }
 
-    /// Fill `out` as far as there are bytes, and tell how far that is.
+    /// Fill `out` as far as there are bytes, and return their number.
     fn read_up_to(&mut self, out: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < out.len() && self.fill()? {
@@ -276,7 +276,7 @@ impl<'a> Members<'a> {
         Ok(filled)
     }
 
-    /// Pass over `len` bytes, as far as there are, and tell how many that are.
+    /// Skip `len` bytes, as far as there are, and return their number.
     fn skip(&mut self, len: u64) -> Result<u64> {
         let mut skipped = 0;
         while skipped < len && self.fill()? {
@@ -292,7 +292,7 @@ impl<'a> Members<'a> {
         self.total += n as u64;
     }
 
-    /// Have something unread in the buffer; whether there is.
+    /// Fill the buffer if it is empty. Returns false at the end.
     fn fill(&mut self) -> Result<bool> {
         while self.unread.is_empty() && !self.ended {
             let n = self.inflate.read(&mut self.buffer)?;
@@ -325,7 +325,7 @@ impl<'a> Members<'a> {
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         let next = at + TRAILER_LEN;
-        // Anything else that follows is padding, as gzip(1) has it.
+        // Other data after it is padding, as in gzip(1).
         if !gzip::is_member(&self.archive[next..]) {
             self.ended = true;
             return Ok(());

@@ -1,8 +1,7 @@
 //! The 512-byte header of a tar entry, both ways.
 //!
-//! POSIX.1-2017 pax, "ustar Interchange Format". The codec is our own and not the `tar` crate's: the bytes
-//! written must never change under us, the reader needs headers out of the middle of an archive,
-//! and the whole of it is shorter than the wrapping would be.
+//! POSIX.1-2017 pax, "ustar Interchange Format". This module does not use the `tar` crate, because the written bytes must never
+//! change, the reader needs headers from the middle of an archive, and a wrapper would be longer than this code.
 
 /// The unit of a tar archive.
 pub(crate) const BLOCK: usize = 512;
@@ -10,15 +9,15 @@ pub(crate) const BLOCK: usize = 512;
 /// One header.
 pub(crate) type Block = [u8; BLOCK];
 
-/// The most that a link name can hold, and a name without the prefix field.
+/// The largest link name, and the largest name without the prefix field.
 #[cfg(feature = "write")]
 pub(crate) const NAME_LEN: usize = 100;
 
-/// The most that the prefix field holds.
+/// The size of the prefix field.
 #[cfg(feature = "write")]
 const PREFIX_LEN: usize = 155;
 
-// Offset and length of the fields.
+// The offset and length of each field.
 const NAME: (usize, usize) = (0, 100);
 #[cfg(feature = "write")]
 const MODE: (usize, usize) = (100, 8);
@@ -43,7 +42,7 @@ const PREFIX: (usize, usize) = (345, 155);
 
 const USTAR: &[u8] = b"ustar\0";
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A regular file.
@@ -58,13 +57,13 @@ pub(crate) enum Kind {
     LongLink,
     /// GNU tar's sparse file, whose data is a format of its own.
     Sparse,
-    /// A directory, device or the like, that has no data.
+    /// A directory, device, or another entry without data.
     NoData,
-    /// Something else with data.
+    /// Another entry with data.
     Other,
 }
 
-/// What we want of a header.
+/// The needed fields of a header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) name: Vec<u8>,
@@ -74,13 +73,13 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Parse a header; `None` where the checksum is wrong or a number is none.
+    /// Parse a header; `None` if the checksum is wrong or a number is invalid.
     pub(crate) fn parse(block: &Block) -> Option<Self> {
         if number(field(block, CHECKSUM))? != u64::from(checksum(block)) {
             return None;
         }
         let mut name = text(field(block, NAME)).to_vec();
-        // In GNU's own format, whose magic is another, times stand in the place of the prefix.
+        // GNU's own format has another magic, and times instead of the prefix.
         let prefix = text(field(block, PREFIX));
         if field(block, MAGIC) == USTAR && !prefix.is_empty() {
             name = [prefix, b"/", &name].concat();
@@ -97,7 +96,7 @@ impl Header {
             b'S' => Kind::Sparse,
             _ => Kind::Other,
         };
-        // As GNU tar and Python have it: links and devices have no data, whatever size they state.
+        // As in GNU tar and Python: links and devices have no data, whatever size their header has.
         let size = match kind {
             Kind::HardLink | Kind::NoData => 0,
             Kind::File
@@ -116,13 +115,13 @@ impl Header {
     }
 }
 
-/// The size with the padding to whole blocks; `None` where no archive can be as large.
+/// The size with padding to whole blocks; `None` if no archive can be so large.
 pub(crate) fn padded(size: u64) -> Option<u64> {
     size.checked_next_multiple_of(BLOCK as u64)
 }
 
-/// A name as we compare it: components joined by single slashes, without `.`. `None` where it is absolute, leads
-/// upwards, is empty or no UTF-8.
+/// The normalized name for comparisons: components joined by single slashes, without `.`. `None` if the name is absolute, leads
+/// upwards, is empty or is not UTF-8.
 pub(crate) fn normalize(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?;
     if name.starts_with('/') {
@@ -141,17 +140,17 @@ pub(crate) fn normalize(name: &[u8]) -> Option<String> {
     (!normal.is_empty()).then_some(normal)
 }
 
-/// What an entry to be written holds.
+/// The content of an entry to write.
 #[cfg(feature = "write")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Body<'a> {
-    /// As many bytes.
+    /// A file of this many bytes.
     File(u64),
     /// A hard link to this name.
     HardLink(&'a str),
 }
 
-/// Make the header of an entry; `None` where a name or the size does not fit.
+/// Make the header of an entry; `None` if a name or the size does not fit.
 #[cfg(feature = "write")]
 pub(crate) fn encode(name: &str, body: Body<'_>) -> Option<Block> {
     let (prefix, name) = split_name(name)?;
@@ -185,7 +184,7 @@ pub(crate) fn encode(name: &str, body: Body<'_>) -> Option<Block> {
     Some(block)
 }
 
-/// Split a name into what goes into the prefix field, empty where it need not, and into the name field.
+/// Split a name into the prefix field, which is empty if possible, and the name field.
 #[cfg(feature = "write")]
 fn split_name(name: &str) -> Option<(&str, &str)> {
     if name.len() <= NAME_LEN {
@@ -197,7 +196,7 @@ fn split_name(name: &str) -> Option<(&str, &str)> {
         .filter(|(prefix, rest)| prefix.len() <= PREFIX_LEN && !rest.is_empty())
 }
 
-/// The sum of all bytes, where the checksum's own count as spaces.
+/// The sum of all bytes. The bytes of the checksum itself count as spaces.
 fn checksum(block: &Block) -> u32 {
     let (start, len) = CHECKSUM;
     let sum = |bytes: &[u8]| bytes.iter().copied().map(u32::from).sum::<u32>();
@@ -213,7 +212,7 @@ fn text(field: &[u8]) -> &[u8] {
     field.split(|&b| b == 0).next().unwrap_or_default()
 }
 
-/// A number: octal with spaces or NULs around it, or GNU's binary one for what needs more digits.
+/// A number: octal with spaces or NULs around it, or GNU's binary form for large numbers.
 fn number(field: &[u8]) -> Option<u64> {
     if field.first().is_some_and(|b| b & 0x80 != 0) {
         // 0xff begins a negative number.
@@ -233,7 +232,7 @@ fn number(field: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Check that what is encoded is parsed back.
+    /// Check that an encoded header is parsed back.
     #[test]
     fn round_trip() {
         let long = format!("./{}/{}", "p".repeat(153), "n".repeat(100));
@@ -250,7 +249,7 @@ mod tests {
         }
     }
 
-    /// Check that what ustar cannot hold is refused.
+    /// Check that names that are too long for ustar are refused.
     #[test]
     fn too_long() {
         for name in [
@@ -265,7 +264,7 @@ mod tests {
         assert!(encode("a", Body::HardLink(&"l".repeat(101))).is_none());
     }
 
-    /// Check that every flipped byte that matters is noticed.
+    /// Check that every relevant flipped byte is noticed.
     #[test]
     fn flips() {
         let good = encode("./a/b/c/d.btf", Body::File(42)).unwrap();
@@ -273,7 +272,7 @@ mod tests {
             let mut bad = good;
             bad[at] ^= 1;
             let parsed = Header::parse(&bad);
-            // Of the checksum itself the last two bytes end the number.
+            // The last two bytes of the checksum field only end the number.
             assert!(
                 parsed.is_none() || at >= CHECKSUM.0 + 6 && at < CHECKSUM.0 + 8,
                 "{at}"
@@ -293,7 +292,7 @@ mod tests {
         assert_eq!(number(b"7777777777777777777777777"), None);
     }
 
-    /// Check which names are taken, and as what.
+    /// Check which names are accepted, and their normalized forms.
     #[test]
     fn names() {
         for (name, expected) in [

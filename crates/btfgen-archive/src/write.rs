@@ -1,4 +1,4 @@
-//! Writing an archive: the same bytes for the same contents and options, whatever the order they came in.
+//! Writing an archive: the same contents and options give the same bytes, in whatever order they are added.
 
 mod plan;
 mod stream;
@@ -17,7 +17,7 @@ use stream::Stream;
 /// The directory of our own entries.
 const OWN_DIRECTORY: &str = ".btfgen";
 
-/// From which size on an index is worth its bytes: less is scanned in a few tenths of a millisecond.
+/// The smallest tar that gets an index. A smaller tar is scanned in a few tenths of a millisecond.
 const INDEX_FROM: u64 = 256 << 10;
 
 /// Collects kernels and writes an archive of them.
@@ -45,10 +45,10 @@ pub struct Builder {
     index: Option<bool>,
     manifest: Option<Manifest>,
     files: BTreeMap<String, Arc<[u8]>>,
-    /// The kernels and which of the contents is theirs.
+    /// The kernels, and the index of each one's content.
     kernels: BTreeMap<KernelId, usize>,
     contents: Vec<Arc<[u8]>>,
-    /// Where each content stands.
+    /// The index of each content.
     positions: HashMap<Arc<[u8]>, usize>,
 }
 
@@ -56,20 +56,20 @@ pub struct Builder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// How many kernels.
+    /// Number of kernels.
     pub kernels: usize,
-    /// How many different contents they have.
+    /// Number of distinct contents.
     pub distinct: usize,
     /// The size of the tar in bytes.
     pub tar_bytes: u64,
     /// The size of the archive in bytes.
     pub archive_bytes: u64,
-    /// How many of those are the index's, 0 without one. The tar header of its entry is not counted.
+    /// The size of the index in the archive in bytes, without the tar header of its entry; 0 without an index.
     pub index_bytes: u64,
 }
 
 impl Builder {
-    /// Begin an archive: no prefix, hard links for equal contents, an index where it pays.
+    /// Begin an archive: without a prefix, with hard links for equal contents, and with an index if the archive is large.
     pub fn new() -> Self {
         Self {
             prefix: String::new(),
@@ -86,7 +86,7 @@ impl Builder {
     /// Put the kernels below a directory, `./PREFIX/ID/VERSION/ARCH/RELEASE.btf`; empty for none.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`] where it is no relative path of printable ASCII, or is our own `.btfgen`.
+    /// [`ErrorKind::InvalidName`] if it is not a relative path of printable ASCII, or is btfgen's own `.btfgen`.
     pub fn prefix(mut self, prefix: &str) -> Result<Self> {
         if !prefix.is_empty() {
             check_path("prefix", prefix)?;
@@ -95,15 +95,15 @@ impl Builder {
         Ok(self)
     }
 
-    /// Whether equal contents are stored once, the other kernels being hard links to it (the default). Some simple
-    /// readers know no links.
+    /// Whether to store equal contents once, with hard links for the other kernels (the default). Some simple readers do not
+    /// support links.
     pub fn hard_links(mut self, hard_links: bool) -> Self {
         self.hard_links = hard_links;
         self
     }
 
-    /// Write an index always, or never. The default is to write one where the tar is so large, some hundred KiB,
-    /// that lookups are faster with it.
+    /// Write an index always, or never. By default, an archive has an index if its tar has a few hundred KiB, so that lookups are
+    /// faster with it.
     pub fn index(mut self, index: bool) -> Self {
         self.index = Some(index);
         self
@@ -115,12 +115,12 @@ impl Builder {
         self
     }
 
-    /// Add a file that is no kernel's, as `package.json`. Its name is relative to the root of the archive,
-    /// not to the prefix.
+    /// Add another file than a kernel, for example `package.json`. Its name is relative to the root of the archive, not to the
+    /// prefix.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`] where the name is no relative path of printable ASCII, is within our own `.btfgen`, or
-    /// is that of a kernel; [`ErrorKind::Duplicate`] where it is there already.
+    /// [`ErrorKind::InvalidName`] if the name is not a relative path of printable ASCII, is inside btfgen's own `.btfgen`, or is
+    /// the name of a kernel; [`ErrorKind::Duplicate`] if the file was already added.
     pub fn file(mut self, name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
         check_path("file", name)?;
         if KernelId::from_entry_path(name).is_some() {
@@ -134,10 +134,10 @@ impl Builder {
         Ok(self)
     }
 
-    /// Add a kernel. A content that another kernel has already takes no further memory.
+    /// Add a kernel. Equal contents of several kernels are in memory only once.
     ///
     /// # Errors
-    /// [`ErrorKind::Duplicate`] where the kernel is there already.
+    /// [`ErrorKind::Duplicate`] if the kernel was already added.
     pub fn add(mut self, kernel: KernelId, btf: impl Into<Arc<[u8]>>) -> Result<Self> {
         if self.kernels.contains_key(&kernel) {
             let message = format!("the kernel {kernel} was added twice");
@@ -159,7 +159,7 @@ impl Builder {
     /// Check that a kernel's name, below the prefix, fits into an archive.
     ///
     /// # Errors
-    /// [`ErrorKind::NameTooLong`]: a ustar header holds 100 bytes, and 155 more for folders.
+    /// [`ErrorKind::NameTooLong`]: a ustar header has 100 bytes for a name, and 155 more for folders.
     pub fn check_name(&self, kernel: &KernelId) -> Result<()> {
         plan::encode_header(&kernel.entry_name_under(&self.prefix), Body::File(0)).map(drop)
     }
@@ -167,8 +167,8 @@ impl Builder {
     /// Write the archive.
     ///
     /// # Errors
-    /// [`ErrorKind::NameTooLong`] with the kernel whose name ustar cannot hold, [`ErrorKind::TooLarge`] for a content of
-    /// 8 GiB or an archive of 4 GiB with an index, and [`ErrorKind::Io`] where `out` fails.
+    /// [`ErrorKind::NameTooLong`] with the kernel whose name is too long for ustar, [`ErrorKind::TooLarge`] for a content of
+    /// 8 GiB or an archive of 4 GiB with an index, and [`ErrorKind::Io`] if `out` fails.
     pub fn write(self, mut out: impl Write) -> Result<Summary> {
         let Self {
             prefix,
@@ -218,13 +218,13 @@ fn owners(kernels: BTreeMap<KernelId, usize>, contents: usize) -> Vec<Vec<Kernel
     owners
 }
 
-/// Check a relative path that does not lead into our own directory.
+/// Check that a path is relative and not inside btfgen's own directory.
 fn check_path(what: &str, path: &str) -> Result<()> {
     let is_own = path.split('/').next() == Some(OWN_DIRECTORY);
     if !is_own && path.split('/').all(is_component) {
         return Ok(());
     }
-    let message = format!("{path:?} cannot be the name of a {what}");
+    let message = format!("{path:?} is not a valid name of a {what}");
     Err(Error::new(ErrorKind::InvalidName, message))
 }
 
@@ -236,7 +236,7 @@ mod tests {
         KernelId::new("d", "1", "arm64", release).unwrap()
     }
 
-    /// Check that names that cannot be are refused.
+    /// Check that invalid names are refused.
     #[test]
     fn names() {
         let refused = |result: Result<Builder>| result.unwrap_err().kind();

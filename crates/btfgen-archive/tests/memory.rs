@@ -27,10 +27,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most that opening an archive and getting one kernel may allocate, all told.
+/// The largest total allocation for opening an archive and getting one kernel.
 const LIMIT: usize = 4 << 20;
 
-/// Like enough BTF: words of which one in four tells the contents apart.
+/// Similar to BTF: one of four words differs between the contents.
 fn content(seed: u32) -> Vec<u8> {
     let word = |n: u32| {
         if n.is_multiple_of(4) {

@@ -1,4 +1,4 @@
-//! What is in the tar, and in which order.
+//! The entries of the tar, and their order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::read::MANIFEST_NAME;
 use crate::ustar::{self, BLOCK, Body, NAME_LEN};
 use crate::{Error, ErrorKind, KernelId, Result};
 
-/// From which size on the first content of a group is worth Huffman codes of its own.
+/// The smallest first content of a group that is worth its own Huffman codes.
 const MIN_CUT: usize = 2 << 10;
 
-/// One entry of the tar to be.
+/// One entry of the tar.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) name: String,
@@ -26,7 +26,7 @@ pub(super) enum Content<'a> {
     HardLink(String),
 }
 
-/// All entries in the order of the tar, but for the index.
+/// All entries in the order of the tar, without the index.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     pub(super) entries: Vec<Entry<'a>>,
@@ -35,9 +35,8 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// First the contents, similar ones next to each other, then the links, then the other files.
     ///
-    /// The links are not with their targets but all together and in the order of the index: their headers then differ in
-    /// little but a few digits, which makes large archives a third smaller, and their places in the index
-    /// follow one another.
+    /// The links are not next to their targets, but all together and in the order of the index. So neighbouring headers differ
+    /// only in a few digits, which makes large archives a third smaller, and the positions in the index are consecutive.
     pub(super) fn new(
         prefix: &str,
         hard_links: bool,
@@ -45,7 +44,7 @@ impl<'a> Plan<'a> {
         contents: &'a [Arc<[u8]>],
         files: &'a BTreeMap<String, Arc<[u8]>>,
     ) -> Self {
-        // Sorted by their first kernels, so that the order they were added in has no say.
+        // Sorted by their first kernels, so that the order of addition does not matter.
         let mut distinct: Vec<_> = owners.iter().zip(contents).collect();
         distinct.sort_by_key(|(owners, _)| *owners);
         let sorted: Vec<_> = distinct.iter().map(|(_, content)| content).collect();
@@ -54,7 +53,7 @@ impl<'a> Plan<'a> {
         let mut links = Vec::new();
         for position in order::by_similarity(&sorted) {
             let (owners, content) = distinct[position];
-            // Longer names do not go into a link.
+            // Longer names do not fit into a link.
             let target = owners
                 .iter()
                 .find(|id| hard_links && id.entry_name_under(prefix).len() <= NAME_LEN);
@@ -99,7 +98,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The length of the tar without an index and the end.
+    /// The length of the tar without the index and without the end.
     pub(super) fn tar_len(&self) -> u64 {
         let len = |entry: &Entry<'_>| match entry.content {
             Content::File(bytes) => BLOCK + bytes.len().next_multiple_of(BLOCK),
@@ -118,13 +117,13 @@ impl Entry<'_> {
         encode_header(&self.name, body)
     }
 
-    /// Whether what is deflated from this entry on is unlike what was before, so much that new Huffman codes are worth
-    /// their room, `len` bytes into a group. That makes archives of real BTFs 3 to 5 % smaller.
+    /// Whether new Huffman codes are worth their bytes from this entry on, `len` bytes after the start of a group, because the
+    /// data changes. This makes archives of real BTFs 3 to 5 % smaller.
     pub(super) fn is_unlike(&self, previous: &Entry<'_>, len: usize) -> bool {
         match (&previous.content, &self.content) {
-            // Only headers from here on.
+            // From here on there are only headers.
             (Content::File(_), Content::HardLink(_)) => true,
-            // The first content of a group is spelled out, the others are mostly references to those before.
+            // The first content of a group is mostly literals, the others are mostly references to earlier contents.
             (Content::File(first), Content::File(_)) => {
                 len >= MIN_CUT && len == BLOCK + first.len().next_multiple_of(BLOCK)
             }
@@ -132,8 +131,8 @@ impl Entry<'_> {
         }
     }
 
-    /// Where what is deflated changes its nature within the first entry of a group: the tar header, the types of the
-    /// BTF, its strings. The entries after it are mostly references to it.
+    /// The offsets at which the data changes within the first entry of a group: after the tar header, and between the types and
+    /// the strings of the BTF. The entries after it are mostly references to it.
     pub(super) fn cuts_of_first(&self) -> impl Iterator<Item = usize> + use<> {
         let cuts = match self.content {
             Content::File(bytes) if bytes.len() >= MIN_CUT => {
@@ -153,7 +152,7 @@ impl Entry<'_> {
     }
 }
 
-/// Where the strings of a BTF begin, by its header (kernel Documentation/bpf/btf.rst): they follow the types.
+/// The offset of a BTF's strings, from its header (kernel Documentation/bpf/btf.rst). The strings follow the types.
 fn strings_start(btf: &[u8]) -> Option<usize> {
     let word = |at: usize| -> Option<u32> {
         let word = btf.get(at..at + 4)?.try_into().ok()?;

@@ -1,4 +1,4 @@
-//! Deflating the tar in parts, with the index that tells where they are.
+//! Deflates the tar in parts, and writes the index of the parts.
 
 use std::io::{self, Write};
 
@@ -11,35 +11,35 @@ use crate::index::{GroupLen, Location, Pages, crc_of};
 use crate::ustar::{BLOCK, Body};
 use crate::{Error, ErrorKind, Result};
 
-/// The index's entry.
+/// The name of the index's entry.
 const INDEX_NAME: &str = "./.btfgen/index";
 
-/// A group of deflate blocks ends with the entry in which it gets this long. A lookup inflates half a group on average,
-/// which takes some 0.2 ms; groups of half the size make large archives 5 % larger.
+/// A group of deflate blocks ends with the entry that makes it this long. A lookup inflates half a group on average, which takes
+/// about 0.2 ms. Groups of half the size would make large archives 5 % larger.
 const GROUP_LEN: usize = 512 << 10;
 
-/// What ends a tar.
+/// The end of a tar.
 const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// The deflate stream and what is to know of it.
+/// The deflate stream, and the values for the gzip header and trailer.
 #[derive(Debug)]
 pub(super) struct Stream {
     deflater: Deflater,
     deflated: Vec<u8>,
     crc: Crc,
-    /// Of the whole tar.
+    /// The CRC-32 of the whole tar.
     pub(super) tar_len: u64,
     root: Option<RootPlace>,
-    /// What the index takes of the archive.
+    /// The size of the index in the archive.
     pub(super) index_len: u64,
 }
 
-/// The groups of the stream, the last of them not deflated yet.
+/// The groups of the stream. The last group is not yet deflated.
 #[derive(Debug, Default)]
 struct Groups {
     lens: Vec<GroupLen>,
     last: Vec<u8>,
-    /// Where in the last group other Huffman codes are worth it.
+    /// The offsets in the last group at which new Huffman codes are worth it.
     cuts: Vec<usize>,
     locations: Vec<(String, Location)>,
 }
@@ -56,7 +56,7 @@ impl Stream {
         }
     }
 
-    /// Deflate a tar; with an index where a prefix is given to write into it.
+    /// Deflate a tar, with an index if there is a prefix to write into it.
     pub(super) fn deflate(plan: &Plan<'_>, indexed: Option<&str>) -> Result<Self> {
         let mut stream = Self::new();
         match indexed {
@@ -74,7 +74,7 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Deflate the entries in groups that are complete when they reach a length.
+    /// Deflate the entries in groups. A group is complete when it reaches a length.
     fn add_entries(&mut self, plan: &Plan<'_>, group_len: usize) -> Result<Groups> {
         let Groups {
             mut lens,
@@ -121,7 +121,7 @@ impl Stream {
         })
     }
 
-    /// Deflate the last group with the index's header, the pages, and the root with all that follows it.
+    /// Deflate the last group with the index's header, the pages, and the root with the rest of the tar.
     fn add_index(&mut self, groups: Groups, prefix: &str) -> Result<()> {
         let Groups {
             lens,
@@ -129,7 +129,7 @@ impl Stream {
             cuts,
             locations,
         } = groups;
-        // The pages are first, since the root tells how long they are, and the root is before the header of both.
+        // Make the pages before the root, which has their lengths, and the root before the header, which has the size of both.
         let pages = Pages::new(locations);
         let page_blocks = pages
             .separate()
@@ -166,7 +166,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Write the gzip member and tell its length.
+    /// Write the gzip member, and return its length.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<u64> {
         let header = gzip::encode_header(self.root);
         let trailer = [
@@ -188,7 +188,7 @@ impl Stream {
     }
 }
 
-/// An offset as the extra field holds it.
+/// An offset in the form of the extra field.
 fn narrow(offset: usize) -> Result<u32> {
     u32::try_from(offset).map_err(|_| {
         let message = "the archive is too large for an index";
@@ -218,7 +218,7 @@ mod tests {
         entry(release, Content::HardLink(kernel(target).entry_name()))
     }
 
-    /// An archive with an index that was tampered with before it was laid out.
+    /// An archive whose index was changed before it was written.
     fn archive(
         entries: Vec<Entry<'_>>,
         prefix: &str,
@@ -233,7 +233,7 @@ mod tests {
         Archive::from_vec(bytes).unwrap()
     }
 
-    /// Check that the right content is read whatever an index says of where things are.
+    /// Check that the right content is read, whatever positions the index has.
     #[test]
     fn lying_index() {
         let contents: Vec<Vec<u8>> = (0..20).map(|n| vec![n; 500 + usize::from(n)]).collect();
@@ -288,7 +288,7 @@ mod tests {
         }
     }
 
-    /// Check that an index that is no archive's falls back to reading the tar.
+    /// Check that the reader reads the tar if the index is invalid.
     #[test]
     fn useless_index() {
         let content = b"BTF";
@@ -316,7 +316,7 @@ mod tests {
         }
     }
 
-    /// Check that links to links, to themselves and to nothing are errors, and that the first of equal names counts.
+    /// Check that links to links, to themselves and to missing files are errors, and that the first of equal names wins.
     #[test]
     fn links() {
         let entries = vec![

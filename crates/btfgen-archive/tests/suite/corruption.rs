@@ -20,7 +20,7 @@ fn archives(kernels: &Kernels) -> [Vec<u8>; 2] {
     })
 }
 
-/// Read everything there is and compare what comes out. Without an error the right content or nothing is there.
+/// Read the whole archive and compare the results: an error, the right content, or nothing.
 fn check(bytes: &[u8], expected: &Kernels) {
     let Ok(archive) = Archive::from_bytes(bytes) else {
         return;

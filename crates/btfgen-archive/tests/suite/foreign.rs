@@ -142,7 +142,7 @@ fn id() -> KernelId {
     KernelId::new("a", "b", "c", "d").unwrap()
 }
 
-/// Check that what is no regular file or leads out of the archive is passed over, and the first of equal names counts.
+/// Check that special files and names that lead out of the archive are skipped, and that the first of equal names wins.
 #[test]
 fn odd_entries() {
     let path = "a/b/c/d.btf";

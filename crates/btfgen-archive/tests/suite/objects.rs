@@ -52,7 +52,7 @@ fn matches() {
     assert!(!empty.matches_object(&read("few")).unwrap());
 }
 
-/// Check that it is an error, and which, if there is no manifest, or no object.
+/// Check the errors for an archive without a manifest, and for bytes that are not an object.
 #[test]
 fn neither_fresh_nor_stale() {
     let foreign = error(&write(Builder::new()), &read("few"));

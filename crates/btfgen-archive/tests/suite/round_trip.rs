@@ -74,7 +74,7 @@ fn empty() {
     }
 }
 
-/// Check that small archives have no index unless told, and large ones have, and what one costs.
+/// Check that only large archives have an index by default, and the size of the index.
 #[test]
 fn index_where_it_pays() {
     let small = kernels(39, 12, 3000);
