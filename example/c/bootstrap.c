@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Prints when processes start a program and when they exit, how long they lived and with which exit code. */
+/* Prints the start and exit of processes, with duration and exit code. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -24,13 +24,13 @@
 static const char usage[] = "\
 Usage: bootstrap [OPTIONS]\n\
 \n\
-Prints when processes start a program and when they exit, how long they lived\n\
-and with which exit code or by which signal.\n\
+Prints the start and exit of processes, with their duration, and with their exit\n\
+code or signal.\n\
 \n\
   -d, --min-duration MS  print only exits of processes that lived for at least\n\
                          this many milliseconds\n\
-  -v, --verbose          say on stderr which BTF was chosen and why, and when\n\
-                         the program is attached; twice: also what libbpf does\n\
+  -v, --verbose          print on stderr which BTF is used and why, and when\n\
+                         the program is attached; twice: also libbpf's messages\n\
   -h, --help             print this help\n\
 \n\
 It must run as root, or with CAP_BPF, CAP_PERFMON, the right to read\n\
@@ -43,7 +43,7 @@ struct options {
 
 static int verbose;
 static volatile sig_atomic_t stopped;
-/* Why stdout takes no more lines: a negative errno. */
+/* The error of stdout: a negative errno. */
 static int stdout_error;
 
 static unsigned long long parse_ms(const char *text)
@@ -106,7 +106,7 @@ static void handle_signals(void)
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	/* A reader that went away is found out by printing. */
+	/* Printing fails if the reader has gone away. */
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -125,7 +125,7 @@ static long long now_ns(clockid_t clock)
 	return now.tv_sec * (long long)NS_PER_S + now.tv_nsec;
 }
 
-/* Prints a time of CLOCK_REALTIME as the hour and so on of the local time. */
+/* Prints a time of CLOCK_REALTIME as local time, HH:MM:SS. */
 static void print_time(long long ns)
 {
 	time_t seconds = ns / (long long)NS_PER_S;
@@ -169,7 +169,7 @@ static int handle_event(void *context, void *data, size_t size)
 	return stdout_error;
 }
 
-/* Loads the BPF program. Returns NULL after saying what is wrong. */
+/* Loads the BPF program. On failure, prints the reason and returns NULL. */
 static struct bootstrap_bpf *load(const struct options *options)
 {
 	struct bpf_object_open_opts opts = { .sz = sizeof(opts) };
@@ -178,7 +178,7 @@ static struct bootstrap_bpf *load(const struct options *options)
 
 	error = ensure_core_btf(&opts);
 	if (error) {
-		/* Why, and all that was tried. */
+		/* The reason, and every step of the lookup. */
 		fprintf(stderr, "bootstrap: %s\n", core_btf_trace());
 		return NULL;
 	}
@@ -192,7 +192,7 @@ static struct bootstrap_bpf *load(const struct options *options)
 	} else {
 		error = -errno;
 	}
-	/* libbpf reads the BTF while it loads the program, and then no more. */
+	/* libbpf needs the BTF only while it loads the program. */
 	cleanup_core_btf(&opts);
 	if (error) {
 		fprintf(stderr, "bootstrap: cannot load the BPF program: %s\n", strerror(-error));
@@ -203,7 +203,7 @@ static struct bootstrap_bpf *load(const struct options *options)
 	return skel;
 }
 
-/* Prints events until a signal comes or stdout is closed. Returns 0, or a negative errno after saying what is wrong. */
+/* Prints events until a signal comes or stdout is closed. Returns 0, or prints the reason and returns a negative errno. */
 static int print_events(const struct bootstrap_bpf *skel)
 {
 	struct ring_buffer *buffer;
@@ -223,7 +223,7 @@ static int print_events(const struct bootstrap_bpf *skel)
 	while (!stopped && !stdout_error && (error >= 0 || error == -EINTR))
 		error = ring_buffer__poll(buffer, POLL_MS);
 	if (!stdout_error && (error >= 0 || error == -EINTR))
-		/* What happened before the signal is printed. */
+		/* Print the events from before the signal. */
 		error = ring_buffer__consume(buffer);
 	ring_buffer__free(buffer);
 
@@ -242,7 +242,7 @@ int main(int argc, char **argv)
 	struct bootstrap_bpf *skel;
 	int error;
 
-	/* Whoever reads from a pipe gets each event when it happens. */
+	/* So that a reader of a pipe gets each event at once. */
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	handle_signals();
 	libbpf_set_print(print_libbpf);

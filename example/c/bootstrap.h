@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What bootstrap's BPF program tells its user space. */
+/* The events that bootstrap's BPF program sends to user space. */
 #ifndef BOOTSTRAP_H
 #define BOOTSTRAP_H
 
@@ -15,11 +15,11 @@ struct bootstrap_event {
 	enum bootstrap_kind kind;
 	int pid;
 	int ppid;
-	/* BOOTSTRAP_EXIT: as wait(2) tells it: the exit status in bits 8 to 15, the signal in bits 0 to 6. */
+	/* BOOTSTRAP_EXIT: as in wait(2): the exit status in bits 8 to 15, the signal in bits 0 to 6. */
 	unsigned int exit_code;
-	/* When the process was made, in nanoseconds since boot, time in suspend included. */
+	/* When the process was created, in nanoseconds since boot, including suspend. */
 	unsigned long long started_ns;
-	/* BOOTSTRAP_EXIT: how long the process lived, in nanoseconds, time in suspend not included. */
+	/* BOOTSTRAP_EXIT: how long the process lived, in nanoseconds, excluding suspend. */
 	unsigned long long duration_ns;
 	char comm[BOOTSTRAP_COMM_LEN];
 	/* BOOTSTRAP_START: the program. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Prints each program that is started: which, by whom, with which arguments. */
+/* Prints each started program, its parent and its arguments. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -18,19 +18,19 @@
 #include "host.h"
 #include "text.h"
 
-/* How much the kernel may have waiting for us on each processor: 16 pages. */
+/* The size of the buffer for each processor: 16 pages. */
 #define BUFFER_PAGES 16
 #define POLL_MS 200
 
 static const char usage[] = "\
 Usage: execsnoop [OPTIONS]\n\
 \n\
-Prints each program that is started: which, by whom, with which arguments.\n\
-Three dots stand for arguments that were too many, too long, or not in memory.\n\
+Prints each started program, its parent and its arguments.\n\
+Three dots mean that arguments were too many, too long, or not in memory.\n\
 \n\
-  -f, --failed   print failed calls of execve too; RET is the error\n\
-  -v, --verbose  say on stderr which BTF was chosen and why, and when the\n\
-                 program is attached; twice: also what libbpf does\n\
+  -f, --failed   also print failed calls of execve; RET is the error\n\
+  -v, --verbose  print on stderr which BTF is used and why, and when the\n\
+                 program is attached; twice: also libbpf's messages\n\
   -h, --help     print this help\n\
 \n\
 It must run as root, or with CAP_BPF, CAP_PERFMON, the right to read\n\
@@ -43,7 +43,7 @@ struct options {
 
 static int verbose;
 static volatile sig_atomic_t stopped;
-/* Why stdout takes no more lines: a negative errno. */
+/* The error of stdout: a negative errno. */
 static int stdout_error;
 
 static struct options parse_options(int argc, char **argv)
@@ -92,7 +92,7 @@ static void handle_signals(void)
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	/* A reader that went away is found out by printing. */
+	/* Printing fails if the reader has gone away. */
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -108,7 +108,7 @@ static void print_args(const struct execsnoop_event *event)
 	const char *arg = event->args, *end = event->args + event->args_len;
 	size_t len;
 
-	/* Without even the first argument, the path tells at least which program it was. */
+	/* If even the first argument is missing, print the path. */
 	if (arg == end)
 		print_word(event->path, strnlen(event->path, sizeof(event->path)));
 	for (; arg < end; arg += len + 1) {
@@ -144,7 +144,7 @@ static void handle_lost(void *context, int cpu, __u64 count)
 	fprintf(stderr, "execsnoop: lost %llu events on processor %d\n", (unsigned long long)count, cpu);
 }
 
-/* Loads the BPF program. Returns NULL after saying what is wrong. */
+/* Loads the BPF program. On failure, prints the reason and returns NULL. */
 static struct execsnoop_bpf *load(const struct options *options)
 {
 	struct bpf_object_open_opts opts = { .sz = sizeof(opts) };
@@ -153,7 +153,7 @@ static struct execsnoop_bpf *load(const struct options *options)
 
 	error = ensure_core_btf(&opts);
 	if (error) {
-		/* Why, and all that was tried. */
+		/* The reason, and every step of the lookup. */
 		fprintf(stderr, "execsnoop: %s\n", core_btf_trace());
 		return NULL;
 	}
@@ -167,7 +167,7 @@ static struct execsnoop_bpf *load(const struct options *options)
 	} else {
 		error = -errno;
 	}
-	/* libbpf reads the BTF while it loads the program, and then no more. */
+	/* libbpf needs the BTF only while it loads the program. */
 	cleanup_core_btf(&opts);
 	if (error) {
 		fprintf(stderr, "execsnoop: cannot load the BPF program: %s\n", strerror(-error));
@@ -178,7 +178,7 @@ static struct execsnoop_bpf *load(const struct options *options)
 	return skel;
 }
 
-/* Prints events until a signal comes or stdout is closed. Returns 0, or a negative errno after saying what is wrong. */
+/* Prints events until a signal comes or stdout is closed. Returns 0, or prints the reason and returns a negative errno. */
 static int print_events(const struct execsnoop_bpf *skel)
 {
 	struct perf_buffer *buffer;
@@ -198,7 +198,7 @@ static int print_events(const struct execsnoop_bpf *skel)
 	while (!stopped && !stdout_error && (error >= 0 || error == -EINTR))
 		error = perf_buffer__poll(buffer, POLL_MS);
 	if (!stdout_error && (error >= 0 || error == -EINTR))
-		/* What happened before the signal is printed. */
+		/* Print the events from before the signal. */
 		error = perf_buffer__consume(buffer);
 	perf_buffer__free(buffer);
 
@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 	struct execsnoop_bpf *skel;
 	int error;
 
-	/* Whoever reads from a pipe gets each event when it happens. */
+	/* So that a reader of a pipe gets each event at once. */
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	handle_signals();
 	libbpf_set_print(print_libbpf);

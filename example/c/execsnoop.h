@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What execsnoop's BPF program tells its user space. */
+/* The events that execsnoop's BPF program sends to user space. */
 #ifndef EXECSNOOP_H
 #define EXECSNOOP_H
 
@@ -18,11 +18,11 @@ struct execsnoop_event {
 	int result;
 	/* The parent's state, TASK_* of the kernel's sched.h: a shell that waits for its child sleeps. */
 	unsigned int parent_state;
-	/* How many arguments `args` holds, argv[0] included. */
+	/* The number of arguments in `args`, including argv[0]. */
 	unsigned int args_count;
-	/* How many bytes of `args` are in use. */
+	/* The number of used bytes of `args`. */
 	unsigned int args_len;
-	/* Not 0 if there were more arguments: more than fit, or not in memory, where a BPF program cannot wait for them. */
+	/* Not 0 if arguments are missing: there were too many, or they were not in memory and a BPF program cannot wait for them. */
 	unsigned int args_cut;
 	char comm[EXECSNOOP_COMM_LEN];
 	char path[EXECSNOOP_PATH_LEN];

@@ -8,7 +8,7 @@
 
 #include "host.h"
 
-/* The effective capabilities of this process, one bit each; all of them if that cannot be told. */
+/* The effective capabilities of this process, one bit each; all of them if unknown. */
 static unsigned long long capabilities(void)
 {
 	unsigned long long mask = -1ULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a program needs of the host it runs on, beyond BTF. */
+/* What a program needs from its host, besides BTF. */
 #ifndef HOST_H
 #define HOST_H
 
-/* Says on stderr why the kernel may not have taken a program, and what to do. `error` is the negative errno. */
+/* Prints on stderr why the kernel may have refused a program, and what to do. `error` is the negative errno. */
 void explain_load_error(int error);
 
 /* The same for a program that could not be attached to its tracepoint. */

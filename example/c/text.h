@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Text that comes from other processes, on its way to a terminal or to another program. */
+/* Prints text from other processes safely. */
 #ifndef TEXT_H
 #define TEXT_H
 

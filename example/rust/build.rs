@@ -1,4 +1,4 @@
-//! Compiles the BPF program, makes its skeleton, and packs the BTFs of the kernels that it may meet.
+//! Compiles the BPF program, makes its skeleton, and packs the kernels' BTFs.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use libbpf_cargo::SkeletonBuilder;
 const SOURCES: &str = "src/bpf";
 const SOURCE: &str = "src/bpf/execsnoop.bpf.c";
 
-/// btfgen's own sample of a hub, where there is one.
+/// btfgen's sample hub, if it exists.
 const SAMPLE_HUB: &str = "../../btfhub-sample";
 
 fn main() -> Result<()> {
@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let object = out.join("execsnoop.bpf.o");
     let hub = hub()?;
-    // Kernels of other architectures cannot run what is built here.
+    // Kernels of other architectures cannot run this program.
     let kernels = KernelFilter::new().arch(&env::var("CARGO_CFG_TARGET_ARCH")?);
 
     make_vmlinux_h(&hub, &kernels, &out)?;
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
         .clang_args([
             "-I",
             out.to_str().context("OUT_DIR is not UTF-8")?,
-            // Kernels since 6.18 are built with it, and so must their vmlinux.h be.
+            // Kernels since 6.18 are built with this option, and their vmlinux.h needs it, too.
             "-fms-extensions",
             "-Wno-microsoft-anon-tag",
         ])
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The folder of kernel BTFs: what `BTFHUB_CACHE_DIR` names, else btfgen's sample, else btfgen's default.
+/// The hub: `BTFHUB_CACHE_DIR` or `BTFHUB_CACHE`, else btfgen's sample, else btfgen's default.
 fn hub() -> Result<PathBuf> {
     println!("cargo::rerun-if-env-changed=BTFHUB_CACHE_DIR");
     println!("cargo::rerun-if-env-changed=BTFHUB_CACHE");
@@ -57,13 +57,13 @@ fn hub() -> Result<PathBuf> {
     let hub = if !named && Path::new(SAMPLE_HUB).is_dir() {
         PathBuf::from(SAMPLE_HUB)
     } else {
-        btfgen::default_hub().context("BTFHUB_CACHE_DIR names no folder of kernel BTFs")?
+        btfgen::default_hub().context("there is no hub: set BTFHUB_CACHE_DIR")?
     };
     println!("cargo::rerun-if-changed={}", hub.display());
     Ok(hub)
 }
 
-/// Makes vmlinux.h of any kernel since Linux 5.5; CO-RE adapts the program to the others. It is the one that
+/// Makes vmlinux.h from any kernel since Linux 5.5; CO-RE adapts the program to the others. The kernel is the one that
 /// `VMLINUX_BTF` names, else the running one, else the last of the hub.
 fn make_vmlinux_h(hub: &Path, kernels: &KernelFilter, out: &Path) -> Result<()> {
     println!("cargo::rerun-if-env-changed=VMLINUX_BTF");

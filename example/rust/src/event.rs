@@ -1,4 +1,4 @@
-//! What the BPF program reports, and how it is printed.
+//! The events of the BPF program, and how to print them.
 
 use std::fmt;
 use std::mem::offset_of;
@@ -12,7 +12,7 @@ const ARG_LEN: usize = 128;
 /// The names of the columns.
 pub const HEADER: &str = "PCOMM            PID     PPID    RET ARGS";
 
-/// A `struct execsnoop_event` of execsnoop.h, as far as it is printed. Strings are without their NUL.
+/// The printed fields of `struct execsnoop_event` of execsnoop.h. Strings are without their NUL.
 pub struct Event<'a> {
     pid: i32,
     ppid: i32,
@@ -61,7 +61,7 @@ impl fmt::Display for Event<'_> {
                     write!(f, "{space}{}{cut}", Word(arg))?;
                 }
             }
-            // Without even the first argument, the path tells at least which program it was.
+            // If even the first argument is missing, print the path.
             None => write!(f, "{}", Word(self.path))?,
         }
         f.write_str(if self.args_cut { " ..." } else { "" })
@@ -119,7 +119,7 @@ mod tests {
         }
     }
 
-    /// Check that arguments are told apart, and that none of their bytes reaches a terminal as a control character.
+    /// Check that arguments are separated, and that control characters in them are escaped.
     #[test]
     fn arguments_are_quoted() {
         let line = event(b"true\0\0two words\0\"it's\\\x1b[31m\xff\n\0").to_string();
@@ -133,7 +133,7 @@ mod tests {
         );
     }
 
-    /// Check that what is missing of the arguments is said.
+    /// Check that the output says if arguments are missing.
     #[test]
     fn cut_arguments_are_marked() {
         let mut args = vec![b'x'; ARG_LEN];
@@ -146,7 +146,7 @@ mod tests {
         assert!(unread.to_string().ends_with("0 /bin/true ..."));
     }
 
-    /// Check that a record is read up to what it says, and refused if that is more than there is.
+    /// Check that a record is read up to its stated length, and refused if it is shorter.
     #[test]
     fn records_are_bounded() {
         let args_at = offset_of!(execsnoop_event, args);

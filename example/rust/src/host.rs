@@ -1,4 +1,4 @@
-//! What the program needs of the host it runs on, beyond BTF.
+//! What the program needs from its host, besides BTF.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ const TRACEPOINTS: [&str; 2] = [
     "/sys/kernel/tracing/events",
 ];
 
-/// Adds to an error why the kernel may not have taken the program, and what to do.
+/// Adds to an error why the kernel may have refused the program, and what to do.
 pub fn explain_load_error(error: libbpf_rs::Error) -> Error {
     let missing = missing_capabilities();
     if error.kind() != ErrorKind::PermissionDenied || missing.is_empty() {
@@ -53,7 +53,7 @@ fn find_tracepoints() -> io::Result<()> {
         .map(drop)
 }
 
-/// What this process lacks to load the program; nothing if that cannot be told.
+/// The capabilities that this process lacks to load the program; empty if unknown.
 fn missing_capabilities() -> Vec<&'static str> {
     if has(CAP_SYS_ADMIN) {
         return Vec::new();
@@ -63,7 +63,7 @@ fn missing_capabilities() -> Vec<&'static str> {
     missing.map(|&(name, _)| name).collect()
 }
 
-/// Whether this process has a capability; true if that cannot be told.
+/// Whether this process has a capability; true if unknown.
 fn has(capability: u32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));

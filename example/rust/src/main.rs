@@ -1,4 +1,4 @@
-//! Prints each program that is started: which, by whom, with which arguments.
+//! Prints each started program, its parent and its arguments.
 
 mod event;
 mod host;
@@ -28,24 +28,24 @@ use crate::skel::{ExecsnoopSkel, ExecsnoopSkelBuilder};
 /// The kernels' BTFs, minimized for this program.
 const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/btfs.tar.gz"));
 
-/// How much the kernel may have waiting for us on each processor.
+/// The size of the buffer for each processor.
 const BUFFER_PAGES: usize = 16;
 const POLL: Duration = Duration::from_millis(200);
 
-/// Prints each program that is started: which, by whom, with which arguments.
+/// Prints each started program, its parent and its arguments
 ///
-/// Three dots stand for arguments that were too many, too long, or not in memory.
+/// Three dots mean that arguments were too many, too long, or not in memory.
 #[derive(Debug, Parser)]
 #[command(
     name = "execsnoop",
     after_help = "It must run as root, or with CAP_BPF, CAP_PERFMON, the right to read\n/sys/kernel/tracing, and the sysctl kernel.perf_event_paranoid at 2 or below.\nCalls of execveat, and starts of 32-bit programs by 64-bit ones, are not seen."
 )]
 struct Options {
-    /// Print failed calls of execve too; RET is the error
+    /// Also print failed calls of execve; RET is the error
     #[arg(short, long)]
     failed: bool,
 
-    /// Say on stderr which BTF was chosen and why, and when the program is attached; -vv: also what libbpf does
+    /// Print on stderr which BTF is used and why, and when the program is attached; -vv: also libbpf's messages
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -84,7 +84,7 @@ fn load<'o>(
     options: &Options,
     object: &'o mut MaybeUninit<OpenObject>,
 ) -> Result<ExecsnoopSkel<'o>> {
-    // The error has all that was tried. What it finds is read while the program is loaded, and then no more.
+    // The error has every step. libbpf needs the BTF only while it loads the program.
     let btf = Lookup::new().archive_bytes(ARCHIVE).find()?;
     if options.verbose > 0 {
         for step in btf.steps() {
@@ -108,7 +108,7 @@ fn load<'o>(
 /// Prints events until a signal comes or stdout is closed.
 fn print_events(options: &Options, events: &MapMut<'_>, stopped: &AtomicBool) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    // Why stdout takes no more lines.
+    // The error of stdout.
     let failure = RefCell::new(writeln!(stdout, "{HEADER}").err());
     let buffer = PerfBufferBuilder::new(events)
         .pages(BUFFER_PAGES)
@@ -135,7 +135,7 @@ fn print_events(options: &Options, events: &MapMut<'_>, stopped: &AtomicBool) ->
             polled => polled.context("cannot read events")?,
         }
     }
-    // What happened before the signal is printed.
+    // Print the events from before the signal.
     buffer.consume().context("cannot read events")?;
     drop(buffer);
 
@@ -147,7 +147,7 @@ fn print_events(options: &Options, events: &MapMut<'_>, stopped: &AtomicBool) ->
     }
 }
 
-/// Prints to stderr, and does not mind if it is closed.
+/// Prints to stderr, and ignores errors.
 fn say(text: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -158,7 +158,7 @@ mod tests {
 
     use super::ARCHIVE;
 
-    /// Check that the archive was packed for the BPF program as it is now, and for some kernels.
+    /// Check that the archive was packed for the current BPF program, and has kernels.
     #[test]
     fn archive_is_not_stale() {
         let object = include_bytes!(concat!(env!("OUT_DIR"), "/execsnoop.bpf.o"));
