@@ -17,7 +17,7 @@ so the program must bring them: 3 to 5 MB for each kernel. btfgen reduces every 
 your objects need, proves that every relocation has the same outcome as with the full BTF, and packs all kernels into one \
 archive.
 
-  1. Fill a hub: `btfgen fetch` brings the BTFs of btfhub-archive, `btfgen add` your own kernels.
+  1. Fill a hub, a folder of kernels' BTFs: `btfgen fetch` brings those of btfhub-archive, `btfgen add` your own.
   2. Pack the hub: btfgen pack app.bpf.o -o btfs.tar.gz
   3. Embed the archive in your program. At start, btfgen-runtime (Rust) or libbtfgen (C) finds the running kernel's BTF \
 in it and gives it to libbpf. `btfgen lookup` shows which BTF that is.";

@@ -62,7 +62,7 @@ struct StatusArguments {
     hub: TargetHubArguments,
 }
 
-/// Check every file: it is readable, contains a kernel's BTF, and has the right name for its folder
+/// Check that every file is readable, is a kernel's BTF, and has the right name
 ///
 /// verify names the broken files. The exit code is 1 if any broken file remains. --delete deletes only damaged files with the
 /// right name, and files that a fetch brought; it waits until no other command uses the hub. An error of the machine, such as

@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR", value_parser = prefix)]
     prefix: Option<String>,
 
-    /// Store equal BTFs once for each kernel, for readers that do not support hard links
+    /// Store a copy of the BTF for each kernel, for readers that do not support hard links
     #[arg(long)]
     no_hard_links: bool,
 

@@ -7,7 +7,7 @@
 //! - exit code 0 means that all is new, another one that it failed and says why;
 //! - the same command, run again without a fault, does its work, and no temporary file is left anywhere.
 //!
-//! What cannot be had on a machine is skipped, and told.
+//! A scenario is skipped and named if the machine cannot run it.
 
 mod inject;
 mod limits;

@@ -35,7 +35,7 @@ pub(crate) enum Ended {
     Failed,
 }
 
-/// What a fault is, for the check of a run.
+/// The kind of a fault, for the check of a run.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Fault<'f> {
     /// What it is, to see it again.
@@ -215,14 +215,14 @@ impl Scenario {
         scenario
     }
 
-    /// A copy of the folder as it is before.
+    /// A copy of the folder before the run.
     pub(crate) fn folder(&self) -> TempDir {
         let work = tempfile::tempdir().unwrap();
         self.fill(work.path());
         work
     }
 
-    /// Copies the folder as it is before to where an empty one is.
+    /// Copies the folder from before the run into an empty folder.
     pub(crate) fn fill(&self, to: &Path) {
         let from = self.template.path().join(".");
         let status = Command::new("cp").arg("-a").arg(from).arg(to).status();

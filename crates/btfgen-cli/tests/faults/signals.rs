@@ -1,4 +1,4 @@
-//! Signals at any moment: kills, and those that ask to end.
+//! Signals at any moment: SIGKILL, and signals that a command handles.
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub(crate) fn all(scenarios: &[Scenario], tally: &mut Tally) {
 
 fn signalled(scenario: &Scenario, signal: &str, after: Duration) -> Result<Ended, String> {
     let work = scenario.folder();
-    // Whatever started the tests may have them ignored.
+    // The parent process of the tests may ignore them.
     let wrapper = ["env", "--default-signal=INT,TERM,HUP"].map(str::to_owned);
     let mut command = scenario.command(work.path(), &wrapper);
     let child = command

@@ -43,7 +43,7 @@ pub(crate) fn all(scenarios: &[Scenario], tally: &mut Tally) {
             });
         }
     }
-    // What goes to files does not mind, and nobody is left to be told on stderr.
+    // Outputs to files still work, and a closed stderr cannot report errors.
     for scenario in scenarios {
         for redirected in [">&- 2>&-", "> /dev/full 2> /dev/full", "<&- >&- 2>&-"] {
             let work = scenario.folder();

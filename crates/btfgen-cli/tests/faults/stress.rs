@@ -129,7 +129,7 @@ fn once(folder: &Path, arguments: &str, round: u64) -> Result<Ended, String> {
     }
 }
 
-/// What nobody removes is there, the hub is what the repository is, and nothing is left behind.
+/// Files that no command removes exist, the hub equals the repository, and no temporary files are left.
 fn at_the_end(folder: &Path) -> Result<Ended, String> {
     for arguments in WRITERS.iter().chain(&READERS) {
         let words: Vec<String> = arguments.split(' ').map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! No output is an input or another output, whatever it is called.
+//! An output is never an input or another output, whatever its name.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -167,7 +167,7 @@ fn dangling_link() {
     assert!(ground.at("folder/made").is_file());
 }
 
-/// Check that what stdout is redirected to is written to and not replaced, behind what is there.
+/// Check that a file to which stdout is redirected is appended to, and not replaced.
 #[test]
 fn redirected_stdout() {
     let ground = Ground::new();

@@ -306,7 +306,7 @@ fn deterministic() {
     assert_eq!(fs::read(alone).unwrap(), one.archive());
 }
 
-/// Check that usage that makes no sense is refused, an unknown architecture with those that are known.
+/// Check that wrong usage is refused, and that the error for an unknown architecture lists the known ones.
 #[test]
 fn bad_usage() {
     for (arguments, pieces) in [
@@ -326,7 +326,7 @@ fn bad_usage() {
     }
 }
 
-/// Check that an object that cannot be written is told before the objects are looked at, and nothing is written.
+/// Check that an object that cannot be written is an error before the objects are read, and that nothing is written.
 #[test]
 fn before_the_work() {
     let dir = tempdir().unwrap();
@@ -367,7 +367,7 @@ fn nothing_of_a_pack_that_fails() {
     assert_eq!(names(dir.path()), ["b.o"]);
 }
 
-/// Check that there is no new archive where the object, for which its folder has room no more, cannot be written.
+/// Check that there is no new archive if the object cannot be written because the disk is full.
 #[test]
 fn both_or_none() {
     let dir = tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! `btfgen extract`, and `btfgen minimize` beside it
+//! Tests of `btfgen extract` and `btfgen minimize`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ fn nearest() {
     assert_eq!(names(here.path()), [""; 0]);
 }
 
-/// Check that what is no archive, or half of one, is told.
+/// Check that other files and incomplete archives give an error.
 #[test]
 fn no_archive() {
     let dir = tempdir().unwrap();

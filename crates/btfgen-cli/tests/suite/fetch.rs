@@ -202,7 +202,7 @@ impl Running {
         }
     }
 
-    /// Waits until it has told this.
+    /// Waits until the command has printed this text.
     #[track_caller]
     fn wait_for(&mut self, piece: &str) {
         while !self.told.contains(piece) {
@@ -217,7 +217,7 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
-    /// Its exit code, if it ended by itself, and all that it told.
+    /// The command's exit code, if it ended by itself, and all its messages.
     fn end(mut self) -> (Option<i32>, String) {
         let _ = self.stderr.read_to_string(&mut self.told);
         let status = self.child.wait().unwrap();

@@ -51,7 +51,7 @@ fn status() {
     assert_eq!(amd64["bytes"], file.metadata().unwrap().len());
 }
 
-/// Check that a hub which is not there is told, with the way to one.
+/// Check that a missing hub is an error, and that its help says how to make one.
 #[test]
 fn missing() {
     for name in ["status", "verify"] {
@@ -137,7 +137,7 @@ fn broken() {
     assert!(users.iter().all(|(path, _)| own.join(path).exists()));
 }
 
-/// Check that nothing is deleted from a folder that is no hub, whatever lies in it.
+/// Check that nothing is deleted from a folder that is not a hub.
 #[test]
 fn no_hub() {
     let dir = tempdir().unwrap();

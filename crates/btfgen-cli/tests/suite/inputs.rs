@@ -12,7 +12,7 @@ use crate::suite::{
     NEW, binary, btfgen, hub, names, object, pack, place, place_kernel, run, tar, xz,
 };
 
-/// Check that every way an object can be wrong is told, before anything is done.
+/// Check that every wrong object gives an error before the work starts.
 #[test]
 fn objects() {
     let dir = tempdir().unwrap();
@@ -154,7 +154,7 @@ fn kernels_by_themselves() {
     run(command.arg("-o").arg(&out), 2, &["is a folder"]);
 }
 
-/// Check that a hub that is none is told with what one is.
+/// Check that the error for a folder that is not a hub says what a hub is.
 #[test]
 fn hubs() {
     let dir = tempdir().unwrap();

@@ -126,7 +126,7 @@ fn not_there() {
     );
 }
 
-/// Check that a distribution's kernel on another distribution is taken where there is only one, and told.
+/// Check that another distribution's kernel is used if it is the only one, and that the step says so.
 #[test]
 fn any_distribution() {
     let dir = folder();
@@ -175,7 +175,7 @@ fn this_host() {
     assert!(json(&mut command, 2)["origin"].is_null());
 }
 
-/// Check that what cannot be read is named: the archive, the os-release file, a BTF that is none.
+/// Check that errors name the unreadable file: the archive, the os-release file, a file that is not BTF.
 #[test]
 fn unusable_files() {
     let dir = folder();

@@ -139,7 +139,7 @@ fn failing_disk() {
     }
 }
 
-/// Check that a limit of a file's size is an error as any other, and leaves nothing.
+/// Check that a file size limit is an ordinary error, and leaves no files.
 #[test]
 fn file_size_limit() {
     let ground = Ground::new();

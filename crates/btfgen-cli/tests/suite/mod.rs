@@ -112,7 +112,7 @@ fn xz(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A tar, with whatever names.
+/// A tar with any names.
 fn tar(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in entries {

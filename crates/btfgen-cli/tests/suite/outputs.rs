@@ -1,4 +1,4 @@
-//! Outputs that cannot be written: told before the work where that is possible, and nothing half written.
+//! Outputs that cannot be written: the error comes before the work if possible, and no output is incomplete.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::suite::{NEW, binary, btfgen, hub, names, object, pack, place, run};
 
-/// Check that an output that cannot be written is told before the objects are looked at.
+/// Check that an output that cannot be written is an error before the objects are read.
 #[test]
 fn before_the_work() {
     let dir = tempdir().unwrap();
@@ -54,7 +54,7 @@ fn dash() {
     assert!(output.stdout.starts_with(&0xeb9f_u16.to_le_bytes()));
 }
 
-/// Check that a full disk is told, and leaves neither the archive nor a temporary file.
+/// Check that a full disk is an error, and leaves neither an archive nor a temporary file.
 #[test]
 fn full_disk() {
     let dir = tempdir().unwrap();

@@ -87,7 +87,7 @@ fn folders() {
     }
 }
 
-/// Check that repositories without a commit, and without a kernel, are told as such.
+/// Check that repositories without a commit and without a kernel give their own errors.
 #[test]
 fn empty_repositories() {
     let ground = Ground::new();
@@ -142,7 +142,7 @@ fn dangerous_addresses() {
     assert!(!proof.exists() && !ground.hub().exists());
 }
 
-/// Check that filters that nothing passes are told with what there is.
+/// Check that the error for filters that no kernel passes lists the available ones.
 #[test]
 fn filters_without_kernels() {
     let ground = Ground::new();

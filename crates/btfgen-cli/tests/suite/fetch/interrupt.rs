@@ -222,7 +222,7 @@ fn signals_while_something_comes() {
     interrupted.goes_on(Git::Missing, &relay);
 }
 
-/// Check that a fetch that is killed, at whatever moment, leaves nothing that keeps the next one from its work.
+/// Check that the next fetch works after a fetch was killed at any moment.
 #[test]
 fn killed() {
     let interrupted = Interrupted::new();

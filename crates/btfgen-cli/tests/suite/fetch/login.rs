@@ -18,7 +18,7 @@ fn archive(ground: &Ground) -> Repository {
     repository
 }
 
-/// Check that a password in a URL is used and appears nowhere: not in what is told, and in no file of the hub.
+/// Check that a password in a URL is used, and that neither messages nor the hub's files contain it.
 #[test]
 fn passwords_in_urls() {
     let (user, password) = LOGIN;

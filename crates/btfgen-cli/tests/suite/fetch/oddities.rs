@@ -1,4 +1,4 @@
-//! Repositories that are not laid out as they should be, and what is told of it.
+//! Repositories with a wrong layout, and the messages about them.
 
 use btfgen_testkit::git::{Relay, kernel_file};
 
@@ -42,7 +42,7 @@ fn codenames() {
     }
 }
 
-/// Check that files without a kernel in them are told, are no failure, and do not come again.
+/// Check that files without a kernel are named, are not a failure, and are not transferred again.
 #[test]
 fn files_without_kernels() {
     for git in BOTH {
@@ -62,7 +62,7 @@ fn files_without_kernels() {
         assert!(relay.sent() - bytes < 4000);
         assert_eq!(relay.connections() - connections, 1);
         assert!(files(&ground.hub()).keys().eq([BUSTER]));
-        // Once there is something in it, it is a kernel's.
+        // A later version of the file may contain a kernel.
         repository.put(EMPTY, kernel_file(2, 20_000));
         repository.commit();
         run(

@@ -1,4 +1,4 @@
-//! What is told, and to whom: numbers before and after, JSON, and silence.
+//! The messages of a fetch: numbers before and after, JSON, and `--quiet`.
 
 use btfgen_testkit::git::{Relay, Repository, kernel_file};
 use serde_json::json;
@@ -136,7 +136,7 @@ fn json_for_programs() {
     assert_eq!(fetched["gone"], json!([]));
 }
 
-/// Check that nothing moves where stderr is no terminal, that stdout is for data, and that `--quiet` is.
+/// Check that there is no progress bar if stderr is not a terminal, that stdout has only data, and that `--quiet` is quiet.
 #[test]
 fn without_a_terminal() {
     let ground = Ground::new();
@@ -166,7 +166,7 @@ fn without_a_terminal() {
     assert!(stderr.contains(&format!("{url} at ")), "{stderr}");
 }
 
-/// Check that names from a repository do not reach the terminal as they are.
+/// Check that control characters in a repository's names are escaped.
 #[test]
 fn hostile_names() {
     let ground = Ground::new();

@@ -74,7 +74,7 @@ fn comes_both_ways(ground: &Ground, repository: &Repository, url: &str) {
     comes(ground, repository, Git::Missing, url, ("shallow", NO_GIT));
 }
 
-/// Check that a git daemon's kernels come, all or those that are asked for, with git and without.
+/// Check that all or the selected kernels of a git daemon are fetched, with and without git.
 #[test]
 fn from_a_daemon() {
     let ground = Ground::new();
@@ -170,7 +170,7 @@ fn servers_without_single_files() {
     );
 }
 
-/// Check that the same is told where the first thing to be asked for is a link, whose content is not told of otherwise.
+/// Check that the message also appears if the first requested file is a link, whose transfer is otherwise silent.
 #[test]
 fn old_servers_of_links() {
     let ground = Ground::new();
@@ -186,7 +186,7 @@ fn old_servers_of_links() {
     assert_eq!(link, Path::new("10"));
 }
 
-/// Check that a git that is too old is as good as none, and told with its version.
+/// Check that a too old git is not used, and that the message has its version.
 #[test]
 fn old_git() {
     let ground = Ground::new();
