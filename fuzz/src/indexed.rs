@@ -180,7 +180,7 @@ impl Indexed<'_> {
         (groups, listed.into_values().collect())
     }
 
-    /// An entry as it stands in the tar; its key and, for a file, its checksum.
+    /// An entry in the tar: its key and, for a file, its checksum.
     fn entry(
         &self,
         entry: &Entry<'_>,

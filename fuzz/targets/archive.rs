@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 const MAX_ENTRY_SIZE: usize = 64 << 10;
 const MAX_TOTAL_SIZE: usize = 512 << 10;
 
-/// How many of the kernels that an archive lists are looked up. Where there is no index, each lookup is a pass over all.
+/// How many of the listed kernels to look up. Without an index, each lookup reads the whole archive.
 const MAX_LOOKUPS: usize = 4;
 
 const BLOCK: usize = 512;
@@ -61,7 +61,7 @@ fn open(bytes: &[u8]) -> Option<Archive<'_>> {
     }
 }
 
-/// Read whatever there is. Where nothing is wrong with an index, it must find what is found without.
+/// Read everything. With a valid index the reader must find the same as without.
 fn check(bytes: &[u8], is_honest: bool) {
     let Some(archive) = open(bytes) else {
         assert!(!is_honest);
@@ -121,7 +121,7 @@ fn check_plain(archive: &Archive<'_>) {
     check_manifest(archive);
 }
 
-/// What holds whatever an index says.
+/// Properties that hold for any index.
 fn check_indexed(archive: &Archive<'_>, plain: &Archive<'_>) {
     let in_tar = plain.kernels();
     let kernels = match archive.kernels() {

@@ -144,7 +144,7 @@ pub fn made_up_btf(types: &[&[u32]], strings: &[u8]) -> Vec<u8> {
 pub fn skipped(reason: impl Display) {
     let thread = thread::current();
     let test = thread.name().unwrap_or("a test");
-    // Nobody reads stderr, then nobody is told.
+    // Ignore an error: then nobody reads stderr.
     let _ = writeln!(io::stderr(), "skipped: {test}: {reason}");
 }
 

@@ -8,7 +8,7 @@ use git2::{ObjectType, Oid, Signature};
 
 use crate::suite::util::{BUSTER, FOCAL, Ground, content, left_out, newer};
 
-/// Check that no link is made that leads out of its distribution's folder, or to what is no version.
+/// Check that no link is created that leads out of its distribution's folder, or to something that is not a version.
 #[test]
 fn links() {
     let ground = Ground::new();
@@ -54,7 +54,7 @@ fn hidden_folders() {
     }
 }
 
-/// A tree with one entry, of whatever name.
+/// A tree with one entry of any name.
 fn tree(repository: &git2::Repository, mode: &str, name: &str, id: Oid) -> Oid {
     let mut raw = format!("{mode} {name}\0").into_bytes();
     raw.extend(id.as_bytes());

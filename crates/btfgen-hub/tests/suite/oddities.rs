@@ -9,7 +9,7 @@ use git2::{ObjectType, Oid};
 
 use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, content, id, left_out, newer};
 
-/// Check that what is no kernel and does not look like one is passed over in silence.
+/// Check that files that do not look like kernels are skipped without a message.
 #[test]
 fn other_files() {
     let ground = Ground::new();
@@ -30,7 +30,7 @@ fn other_files() {
     assert_eq!(ground.paths(), [FOCAL]);
 }
 
-/// Check that a kernel in a wrong place is told and not taken.
+/// Check that a kernel in a wrong place is reported and not fetched.
 #[test]
 fn misplaced() {
     let ground = Ground::new();
@@ -96,7 +96,7 @@ fn duplicates_in_two_forms() {
     assert_eq!(ground.read(&other), content(FOCAL));
 }
 
-/// Check that of two forms of one kernel the one is taken that btfhub has, and the other told.
+/// Check that the form of btfhub wins if a kernel has two forms, and that the other one is reported.
 #[test]
 fn two_forms() {
     let ground = Ground::new();

@@ -9,7 +9,7 @@ use btfgen_testkit::git::PATIENCE;
 
 use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, Told, content, id, newer};
 
-/// A hub with two kernels, of which one is about to change; one is about to go, and a third to come.
+/// A hub before a fetch that updates one kernel, removes one, and adds one.
 fn prepared() -> (Ground, btfgen_testkit::git::Repository) {
     let ground = Ground::new();
     let repository = ground.repository("kernels", &[FOCAL, BUSTER]);
@@ -21,7 +21,7 @@ fn prepared() -> (Ground, btfgen_testkit::git::Repository) {
     (ground, repository)
 }
 
-/// Check that for as long as somebody reads a hub, it stays as it is, and that it changes then.
+/// Check that a hub does not change while a process reads it, and that it changes afterwards.
 #[test]
 fn readers_keep_changes_out() {
     let (ground, repository) = prepared();

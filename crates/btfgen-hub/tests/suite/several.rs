@@ -4,7 +4,7 @@ use btfgen_hub::Transport;
 
 use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, content, id, newer};
 
-/// Check that where two repositories have a kernel the first one named counts, and that only a different content is told.
+/// Check that the first repository with a kernel wins, and that only different contents are reported.
 #[test]
 fn the_first_counts() {
     let ground = Ground::new();

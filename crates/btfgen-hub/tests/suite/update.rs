@@ -38,7 +38,7 @@ fn changes_of_the_repository() {
     assert_eq!(ground.state()[BUSTER], before[BUSTER]);
 }
 
-/// Check that what the repository has no more stays and is told, until pruning is asked for.
+/// Check that kernels that the repository no longer has stay and are reported, and that pruning removes them.
 #[test]
 fn removals_of_the_repository() {
     let ground = Ground::new();
@@ -100,7 +100,7 @@ fn adopted_files() {
     assert_eq!(ground.read(FOCAL), newer());
 }
 
-/// Check that a file of the user's stays, in whatever form it is, and whatever the repository does.
+/// Check that the user's own file stays, in any form, whatever the repository does.
 #[test]
 fn files_of_the_users() {
     let ground = Ground::new();

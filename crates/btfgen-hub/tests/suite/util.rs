@@ -33,7 +33,7 @@ impl Ground {
         self.path("hub")
     }
 
-    /// A repository with these kernels, of which each has its own content.
+    /// A repository with these kernels, each with its own content.
     pub(crate) fn repository(&self, name: &str, kernels: &[&str]) -> Repository {
         let repository = Repository::new(self.path(name));
         for path in kernels {

@@ -182,7 +182,7 @@ fn unreadable_record() {
     assert_eq!(ground.fetched(&repository).updated, [id(FOCAL)]);
 }
 
-/// Check that a repository with names that are not UTF-8 gives its other kernels, and that those names are told.
+/// Check that a repository with names that are not UTF-8 gives its other kernels, and that these names are reported.
 #[test]
 fn names_that_are_no_text() {
     let ground = Ground::new();

@@ -42,7 +42,7 @@ fn outcome(error: &Error) -> &str {
     &error.steps().last().unwrap().outcome
 }
 
-/// Check that an entry's bytes are where its path leads, for as long as it is kept.
+/// Check that the path of an entry leads to its bytes until the result is dropped.
 #[test]
 fn path_has_the_bytes() {
     let archive = archive(&[
@@ -87,7 +87,8 @@ fn any_distribution() {
     let different = archive(&[("debian/10/x86_64", "one"), ("rhel/8/x86_64", "another")]);
     let error = find(&different, FOCAL, "x86_64").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let names = format!("ambiguous, 2 entries differ: debian/10/x86_64/{RELEASE}, rhel/8/x86_64/{RELEASE}");
+    let names =
+        format!("ambiguous, 2 entries differ: debian/10/x86_64/{RELEASE}, rhel/8/x86_64/{RELEASE}");
     assert_eq!(outcome(&error), names);
 }
 
@@ -105,7 +106,7 @@ fn hosts_without_a_name() {
     }
 }
 
-/// Check that a file that is named comes before everything, and that what is no BTF is refused rather than passed over.
+/// Check that a named file comes first, and that it is refused, not skipped, if it is not BTF.
 #[test]
 fn named_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -221,7 +222,7 @@ fn entry_without_types() {
     assert_eq!(found.bytes(), Some(&*empty));
 }
 
-/// Check that an environment which the program forbids is not asked, and that every variable's step says so.
+/// Check that an environment that the program forbids is ignored, and that every variable's step says so.
 #[test]
 fn forbidden_environment() {
     let archive = archive(&[("debian/10/x86_64", "only one")]);
@@ -245,7 +246,7 @@ fn named_os_release() {
     }
 }
 
-/// Check that without an archive it is told what else was tried, and that the error's text has every step on its own line.
+/// Check that the error without an archive has the other steps, and that its text has one line for each step.
 #[test]
 fn no_archive() {
     let error = Lookup::new().release(RELEASE).find().unwrap_err();
@@ -262,7 +263,7 @@ fn no_archive() {
 #[test]
 fn nothing_stays_open() {
     let archive = archive(&[("ubuntu/20.04/x86_64", "focal")]);
-    // The tests beside this one open and close theirs.
+    // Other tests open and close their own.
     let memory = || {
         let links = fs::read_dir("/proc/self/fd").unwrap();
         let links = links.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());

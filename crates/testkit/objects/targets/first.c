@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Three types of one name, of which the last one gives all answers of the first, and the one between them another size.
+// Three types with the same name: the last one gives the same outcomes as the first, and the middle one another size.
 
 void *one(void)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Everything of edge.bpf.c is there, at other places: reordered, and inside of anonymous structs and unions.
+// Has everything that edge.bpf.c needs at other offsets: reordered, and inside anonymous structs and unions.
 
 /* Defined here, only declared in the program. */
 struct edge_only_declared {

@@ -139,7 +139,7 @@ impl Site {
             let _ = request.respond(response);
             return;
         }
-        // Whoever takes it for a proxy names the host as well.
+        // A client that uses the server as a proxy also sends the host.
         let url = request.url().to_owned();
         let path = url.split_once("://").map_or(&*url, |(_, rest)| {
             rest.find('/').map_or("/", |slash| &rest[slash..])
@@ -157,7 +157,7 @@ impl Site {
         let feeder = thread::spawn(move || stdin.write_all(&body));
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let (status, headers) = head(&mut stdout);
-        // Whoever hangs up in the middle is what some tests are about.
+        // In some tests the client closes the connection in the middle.
         let _ = request.respond(Response::new(status, headers, stdout, None, None));
         let _ = feeder.join();
         let _ = child.kill();

@@ -24,7 +24,7 @@ pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 const BEGINNINGS: [&str; 5] = ["GIT_", "SSL_", "SSH_", "XDG_", "BTFHUB_"];
 const ENDS: [&str; 2] = ["_proxy", "_PROXY"];
 
-/// Has a command see nothing of the configuration of whoever runs the tests: its home is this folder.
+/// Hides the user's configuration from a command: the command's home is this folder.
 pub fn isolate<'c>(command: &'c mut Command, home: &std::path::Path) -> &'c mut Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

@@ -1,4 +1,4 @@
-//! A relay in front of a server: it counts what goes through, and fails where it is told to.
+//! A relay in front of a server: it counts the bytes, and fails on request.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -58,7 +58,7 @@ impl Relay {
         Self::start(target, false)
     }
 
-    /// A proxy for HTTPS: whatever host is asked for, this server is what is given.
+    /// A proxy for HTTPS that connects every host name to this server.
     ///
     /// # Panics
     /// Panics if there is no port.
@@ -83,7 +83,7 @@ impl Relay {
                     return;
                 }
                 let shared = Arc::clone(&accepting);
-                // Whoever hangs up is no matter here.
+                // Ignore clients that close the connection.
                 thread::spawn(move || drop(shared.connect(client)));
             }
         });

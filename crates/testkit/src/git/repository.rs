@@ -85,7 +85,7 @@ impl Repository {
         fs::remove_file(self.folder.join(path)).expect("a file to remove");
     }
 
-    /// Commits the checkout as it is.
+    /// Commits the current checkout.
     ///
     /// # Panics
     /// Panics if git refuses it.
