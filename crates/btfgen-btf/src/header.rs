@@ -110,9 +110,9 @@ impl Header {
 
     fn check(&self) -> Result<(), &'static str> {
         if self.len < Self::LEN as u64 {
-            return Err("its header is shorter than any");
+            return Err("its header is too short");
         }
-        if !self.types.start.is_multiple_of(4) {
+        if !(self.types.start - self.len).is_multiple_of(4) {
             return Err("its types are not aligned to 4 bytes");
         }
         if self.types.end > self.strings.start {

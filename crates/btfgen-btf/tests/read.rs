@@ -46,8 +46,8 @@ fn damage_is_named() {
         (vec![0x7f], ErrorKind::NotBtf, "begins with 7f"),
         (with(2, 2), ErrorKind::Unsupported, "version 2"),
         (good[..10].to_vec(), damaged, "10 bytes are too few"),
-        (with(4, 23), damaged, "header is shorter"),
-        (with(4, 25), damaged, "not aligned to 4 bytes"),
+        (with(4, 23), damaged, "header is too short"),
+        (with(8, 1), damaged, "not aligned to 4 bytes"),
         (with(8, 4), damaged, "its types overlap its strings"),
         (with(20, 0), damaged, "no strings"),
         (with(19, 0xff), damaged, "truncated: the string section"),
@@ -218,6 +218,19 @@ fn layout_sections_are_taken() {
     let short = &new[..new.len() - 1];
     let error = Btf::parse(short).expect_err("its layout section is cut off");
     assert!(error.to_string().contains("the layout section"), "{error}");
+}
+
+/// Check that types at an odd place in the file are read, and lie at a multiple of 4 in what libbpf gets.
+#[test]
+fn unaligned_types_are_read() {
+    let old = made_up_btf(&[&INT, &[0, info(Kind::Ptr, 0), 1]], b"\0int\0");
+    let mut odd = old.clone();
+    odd.insert(HEADER_LEN, 0);
+    put(&mut odd, 4, 25);
+    let btf = Btf::parse(&odd).expect("good");
+    let int = btf.type_by_id(TypeId(1)).expect("it is there");
+    assert_eq!((int.name(), int.size()), (&b"int"[..], Some(4)));
+    assert_eq!(*btf.to_classic(), old);
 }
 
 /// Check that types of unknown kinds are passed over: by the layout section, else by what is known to come; and that ids stay

@@ -1,12 +1,13 @@
 //! Checks whether libbpf can use a file or an archive's entry as BTF.
 //!
-//! The rules are those of libbpf's `btf_parse_hdr` and `btf_parse_str_sec`: if they refuse a BTF, libbpf cannot load a program
-//! with it. The check reads only the header and two bytes of a kernel's BTF, which has megabytes; it does not read the types.
+//! The rules are those of [`Header`], which are libbpf's: if they refuse a BTF, libbpf cannot load a program with it. The check reads only the header and two bytes of a kernel's BTF, which has megabytes; it does not read the types.
 
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+
+use btfgen_btf::{Header, HeaderFault};
 
 use crate::host;
 
@@ -29,6 +30,8 @@ pub(crate) enum Unusable {
     Unreadable(io::Error),
     /// It is not valid BTF.
     Invalid(&'static str),
+    /// Its header or its strings contradict the format, and how.
+    Damaged(&'static str),
     /// It is shorter than its header promises.
     CutOff {
         /// The number of bytes that the header promises, up to the end of the strings.
@@ -41,6 +44,7 @@ impl fmt::Display for Unusable {
         match self {
             Self::Unreadable(e) => f.write_str(&host::describe_error(e)),
             Self::Invalid(why) => f.write_str(why),
+            Self::Damaged(why) => write!(f, "is damaged: {why}"),
             Self::CutOff { promised } => {
                 write!(f, "is cut off: its header promises {promised} bytes")
             }
@@ -51,6 +55,18 @@ impl fmt::Display for Unusable {
 impl From<io::Error> for Unusable {
     fn from(error: io::Error) -> Self {
         Self::Unreadable(error)
+    }
+}
+
+impl From<HeaderFault> for Unusable {
+    fn from(fault: HeaderFault) -> Self {
+        match fault {
+            HeaderFault::Empty => Self::Invalid("is empty"),
+            HeaderFault::Short(_) => Self::Invalid("is cut off within its header"),
+            HeaderFault::Version(_) => Self::Invalid("is BTF of an unknown version"),
+            HeaderFault::Sections(why) => Self::Damaged(why),
+            _ => Self::Invalid("is neither a BTF nor an ELF file"),
+        }
     }
 }
 
@@ -84,22 +100,22 @@ pub(crate) fn inspect(source: &dyn ReadAt) -> Result<Content, Unusable> {
     if start.starts_with(b"\x7fELF") {
         return Ok(Content::Elf);
     }
-    let header = Header::parse(start).map_err(Unusable::Invalid)?;
-    let (first, last) = header.strings().map_err(Unusable::Invalid)?;
+    let header = Header::parse(start)?;
+    let strings = header.strings();
     for (at, why) in [
-        (last, "is damaged: its strings do not end with NUL"),
-        (first, "is damaged: its strings do not begin with NUL"),
+        (strings.end - 1, "its strings do not end with NUL"),
+        (strings.start, "its strings do not begin with NUL"),
     ] {
         let mut byte = [0];
         if read(source, &mut byte, at)? == 0 {
-            let promised = last + 1;
+            let promised = strings.end;
             return Err(Unusable::CutOff { promised });
         }
         if byte != [0] {
-            return Err(Unusable::Invalid(why));
+            return Err(Unusable::Damaged(why));
         }
     }
-    let has_types = header.type_len > 0;
+    let has_types = !header.types().is_empty();
     Ok(Content::Btf { has_types })
 }
 
@@ -115,70 +131,6 @@ fn read(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         }
     }
     Ok(len)
-}
-
-/// `struct btf_header`, in bytes. The offsets of sections count from its end.
-struct Header {
-    len: u64,
-    type_off: u64,
-    type_len: u64,
-    str_off: u64,
-    str_len: u64,
-}
-
-impl Header {
-    /// The size of the fields that every BTF has. Later kernels append fields.
-    const LEN: usize = 24;
-    const VERSION: u8 = 1;
-    /// libbpf's `BTF_MAX_STR_OFFSET`.
-    const MAX_STRING_OFFSET: u64 = 0x7fff_ffff;
-
-    /// Reads a header of either byte order, or returns why it is invalid.
-    fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
-        let to_word: fn([u8; 4]) -> u32 = match bytes {
-            [] => return Err("is empty"),
-            [0x9f, 0xeb, ..] => u32::from_le_bytes,
-            [0xeb, 0x9f, ..] => u32::from_be_bytes,
-            _ => return Err("is neither a BTF nor an ELF file"),
-        };
-        let Some((fixed, _)) = bytes.split_first_chunk::<{ Self::LEN }>() else {
-            return Err("is cut off within its header");
-        };
-        if fixed[2] != Self::VERSION {
-            return Err("is BTF of an unknown version");
-        }
-        let (words, _) = fixed[4..].as_chunks::<4>();
-        let word = |at: usize| u64::from(to_word(words[at]));
-        Ok(Self {
-            len: word(0),
-            type_off: word(1),
-            type_len: word(2),
-            str_off: word(3),
-            str_len: word(4),
-        })
-    }
-
-    /// The offsets of the first and the last byte of the strings, or why the sections are invalid. libbpf reads nothing after
-    /// the last byte.
-    fn strings(&self) -> Result<(u64, u64), &'static str> {
-        if self.len < Self::LEN as u64 {
-            return Err("is damaged: its header is too short");
-        }
-        if !self.type_off.is_multiple_of(4) {
-            return Err("is damaged: its types are not aligned to 4 bytes");
-        }
-        if self.type_off + self.type_len > self.str_off {
-            return Err("is damaged: its types overlap its strings");
-        }
-        let Some(last_offset) = self.str_len.checked_sub(1) else {
-            return Err("is damaged: it has no strings, not even the empty one");
-        };
-        if last_offset > Self::MAX_STRING_OFFSET {
-            return Err("is damaged: its strings are larger than 2 GiB");
-        }
-        let first = self.len + self.str_off;
-        Ok((first, first + last_offset))
-    }
 }
 
 #[cfg(test)]

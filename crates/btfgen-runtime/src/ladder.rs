@@ -194,7 +194,7 @@ fn file(
             Unusable::Unreadable(e) => {
                 failed(ErrorKind::Io, "the BTF cannot be read").with_source(e)
             }
-            Unusable::Invalid(_) | Unusable::CutOff { .. } => {
+            Unusable::Invalid(_) | Unusable::Damaged(_) | Unusable::CutOff { .. } => {
                 failed(ErrorKind::InvalidBtf, &e.to_string())
             }
         }
