@@ -2,11 +2,12 @@
 
 mod suite {
     mod aya;
+    mod cilium;
     mod concatenated;
     mod conformance;
+    mod libbpf_versions;
     mod loader;
     mod objects;
-    mod older_libbpf;
     mod pack;
     mod properties;
     mod readers;

@@ -92,3 +92,17 @@ pub(super) fn bpftool_minimized(kernel: &Path, object: &Path) -> Option<Vec<u8>>
         .success()
         .then(|| std::fs::read(out).expect("bpftool wrote its result"))
 }
+
+/// Programs in the folder `$JUDGES` whose names begin so, sorted.
+pub(super) fn judges(prefix: &str) -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("JUDGES") else {
+        return Vec::new();
+    };
+    let mut judges: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("$JUDGES is a folder")
+        .map(|e| e.expect("$JUDGES can be read").path())
+        .filter(|p| name(p).starts_with(prefix))
+        .collect();
+    judges.sort();
+    judges
+}
