@@ -5,7 +5,6 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 BPF_OBJECTS := target/bpf
-LIBBPF_TOOLS := target/libbpf-tools
 FUZZ_SECONDS ?= 300
 
 # Debian has bpftool in /usr/sbin, which is not on a normal user's PATH.
@@ -45,8 +44,8 @@ faults: setup ## Inject faults into every command that writes: errors, limits, f
 lint: setup ## Check format, lints, documentation and dependencies.
 	@scripts/lint
 
-conformance: setup ## Compare every kernel and object with bpftool; HUB=… names another hub.
-	@scripts/conformance $(LIBBPF_TOOLS)
+conformance: setup ## Compare every kernel and object with bpftool and loaders; HUB=… names another hub.
+	@scripts/conformance target
 
 kernel-images: setup ## Add real kernels from Debian's packages, and compare their BTFs; HUB=… names a hub with more kernels.
 	@scripts/kernel-images
