@@ -14,7 +14,7 @@ use super::util::{btf, judges, kernels, minimal, name, needs, objects};
 const JUDGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/judges/libbpf.c");
 
 /// The judge with the system's libbpf, or why there is none.
-fn build(folder: &Path) -> Result<PathBuf, String> {
+pub(super) fn build(folder: &Path) -> Result<PathBuf, String> {
     let out = folder.join("libbpf-system");
     let flags = Command::new("pkg-config")
         .args(["--cflags", "--libs", "libbpf"])
@@ -32,13 +32,20 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// What the judge prints of these programs, a bit for each.
-fn relocated(judge: &Path, object: &Path, btf: &Path, programs: u64) -> String {
+/// What the judge prints of these programs, a bit for each. The error is how it ended before it was done.
+pub(super) fn relocated(
+    judge: &Path,
+    object: &Path,
+    btf: &Path,
+    programs: u64,
+) -> Result<String, String> {
     let mut judge = Command::new(judge);
     judge.arg(object).arg(btf).arg(format!("{programs:x}"));
     let output = judge.output().expect("the judge runs");
-    assert!(output.status.success(), "{judge:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("the judge prints text")
+    if !output.status.success() {
+        return Err(format!("{judge:?}: {output:?}"));
+    }
+    Ok(String::from_utf8(output.stdout).expect("the judge prints text"))
 }
 
 /// A judge, and how many objects it relocated, and refused, with the full BTF and with ours alike.
@@ -73,7 +80,9 @@ impl Judge {
 
     /// Compares what becomes of an object with the full BTF and with ours.
     fn compare(&self, case: &str, object: &Path, [full, ours]: [&Path; 2], programs: u64) {
-        let judged = |btf: &Path| relocated(&self.program, object, btf, programs);
+        let judged = |btf: &Path| {
+            relocated(&self.program, object, btf, programs).expect("the judge ends by itself")
+        };
         let expected = judged(full);
         let count = match expected.get(..7) {
             Some("unread:") => {
