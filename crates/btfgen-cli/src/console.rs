@@ -112,6 +112,9 @@ impl Error for Advised {
     }
 }
 
+const LIMIT_HELP: &str =
+    "raise the limit with --max-btf-size if the kernel's BTF really is so large";
+
 fn help<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     if let Some(advised) = error.downcast_ref::<Advised>() {
         return Some(&advised.help);
@@ -119,7 +122,12 @@ fn help<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     if let Some(error) = error.downcast_ref::<btfgen_hub::Error>() {
         return error.help();
     }
-    error.downcast_ref::<btfgen::Error>()?.help()
+    let error = error.downcast_ref::<btfgen::Error>()?;
+    match error.kind() {
+        // The library does not know the command's options.
+        btfgen::ErrorKind::TooLarge => Some(LIMIT_HELP),
+        _ => error.help(),
+    }
 }
 
 /// An error with all its causes, in one line.

@@ -44,9 +44,9 @@ impl Sink {
     }
 
     /// Writes everything.
-    pub(crate) fn write(&self, bytes: Vec<u8>) -> Result<()> {
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
         match self {
-            Self::Stdout => data(|out| out.write_all(&bytes)),
+            Self::Stdout => data(|out| out.write_all(bytes)),
             Self::File(output) => Ok(output.write(bytes)?),
         }
     }

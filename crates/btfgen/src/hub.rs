@@ -19,6 +19,8 @@ use crate::kernel_filter::{Codenames, KernelFilter};
 /// While it lives, no btfgen command changes the hubs' kernels: what was listed can be read.
 #[derive(Debug, Default)]
 pub struct Hub {
+    /// As the caller named them.
+    folders: Vec<PathBuf>,
     kernels: Vec<HubKernel>,
     rejected: Vec<Error>,
     codenames: Codenames,
@@ -72,6 +74,7 @@ impl Hub {
         let mut kernels = BTreeMap::new();
         for folder in folders {
             let root = root_of(folder.as_ref())?;
+            hub.folders.push(folder.as_ref().to_owned());
             let mut lock = HubReader::lock(&root, &mut waiting)?;
             let mut found = list(&root)?;
             if lock.is_none() && HubReader::is_possible(&root) {
@@ -86,6 +89,11 @@ impl Hub {
         }
         hub.kernels = kernels.into_values().collect();
         Ok(hub)
+    }
+
+    /// The hubs' folders, as they were named.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.folders.iter().map(PathBuf::as_path)
     }
 
     /// The kernels, in the order of their ids.
@@ -149,6 +157,15 @@ impl Hub {
     }
 }
 
+impl<'h> IntoIterator for &'h Hub {
+    type Item = &'h HubKernel;
+    type IntoIter = std::slice::Iter<'h, HubKernel>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.kernels.iter()
+    }
+}
+
 /// The hub's folder without links.
 fn root_of(folder: &Path) -> Result<PathBuf> {
     let root = folder.canonicalize().map_err(|e| match e.kind() {
@@ -157,7 +174,9 @@ fn root_of(folder: &Path) -> Result<PathBuf> {
             folder.display(),
             "there is no such hub",
         )
-        .with_help("`btfgen fetch` makes one; or name an existing folder with --hub, or set BTFHUB_CACHE_DIR"),
+        .with_help(
+            "`btfgen fetch` makes one; or name an existing folder, or set BTFHUB_CACHE_DIR to it",
+        ),
         _ => Error::io(folder, "cannot open the hub", e),
     })?;
     if !root.is_dir() {

@@ -131,7 +131,7 @@ impl Unpack<'_> {
             self.path.display(),
             format!("holds more than {} bytes", self.max_bytes),
         )
-        .with_help("raise the limit with --max-btf-size if the kernel's BTF really is so large")
+        .with_help("raise the limit if the kernel's BTF really is so large")
     }
 
     /// What a reader of the bytes found wrong: in the bytes, unless the machine failed it.

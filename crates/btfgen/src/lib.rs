@@ -8,7 +8,9 @@
 //! 3. [`Hub`]: the kernels, one file each.
 //! 4. [`Minimizer`]: one kernel's [`Outcome`] of every relocation, by libbpf's own code; the minimal BTF in its
 //!    canonical form; the proof that it gives the same outcomes.
-//! 5. [`Pack`]: all kernels, in parallel, into one archive.
+//! 5. [`Pack`]: all kernels, in parallel, into one archive; [`Matrix`] is what they answer.
+//!
+//! The feature `serde` has the results implement `Serialize`.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +24,7 @@ mod hub;
 mod kernel_file;
 mod kernel_filter;
 mod linkable;
+mod matrix;
 mod minimal;
 mod minimize;
 mod needs;
@@ -29,28 +32,36 @@ mod object;
 mod outcome;
 mod output;
 mod pack;
+mod packed;
+#[cfg(feature = "serde")]
+mod serialize;
 mod threads;
 mod visible;
 
 pub use btfgen_archive as archive;
 pub use btfgen_archive::KernelId;
-pub use btfgen_btf::{Btf, ByteOrder, Kind, Type, TypeId};
-pub use btfgen_libbpf::{LoadedBtf, ReloKind};
+pub use btfgen_btf::{
+    Array, Btf, ByteOrder, Enumerator, Error as BtfError, ErrorKind as BtfErrorKind, Int, Kind,
+    Member, Type, TypeId,
+};
+pub use btfgen_files::LockError;
+pub use btfgen_libbpf::{Checked, Checker, Error as LibbpfError, LoadedBtf, ReloKind, Relocation};
 
 pub use crate::arch::{arch_fits, hub_arch};
 pub use crate::claims::Claims;
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::harvest::{Packed, PackedKernel, RefusedNeed, Totals};
 pub use crate::hub::{Hub, HubKernel, default_hub};
 pub use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, parse_kernel, read_kernel_file};
 pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::linkable::{TargetArch, linkable_object};
+pub use crate::matrix::{Matrix, OutcomeSet, RefusedNeed};
 pub use crate::minimize::{MinimizeError, Minimized, Minimizer};
 pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::{Output, Staged, commit};
 pub use crate::pack::{Pack, Prepared, Progress};
+pub use crate::packed::{Packed, PackedKernel, Totals};
 pub use crate::threads::in_pool;
 
 /// The README's example compiles.

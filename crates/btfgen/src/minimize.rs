@@ -16,6 +16,7 @@ pub struct Minimizer<'n> {
 
 /// A kernel's BTF, stripped down to what the needs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Minimized {
     /// The BTF, in the kernel's byte order.
     pub btf: Vec<u8>,
@@ -127,11 +128,7 @@ impl<'n> Minimizer<'n> {
                 let (full, minimal) = (seen(full), seen(minimal));
                 if full != minimal {
                     return Err(MinimizeError::Unproven {
-                        need: self
-                            .needs
-                            .get(need)
-                            .map(ToString::to_string)
-                            .unwrap_or_default(),
+                        need: self.needs[need].to_string(),
                         full: format!("{full:?}"),
                         minimal: format!("{minimal:?}"),
                     });

@@ -4,11 +4,11 @@
 //! however often they are used: 52 tools ask for `task_struct.tgid`, and it is resolved once. See [`btfgen_object::signature`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Index;
 
 use btfgen_btf::Kind;
 use btfgen_libbpf::{ReloKind, Relocation, essential_name};
 use btfgen_object::{Signature, digest_of};
-use serde::Serialize;
 
 use crate::object::{Object, SourceLine};
 
@@ -47,22 +47,24 @@ pub(crate) struct Root {
 }
 
 /// Where an object relocates something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Place {
     /// The object's file name.
     pub object: String,
     /// The ELF section, a program's `SEC()`.
     pub section: String,
     /// The function, if the object says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub function: Option<String>,
     /// Index of the instruction within its section.
     pub instruction: u32,
     /// Source file, if the object says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub file: Option<String>,
     /// Line in it, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub line: Option<u32>,
 }
 
@@ -142,19 +144,19 @@ impl Needs {
                 .iter()
                 .filter(|p| p.relocation == u.relocation)
             {
-                let SourceLine { file, line, .. } =
-                    object.source_line(place).unwrap_or_else(|| SourceLine {
-                        file: String::new(),
-                        line: 0,
-                        column: 0,
-                    });
+                let (file, line) = match object.source_line(place) {
+                    Some(SourceLine { file, line, .. }) if !file.is_empty() => {
+                        (Some(file), Some(line))
+                    }
+                    _ => (None, None),
+                };
                 places.push(Place {
                     object: object.name().to_owned(),
                     section: object.section(place),
                     function: object.function(place),
                     instruction: place.insn_off / 8,
-                    line: (!file.is_empty()).then_some(line),
-                    file: (!file.is_empty()).then_some(file),
+                    file,
+                    line,
                 });
             }
         }
@@ -165,6 +167,14 @@ impl Needs {
     /// object is rebuilt, or built against another `vmlinux.h`, as long as it asks the same.
     pub fn digest(object: &Object) -> u32 {
         digest_of(object.questions().iter().map(|q| &q.signature))
+    }
+}
+
+impl Index<usize> for Needs {
+    type Output = Need;
+
+    fn index(&self, index: usize) -> &Need {
+        &self.needs[index]
     }
 }
 

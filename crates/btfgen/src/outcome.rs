@@ -7,13 +7,17 @@
 
 use btfgen_btf::TypeId;
 use btfgen_libbpf::{Checked, Failure, ReloKind, Relocation, Resolution, Resolver};
-use serde::Serialize;
 
 use crate::needs::{Needs, Root};
 
 /// What libbpf makes of one relocation against a kernel, with all candidates of its root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Resolved.
     Value {
@@ -42,27 +46,35 @@ pub enum Outcome {
 }
 
 /// Why libbpf refuses an object for one of its relocations. The `Display` form is for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The kernel has several types of this name, which do not agree about the value or the offset.
     Disagreement,
     /// A bitfield spans more than 8 bytes, or types are nested too deep: E2BIG.
     TooLarge,
-    /// The relocation makes no sense by itself: an index beyond the program's own array, a shift of an array's element.
+    /// The relocation makes no sense by itself: an index beyond the program's own array, a shift of an array's element, the
+    /// size of a type that the program only declares.
     Invalid,
+    /// The root type has no name to look it up by: EOPNOTSUPP.
+    Anonymous,
 }
 
 impl Refusal {
     /// For an error that one candidate by itself gives, or none.
     fn of(errno: i32) -> Self {
-        // Linux's number, the same on all architectures that run BPF.
+        // Linux's numbers, the same on all architectures that run BPF.
         const E2BIG: i32 = 7;
-        if errno == E2BIG {
-            Self::TooLarge
-        } else {
-            Self::Invalid
+        const EOPNOTSUPP: i32 = 95;
+        match errno {
+            E2BIG => Self::TooLarge,
+            EOPNOTSUPP => Self::Anonymous,
+            _ => Self::Invalid,
         }
     }
 }
@@ -72,7 +84,10 @@ impl std::fmt::Display for Refusal {
         f.write_str(match self {
             Self::Disagreement => "the kernel has several types of this name, which disagree",
             Self::TooLarge => "a bitfield spans more than 8 bytes, or types are nested too deep",
-            Self::Invalid => "an index is out of range, or an element of an array is to be shifted",
+            Self::Invalid => {
+                "an index is out of range, an element of an array is to be shifted, or a type is only declared"
+            }
+            Self::Anonymous => "its type has no name to look it up by",
         })
     }
 }
@@ -207,7 +222,7 @@ pub(crate) fn answers<'b>(
 }
 
 fn relocation(needs: &Needs, need: usize) -> &Relocation {
-    needs.iter().as_slice()[need].relocation()
+    needs[need].relocation()
 }
 
 fn cell(needs: &Needs, need: usize, candidate: Checked<'_>, resolver: &mut Resolver) -> Cell {
@@ -257,8 +272,10 @@ fn outcome(
             if relocation(needs, need).kind() == ReloKind::TypeIdTarget =>
         {
             let position = rows.iter().position(|r| r.candidate.id() == id);
+            let position =
+                position.unwrap_or_else(|| unreachable!("no row covers an answer to a type id"));
             Outcome::Type {
-                candidate: position.map_or(u32::MAX, |p| p as u32),
+                candidate: position as u32,
             }
         }
         (Answer::Match(r), _) => Outcome::Value {

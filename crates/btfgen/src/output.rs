@@ -83,13 +83,13 @@ impl Output {
         let folder = output.folder();
         if !folder.is_dir() {
             return Err(refused("the folder to write to does not exist")
-                .with_help("create it first, or write somewhere else with -o"));
+                .with_help("create it first, or write somewhere else"));
         }
         remove_stale(folder);
         TempFile::create_in(folder).map_err(|e| {
             refused("cannot be written there")
                 .with_source(e)
-                .with_help("write to a folder you may write to with -o")
+                .with_help("write to a folder that you may write to")
         })?;
         Ok(output)
     }
@@ -98,17 +98,17 @@ impl Output {
     ///
     /// # Errors
     /// [`ErrorKind::Output`], for instance on a full disk.
-    pub fn stage(&self, content: Vec<u8>) -> Result<Staged> {
+    pub fn stage(&self, content: &[u8]) -> Result<Staged> {
         let content = if self.place == Place::File {
             let stage = || {
                 let mut file = TempFile::create_in(self.folder())?;
-                file.as_file_mut().write_all(&content)?;
+                file.as_file_mut().write_all(content)?;
                 file.sync()?;
                 Ok(file)
             };
             Content::File(stage().map_err(|e| self.unwritten(e))?)
         } else {
-            Content::Through(content)
+            Content::Through(content.to_vec())
         };
         Ok(Staged {
             output: self.clone(),
@@ -120,7 +120,7 @@ impl Output {
     ///
     /// # Errors
     /// [`ErrorKind::Output`].
-    pub fn write(&self, content: Vec<u8>) -> Result<()> {
+    pub fn write(&self, content: &[u8]) -> Result<()> {
         commit(vec![self.stage(content)?])
     }
 

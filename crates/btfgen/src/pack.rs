@@ -1,24 +1,25 @@
 //! All kernels of a hub, minimized and packed: what `btfgen pack` and a `build.rs` call.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use btfgen_archive::{Builder, KernelId, Manifest};
-use btfgen_btf::ByteOrder;
 use rayon::prelude::*;
 
 use crate::claims::Claims;
 use crate::error::{Error, ErrorKind, Result};
-use crate::harvest::{Harvest, Packed, RefusedNeed, Totals};
+use crate::harvest::{Harvest, HarvestedKernel};
 use crate::hub::{Hub, HubKernel, default_hub};
 use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, parse_kernel};
 use crate::kernel_filter::KernelFilter;
 use crate::linkable::{TargetArch, linkable_object};
-use crate::minimize::{MinimizeError, Minimized, Minimizer};
+use crate::matrix::Matrix;
+use crate::minimize::{MinimizeError, Minimizer};
 use crate::needs::Needs;
 use crate::object::Object;
 use crate::output::{Output, Staged, commit};
+use crate::packed::{Packed, Totals};
 use crate::threads::in_pool;
 
 /// Packs the BTFs of a hub's kernels for some objects.
@@ -40,10 +41,26 @@ use crate::threads::in_pool;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Objects and a hub may also be values, and so may the archive:
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let hub = btfgen_testkit::sample_hub();
+/// # let bytes = std::fs::read(btfgen_testkit::object("execsnoop"))?;
+/// let packed = btfgen::Pack::new()
+///     .parsed_object(btfgen::Object::parse("app.bpf.o", &bytes)?)
+///     .opened_hub(btfgen::Hub::open(&[hub])?)
+///     .build()?;
+/// let archive = btfgen::archive::Archive::from_bytes(packed.archive())?;
+/// # assert_eq!(archive.kernels()?.len(), packed.kernels.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Default)]
 pub struct Pack<'a> {
-    objects: Vec<PathBuf>,
-    hubs: Vec<PathBuf>,
+    objects: Vec<ObjectSource>,
+    hub: HubSource,
     filter: KernelFilter,
     prefix: Option<String>,
     copies: bool,
@@ -57,19 +74,32 @@ pub struct Pack<'a> {
     cancel: Option<&'a AtomicBool>,
 }
 
+#[derive(Debug)]
+enum ObjectSource {
+    File(PathBuf),
+    Parsed(Object),
+}
+
+#[derive(Debug)]
+enum HubSource {
+    /// None named means [`default_hub`].
+    Folders(Vec<PathBuf>),
+    Opened(Hub),
+}
+
+impl Default for HubSource {
+    fn default() -> Self {
+        Self::Folders(Vec::new())
+    }
+}
+
 impl std::fmt::Debug for Pack<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pack")
             .field("objects", &self.objects)
-            .field("hubs", &self.hubs)
+            .field("hub", &self.hub)
             .finish_non_exhaustive()
     }
-}
-
-/// Where it goes.
-struct Outputs {
-    archive: Output,
-    linkable: Option<(Output, TargetArch)>,
 }
 
 /// An archive that is on the disk, but does not have its name yet: see [`Pack::prepare`].
@@ -120,14 +150,31 @@ impl<'a> Pack<'a> {
     /// Adds an object file. The archive serves all objects that are added.
     #[must_use]
     pub fn object(mut self, path: impl Into<PathBuf>) -> Self {
-        self.objects.push(path.into());
+        self.objects.push(ObjectSource::File(path.into()));
         self
     }
 
-    /// Adds a hub; [`default_hub`] is taken if none is.
+    /// Adds an object that the caller has parsed, as [`Object::parse`] does from bytes.
+    #[must_use]
+    pub fn parsed_object(mut self, object: Object) -> Self {
+        self.objects.push(ObjectSource::Parsed(object));
+        self
+    }
+
+    /// Adds a hub's folder; [`default_hub`] is taken if none is. It replaces [`Pack::opened_hub`].
     #[must_use]
     pub fn hub(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.hubs.push(folder.into());
+        match &mut self.hub {
+            HubSource::Folders(folders) => folders.push(folder.into()),
+            HubSource::Opened(_) => self.hub = HubSource::Folders(vec![folder.into()]),
+        }
+        self
+    }
+
+    /// Takes the kernels of a hub that the caller has opened. It replaces [`Pack::hub`].
+    #[must_use]
+    pub fn opened_hub(mut self, hub: Hub) -> Self {
+        self.hub = HubSource::Opened(hub);
         self
     }
 
@@ -160,7 +207,7 @@ impl<'a> Pack<'a> {
         self
     }
 
-    /// Writes the archive also as an object to link with a C program; see [`linkable_object`].
+    /// Has [`Pack::write`] write the archive also as an object to link with a C program; see [`linkable_object`].
     ///
     /// All that [`Pack::write`] promises for the archive holds for it. Both take their names at once, see [`commit`].
     #[must_use]
@@ -212,115 +259,138 @@ impl<'a> Pack<'a> {
         self
     }
 
+    /// What to name to cargo with `cargo::rerun-if-changed`: the object files, and the folders of the hubs. cargo looks into a
+    /// [folder][cargo] as deep as it goes, and so notices kernels that are new, changed or gone. It also runs the script again
+    /// after a `btfgen fetch` or `btfgen add` that brought nothing, because these write to a hidden folder of the hub. A pack
+    /// changes nothing in a hub.
+    ///
+    /// Where no hub is named, the script also depends on the variables of [`default_hub`]: see `cargo::rerun-if-env-changed`.
+    ///
+    /// ```no_run
+    /// // build.rs
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     let pack = btfgen::Pack::new().object("app.bpf.o").hub("btfhub");
+    ///     for path in pack.rerun_if_changed() {
+    ///         println!("cargo::rerun-if-changed={}", path.display());
+    ///     }
+    ///     let out = std::path::Path::new(&std::env::var("OUT_DIR")?).join("btfs.tar.gz");
+    ///     pack.write(out)?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// [cargo]: https://doc.rust-lang.org/cargo/reference/build-scripts.html#rerun-if-changed
+    pub fn rerun_if_changed(&self) -> Vec<PathBuf> {
+        let files = self.objects.iter().filter_map(|object| match object {
+            ObjectSource::File(path) => Some(path.clone()),
+            ObjectSource::Parsed(_) => None,
+        });
+        let hubs = match &self.hub {
+            HubSource::Folders(folders) => or_default(folders),
+            HubSource::Opened(hub) => hub.folders().map(Path::to_owned).collect(),
+        };
+        files.chain(hubs).collect()
+    }
+
     /// Does the work, and writes the archive in one step at its end.
     ///
     /// # Errors
     /// Those of [`Pack::prepare`] and [`Prepared::commit`].
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<Packed> {
+    pub fn write(self, path: impl AsRef<Path>) -> Result<Packed> {
         self.prepare(path)?.commit()
     }
 
     /// Does the work, and writes the archive under a temporary name, for [`Prepared::commit`] to give it its own.
     ///
     /// # Errors
-    /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or is one of the others or an input; the
-    /// errors of [`Object::open`] and [`Hub::open`], [`ErrorKind::EmptyHub`] if there is no kernel to pack, or none that could
-    /// be, [`ErrorKind::Cancelled`], [`ErrorKind::Machine`]. With [`Pack::strict`] that of the first kernel.
-    pub fn prepare(&self, path: impl AsRef<Path>) -> Result<Prepared> {
-        let mut claims = self.claims.clone();
-        let outputs = self.probe(path.as_ref(), &mut claims)?;
-        let objects = self
-            .objects
-            .iter()
-            .map(Object::open)
-            .collect::<Result<_>>()?;
-        let needs = Needs::new(objects);
-        let mut hub = self.open_hub(&mut claims)?;
+    /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or is one of the others or an input; those of
+    /// [`Pack::build`].
+    pub fn prepare(mut self, path: impl AsRef<Path>) -> Result<Prepared> {
+        let archive = Output::probe(path.as_ref())?;
+        self.claims.writes("the archive", &archive)?;
+        let mut linkable = None;
+        if let Some((path, arch)) = &self.linkable {
+            let output = Output::probe(path)?;
+            self.claims.writes("the object to link", &output)?;
+            linkable = Some((output, *arch));
+        }
+        let cancel = self.cancel;
+        let packed = self.build()?;
+        let mut outputs = Vec::new();
+        if let Some((output, arch)) = linkable {
+            outputs.push(output.stage(&linkable_object(packed.archive(), arch)?)?);
+        }
+        outputs.push(archive.stage(packed.archive())?);
+        go_on(cancel)?;
+        Ok(Prepared { packed, outputs })
+    }
+
+    /// Does the work. The archive is in [`Packed::archive`], and nothing is written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Output`] if an input is claimed to be written; the errors of [`Object::open`] and [`Hub::open`],
+    /// [`ErrorKind::EmptyHub`] if there is no kernel to pack, or none that could be, [`ErrorKind::Archive`] for a prefix or a
+    /// file that cannot be in an archive, [`ErrorKind::Cancelled`], [`ErrorKind::Machine`]. With [`Pack::strict`] that of the
+    /// first kernel, in the order of their ids.
+    pub fn build(mut self) -> Result<Packed> {
+        let objects = std::mem::take(&mut self.objects);
+        for object in &objects {
+            if let ObjectSource::File(path) = object {
+                self.claims.reads("the BPF object", path)?;
+            }
+        }
+        let objects = objects.into_iter().map(|object| match object {
+            ObjectSource::File(path) => Object::open(path),
+            ObjectSource::Parsed(object) => Ok(object),
+        });
+        let needs = Needs::new(objects.collect::<Result<_>>()?);
+        let mut hub = self.open_hub()?;
         let mut left_out = hub.take_rejected();
-        let builder = self.builder(&needs, &outputs)?;
-        let (kernels, too_long) = self.nameable(&builder, hub.kernels());
+        let builder = self.builder(&needs).map_err(unpacked)?;
+        let (kernels, too_long) = nameable(&builder, hub.kernels());
         left_out.extend(too_long);
         if self.strict && !left_out.is_empty() {
             return Err(left_out.swap_remove(0));
         }
         let harvest = self.minimize_all(&needs, &kernels)?;
-        self.finish(&outputs, builder, needs, left_out, harvest)
-    }
-
-    fn probe(&self, path: &Path, claims: &mut Claims) -> Result<Outputs> {
-        for object in &self.objects {
-            claims.reads("the BPF object", object)?;
-        }
-        let archive = Output::probe(path)?;
-        claims.writes("the archive", &archive)?;
-        let mut linkable = None;
-        if let Some((path, arch)) = &self.linkable {
-            let output = Output::probe(path)?;
-            claims.writes("the object to link", &output)?;
-            linkable = Some((output, *arch));
-        }
-        Ok(Outputs { archive, linkable })
+        self.finish(&hub, builder, needs, left_out, harvest)
     }
 
     /// The archive to be, with all but the kernels.
-    fn builder(&self, needs: &Needs, outputs: &Outputs) -> Result<Builder> {
-        let bad = |e| outputs.bad_archive(e);
+    fn builder(&self, needs: &Needs) -> btfgen_archive::Result<Builder> {
         let mut builder = Builder::new()
             .hard_links(!self.copies)
             .manifest(self.manifest(needs));
         if let Some(prefix) = &self.prefix {
-            builder = builder.prefix(prefix).map_err(bad)?;
+            builder = builder.prefix(prefix)?;
         }
         for (name, content) in &self.files {
-            builder = builder.file(name, content.as_slice()).map_err(bad)?;
+            builder = builder.file(name, content.as_slice())?;
         }
         Ok(builder)
     }
 
-    /// The kernels whose names an archive can hold, and errors for the others.
-    fn nameable<'h>(
-        &self,
-        builder: &Builder,
-        kernels: &'h [HubKernel],
-    ) -> (Vec<&'h HubKernel>, Vec<Error>) {
-        let (mut nameable, mut too_long) = (Vec::new(), Vec::new());
-        for kernel in kernels {
-            match builder.check_name(kernel.id()) {
-                Ok(()) => nameable.push(kernel),
-                Err(e) => {
-                    let subject = kernel.path().display();
-                    let message = "its name is too long for an archive";
-                    let error = Error::new(ErrorKind::InvalidName, subject, message);
-                    too_long.push(error.with_source(e));
-                }
+    fn open_hub(&mut self) -> Result<Hub> {
+        let hub = match std::mem::take(&mut self.hub) {
+            HubSource::Folders(folders) => {
+                Hub::open_waiting(&or_default(&folders), || go_on(self.cancel))?
             }
-        }
-        (nameable, too_long)
-    }
-
-    fn open_hub(&self, claims: &mut Claims) -> Result<Hub> {
-        let hubs = match (&*self.hubs, default_hub()) {
-            ([], Some(hub)) => vec![hub],
-            (hubs, _) => hubs.to_vec(),
+            HubSource::Opened(hub) => hub,
         };
-        let hub = Hub::open_waiting(&hubs, || self.go_on())?;
-        claims.reads_hub(&hub)?;
+        self.claims.reads_hub(&hub)?;
         let all = hub.kernels().len();
         let mut hub = hub.filtered(&self.filter);
         if !hub.kernels().is_empty() {
             return Ok(hub);
         }
-        let subject = hubs
-            .iter()
-            .map(|h| h.display().to_string())
-            .collect::<Vec<_>>();
-        let empty = |message: String| Error::new(ErrorKind::EmptyHub, subject.join(", "), message);
         Err(match (all, hub.take_rejected().into_iter().next()) {
-            (0, Some(e)) => empty("the hub holds no kernel in its place".into()).with_source(e),
-            (0, None) => empty("the hub holds no kernels".into())
+            (0, Some(e)) => empty(&hub, "the hub holds no kernel in its place").with_source(e),
+            (0, None) => empty(&hub, "the hub holds no kernels")
                 .with_help("`btfgen fetch` brings published kernels, `btfgen add` your own"),
-            (n, _) => empty(format!("none of the hub's {n} kernels passes the filters"))
-                .with_help("see which there are with `btfgen list`"),
+            (n, _) => {
+                let message = format!("none of the hub's {n} kernels passes the filters");
+                empty(&hub, &message).with_help("see which there are with `btfgen list`")
+            }
         })
     }
 
@@ -333,7 +403,7 @@ impl<'a> Pack<'a> {
         let threads = self.threads.min(kernels.len());
         in_pool(threads, || {
             let harvest = self.harvest(needs, &minimizer, kernels)?;
-            self.go_on()?;
+            go_on(self.cancel)?;
             Ok(harvest)
         })
     }
@@ -345,108 +415,105 @@ impl<'a> Pack<'a> {
         kernels: &[&HubKernel],
     ) -> Result<Harvest> {
         let harvest = Mutex::new(Harvest::default());
-        kernels.par_iter().try_for_each(|kernel| {
-            self.go_on()?;
+        let first_failed = AtomicUsize::new(usize::MAX);
+        kernels.par_iter().enumerate().try_for_each(|(n, kernel)| {
+            go_on(self.cancel)?;
+            // The error is the first kernel's that fails, whichever thread is faster. So those before it are still looked at.
+            if self.strict && n > first_failed.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let one = self.minimize(minimizer, kernel);
             if let Some(progress) = self.progress {
                 progress.kernel(kernel.id(), one.as_ref().err());
             }
             let mut harvest = harvest.lock().unwrap_or_else(PoisonError::into_inner);
             match one {
-                Ok((full, order, minimized)) => {
-                    harvest.add(needs, kernel.id().clone(), full, order, minimized);
-                }
+                Ok(one) => harvest.add(needs, kernel.id().clone(), one),
                 // The kernel may be sound: an archive without it would only look whole.
-                Err(e) if self.strict || e.kind() == ErrorKind::Machine => return Err(e),
-                Err(e) => harvest.left_out.push((kernel.id().clone(), e)),
+                Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
+                Err(e) => {
+                    first_failed.fetch_min(n, Ordering::Relaxed);
+                    harvest.left_out.push((kernel.id().clone(), e));
+                }
             }
             Ok(())
         })?;
-        Ok(harvest.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let mut harvest = harvest.into_inner().unwrap_or_else(PoisonError::into_inner);
+        harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
+        if self.strict && !harvest.left_out.is_empty() {
+            return Err(harvest.left_out.swap_remove(0).1);
+        }
+        Ok(harvest)
     }
 
-    fn minimize(
-        &self,
-        minimizer: &Minimizer<'_>,
-        kernel: &HubKernel,
-    ) -> Result<(u64, ByteOrder, Minimized)> {
+    fn minimize(&self, minimizer: &Minimizer<'_>, kernel: &HubKernel) -> Result<HarvestedKernel> {
         let bytes = kernel.read(self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES))?;
-        let full = bytes.len() as u64;
+        let full_bytes = bytes.len() as u64;
         let btf = parse_kernel(kernel.path(), bytes)?;
         let minimized = minimizer
             .minimize(&btf)
             .map_err(|e| refused(kernel.path(), e))?;
-        Ok((full, btf.byte_order(), minimized))
+        Ok(HarvestedKernel {
+            // `void` is in no file.
+            types: btf.type_count() - 1,
+            full_bytes,
+            byte_order: btf.byte_order(),
+            minimized,
+        })
     }
 
     fn finish(
         &self,
-        outputs: &Outputs,
+        hub: &Hub,
         mut builder: Builder,
         needs: Needs,
         mut left_out: Vec<Error>,
-        mut harvest: Harvest,
-    ) -> Result<Prepared> {
-        let refused = harvest.refused();
-        harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
-        left_out.extend(harvest.left_out.into_iter().map(|(_, e)| e));
-        if harvest.kernels.is_empty() {
-            let none = Error::new(
-                ErrorKind::EmptyHub,
-                outputs.archive.path().display(),
-                "not written: none of the kernels could be packed",
-            );
+        harvest: Harvest,
+    ) -> Result<Packed> {
+        let Harvest {
+            kernels: mut harvested,
+            contents,
+            matrix,
+            left_out: failed,
+        } = harvest;
+        left_out.extend(failed.into_iter().map(|(_, e)| e));
+        if harvested.is_empty() {
+            let none = empty(hub, "none of the kernels could be packed");
             return Err(match left_out.into_iter().next() {
                 Some(first) => none.with_source(first),
                 None => none,
             });
         }
-        if let (true, Some(first)) = (self.strict, refused.first()) {
-            return Err(refused_by_libbpf(&needs, first));
+        let matrix = matrix.finish(&needs);
+        if let (true, Some(e)) = (self.strict, first_refused(&matrix, &needs)) {
+            return Err(e);
         }
-        harvest.kernels.sort_by(|a, b| a.0.kernel.cmp(&b.0.kernel));
+        harvested.sort_by(|a, b| a.0.kernel.cmp(&b.0.kernel));
         let mut totals = Totals {
-            distinct_btfs: harvest.contents.len(),
-            outcome_sets: harvest.outcome_sets.len(),
+            distinct_btfs: contents.len(),
+            outcome_sets: matrix.sets().len(),
             ..Totals::default()
         };
-        let mut kernels = Vec::with_capacity(harvest.kernels.len());
-        for (kernel, btf) in harvest.kernels {
+        let mut kernels = Vec::with_capacity(harvested.len());
+        for (kernel, btf) in harvested {
             totals.kernels += 1;
             totals.full_bytes += kernel.full_bytes;
             totals.minimal_bytes += kernel.minimal_bytes;
             totals.largest_btf_bytes = totals.largest_btf_bytes.max(kernel.full_bytes);
-            builder = builder
-                .add(kernel.kernel.clone(), btf)
-                .map_err(|e| outputs.bad_archive(e))?;
+            builder = builder.add(kernel.kernel.clone(), btf).map_err(unpacked)?;
             kernels.push(kernel);
         }
         let mut archive = Vec::new();
-        let summary = builder
-            .write(&mut archive)
-            .map_err(|e| outputs.bad_archive(e))?;
+        let summary = builder.write(&mut archive).map_err(unpacked)?;
         totals.archive_bytes = summary.archive_bytes;
-        let mut staged = Vec::new();
-        if let Some((output, arch)) = &outputs.linkable {
-            staged.push(output.stage(linkable_object(&archive, *arch)?)?);
-        }
-        staged.push(outputs.archive.stage(archive)?);
-        self.go_on()?;
-        let found = harvest.found;
-        let is_refused = |need: usize| refused.iter().any(|r| r.need == need);
-        let unresolved = (0..needs.len())
-            .filter(|&i| !found.get(i).copied().unwrap_or(false) && !is_refused(i))
-            .collect();
-        Ok(Prepared {
-            packed: Packed {
-                kernels,
-                left_out,
-                needs,
-                unresolved,
-                refused,
-                totals,
-            },
-            outputs: staged,
+        go_on(self.cancel)?;
+        Ok(Packed {
+            kernels,
+            left_out,
+            needs,
+            matrix,
+            totals,
+            archive,
         })
     }
 
@@ -468,33 +535,62 @@ impl<'a> Pack<'a> {
             objects,
         }
     }
+}
 
-    /// Fails when the caller has asked to stop.
-    fn go_on(&self) -> Result<()> {
-        if self.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
-            let message = "stopped; nothing was written";
-            return Err(Error::new(ErrorKind::Cancelled, "pack", message));
+/// Fails when the caller has asked to stop.
+fn go_on(cancel: Option<&AtomicBool>) -> Result<()> {
+    if cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        let message = "stopped; nothing was written";
+        return Err(Error::new(ErrorKind::Cancelled, "pack", message));
+    }
+    Ok(())
+}
+
+/// The hubs that are named, else the default one.
+fn or_default(folders: &[PathBuf]) -> Vec<PathBuf> {
+    match (folders, default_hub()) {
+        ([], Some(hub)) => vec![hub],
+        _ => folders.to_vec(),
+    }
+}
+
+/// The kernels whose names an archive can hold, and errors for the others.
+fn nameable<'h>(builder: &Builder, kernels: &'h [HubKernel]) -> (Vec<&'h HubKernel>, Vec<Error>) {
+    let (mut nameable, mut too_long) = (Vec::new(), Vec::new());
+    for kernel in kernels {
+        match builder.check_name(kernel.id()) {
+            Ok(()) => nameable.push(kernel),
+            Err(e) => {
+                let subject = kernel.path().display();
+                let message = "its name is too long for an archive";
+                let error = Error::new(ErrorKind::InvalidName, subject, message);
+                too_long.push(error.with_source(e));
+            }
         }
-        Ok(())
     }
+    (nameable, too_long)
 }
 
-impl Outputs {
-    fn bad_archive(&self, e: btfgen_archive::Error) -> Error {
-        let subject = self.archive.path().display();
-        Error::new(ErrorKind::Archive, subject, "cannot be packed").with_source(e)
-    }
+fn empty(hub: &Hub, message: &str) -> Error {
+    let folders: Vec<_> = hub.folders().map(|f| f.display().to_string()).collect();
+    Error::new(ErrorKind::EmptyHub, folders.join(", "), message)
 }
 
-fn refused_by_libbpf(needs: &Needs, refused: &RefusedNeed) -> Error {
-    let need = needs.get(refused.need).map(ToString::to_string);
-    let kernel = refused.kernels.first().map(ToString::to_string);
+fn unpacked(e: btfgen_archive::Error) -> Error {
+    Error::new(ErrorKind::Archive, "the archive", "cannot be packed").with_source(e)
+}
+
+/// The first kernel on which libbpf refuses to load an object.
+fn first_refused(matrix: &Matrix, needs: &Needs) -> Option<Error> {
+    let kernels = matrix.refused().into_iter();
+    let (kernel, need, reason) = kernels
+        .filter_map(|r| Some((*r.kernels.first()?, r.need, r.reason)))
+        .min_by_key(|&(kernel, ..)| kernel)?;
     let message = format!(
-        "libbpf refuses to load an object with the relocation {}: {}",
-        need.unwrap_or_default(),
-        refused.reason
+        "libbpf refuses to load an object with the relocation {}: {reason}",
+        needs[need]
     );
-    Error::new(ErrorKind::Refused, kernel.unwrap_or_default(), message)
+    Some(Error::new(ErrorKind::Refused, kernel, message))
 }
 
 pub(crate) fn refused(path: &Path, e: MinimizeError) -> Error {

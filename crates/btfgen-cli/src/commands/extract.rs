@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use btfgen::archive::Archive;
-use btfgen::{Claims, KernelFilter, KernelId};
+use btfgen::{Btf, Claims, KernelFilter, KernelId};
 use btfgen_files::read_regular;
 
 use crate::amount::bytes;
@@ -57,7 +57,10 @@ impl Arguments {
         let (kernel, btf) = self.find(&archive)?;
         interrupt::check(&stop)?;
         let size = bytes(btf.len() as u64);
-        sink.write(btf)?;
+        sink.write(&btf)?;
+        if Btf::parse(&btf).is_ok_and(|btf| btf.type_count() == 1) {
+            console.warning(format_args!("{kernel}: its BTF holds no types"));
+        }
         if let Sink::File(output) = sink {
             console.say(format_args!(
                 "{}: {size} of {kernel}",

@@ -59,7 +59,10 @@ impl Arguments {
             .minimize(&btf)
             .with_context(|| named("cannot be minimized"))?;
         interrupt::check(&stop)?;
-        sink.write(minimized.btf.clone())?;
+        sink.write(&minimized.btf)?;
+        if btf.type_count() == 1 {
+            console.warning(named("holds no types, so nothing is found in it"));
+        }
         self.summarize(console, &needs, full.len(), &minimized);
         Ok(Exit::Done)
     }

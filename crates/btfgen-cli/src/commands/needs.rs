@@ -54,11 +54,11 @@ impl Arguments {
             }
         }
         let needs = Needs::new(objects);
-        let needs: Vec<NeedReport> = needs.iter().map(|n| NeedReport::new(&needs, n)).collect();
+        let reports: Vec<NeedReport> = needs.iter().map(|n| NeedReport::new(&needs, n)).collect();
         if self.json {
-            sink::json(&needs)?;
-        } else if !needs.is_empty() {
-            print(&needs, console.verbose)?;
+            sink::json(&reports)?;
+        } else if !reports.is_empty() {
+            print(&reports, console.verbose)?;
         }
         Ok(Exit::Done)
     }
@@ -100,12 +100,21 @@ fn print(needs: &[NeedReport], all_places: bool) -> Result<()> {
 }
 
 /// The source line of a place, if the object has it.
-pub(crate) fn source_line(place: &Place) -> Option<String> {
+fn source_line(place: &Place) -> Option<String> {
     let file = printable(place.file.as_deref()?);
     Some(match place.line {
         Some(line) => format!("{file}:{line}"),
         None => file,
     })
+}
+
+/// A need and where in the source it is, if an object says so.
+pub(crate) fn with_line(needs: &Needs, need: &Need) -> String {
+    let name = printable(&need.to_string());
+    match needs.places(need).iter().find_map(source_line) {
+        Some(line) => format!("{name}, {line}"),
+        None => name,
+    }
 }
 
 fn place(place: &Place) -> String {

@@ -11,8 +11,8 @@ use serde::de::IgnoredAny;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, HubArguments, LimitArguments};
-use crate::commands::needs::source_line;
-use crate::console::{Advised, Console, caused, chain, printable};
+use crate::commands::needs::with_line;
+use crate::console::{Advised, Console, caused, chain};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Bar;
@@ -121,7 +121,7 @@ impl Arguments {
         let mut prepared = prepared?;
         let text = json_text(&Summary::new(prepared.packed()))?;
         if let Some(Sink::File(output)) = &summary {
-            prepared = prepared.with(output.stage(text.as_bytes().to_vec())?);
+            prepared = prepared.with(output.stage(text.as_bytes())?);
         }
         let packed = prepared.commit()?;
         self.print(console, &packed, linkable);
@@ -188,11 +188,10 @@ impl Arguments {
         let Totals {
             kernels,
             distinct_btfs,
-            outcome_sets: _,
             full_bytes,
             minimal_bytes,
             archive_bytes,
-            largest_btf_bytes: _,
+            ..
         } = packed.totals;
         console.say(format_args!(
             "{}: {STRONG}{}{STRONG:#} for {} of {}",
@@ -217,43 +216,34 @@ impl Arguments {
         if packed.needs.is_empty() {
             console.note("the objects have no CO-RE relocations, so they need no BTFs");
         }
-        if !packed.unresolved.is_empty() && !console.quiet {
+        let unresolved: Vec<&Need> = unresolved(packed).collect();
+        if !unresolved.is_empty() && !console.quiet {
             console.note(format_args!(
                 "{} found nothing in any kernel:",
-                count(packed.unresolved.len(), "relocation")
+                count(unresolved.len(), "relocation")
             ));
-            let unresolved: Vec<&Need> = unresolved(packed).collect();
-            console.details(unresolved.into_iter().map(|need| {
-                let places = packed.needs.places(need);
-                let name = printable(&need.to_string());
-                match places.iter().find_map(source_line) {
-                    Some(line) => format!("{name}, {line}"),
-                    None => name,
-                }
+            let lines = unresolved.into_iter();
+            console.details(lines.map(|need| with_line(&packed.needs, need)));
+        }
+        let refused = packed.matrix.refused();
+        if !refused.is_empty() {
+            console.warning("libbpf refuses to load objects with these relocations:");
+            console.details(refused.into_iter().map(|refused| {
+                format!(
+                    "{}: {}; on {}, as {}",
+                    with_line(&packed.needs, &packed.needs[refused.need]),
+                    refused.reason,
+                    count(refused.kernels.len(), "kernel"),
+                    refused.kernels[0]
+                )
             }));
         }
-        if !packed.refused.is_empty() {
-            console.warning("libbpf refuses to load objects with these relocations:");
-            let places = |need: &Need| packed.needs.places(need);
-            console.details(
-                packed
-                    .refused
-                    .iter()
-                    .filter_map(|refused| {
-                        let need = packed.needs.get(refused.need)?;
-                        let name = printable(&need.to_string());
-                        let line = places(need).iter().find_map(source_line);
-                        let line = line.map(|line| format!(", {line}")).unwrap_or_default();
-                        let on = count(refused.kernels.len(), "kernel");
-                        let first = refused.kernels.first()?;
-                        Some(format!(
-                            "{name}{line}: {}; on {on}, as {first}",
-                            refused.reason
-                        ))
-                    })
-                    .collect::<Vec<_>>()
-                    .into_iter(),
-            );
+        let without_types = packed.kernels.iter().filter(|k| k.types == 0);
+        let without_types: Vec<String> = without_types.map(|k| k.kernel.to_string()).collect();
+        if !without_types.is_empty() {
+            console
+                .warning("the BTFs of these kernels hold no types, so nothing is found in them:");
+            console.details(without_types.into_iter());
         }
         if !packed.left_out.is_empty() {
             console.warning(format_args!(
@@ -274,10 +264,7 @@ fn read_json(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn unresolved(packed: &Packed) -> impl Iterator<Item = &Need> {
-    packed
-        .unresolved
-        .iter()
-        .filter_map(|&i| packed.needs.get(i))
+    packed.matrix.unresolved().map(|need| &packed.needs[need])
 }
 
 /// What `--json-summary` writes.
@@ -323,16 +310,17 @@ impl<'p> Summary<'p> {
                 .collect(),
             unresolved: unresolved(packed).map(ToString::to_string).collect(),
             refused: packed
-                .refused
-                .iter()
-                .filter_map(|refused| {
-                    let need = packed.needs.get(refused.need)?;
-                    Some(Refused {
+                .matrix
+                .refused()
+                .into_iter()
+                .map(|refused| {
+                    let need = &packed.needs[refused.need];
+                    Refused {
                         relocation: need.to_string(),
                         reason: refused.reason,
                         kernels: refused.kernels.iter().map(ToString::to_string).collect(),
                         places: packed.needs.places(need),
-                    })
+                    }
                 })
                 .collect(),
             packed: &packed.kernels,

@@ -212,6 +212,39 @@ fn refused() {
     run(&mut minimize, 0, &["on this kernel:\n", "which disagree"]);
 }
 
+/// Check that a kernel's BTF without a type is packed, and that each command which reads one names it.
+#[test]
+fn no_types() {
+    const KERNEL: &str = "a/1/x86_64/1.0";
+    let (dir, own) = (tempdir().unwrap(), tempdir().unwrap());
+    // A header without types, and the empty string.
+    let words = [24, 0, 0, 0, 1u32].map(u32::to_le_bytes).concat();
+    let btf = [&[0x9f, 0xeb, 1, 0], &*words, &[0]].concat();
+    let kernel = place(own.path(), &format!("{KERNEL}.btf"), &btf);
+    let out = dir.path().join("a.tar.gz");
+    let pieces = ["warning: the BTFs of these kernels hold no types", KERNEL];
+    let mut command = pack(own.path(), &out);
+    let output = run(
+        command.args(["--strict", "--json-summary", "-"]),
+        0,
+        &pieces,
+    );
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["packed"][0]["types"], 0);
+    let minimal = dir.path().join("minimal.btf");
+    let mut minimize = btfgen();
+    minimize
+        .arg("minimize")
+        .arg(&kernel)
+        .arg(object())
+        .arg("-o");
+    run(minimize.arg(&minimal), 0, &["1.0.btf: holds no types"]);
+    let mut extract = btfgen();
+    extract.arg("extract").arg(&out).args([KERNEL, "-o"]);
+    let pieces = ["warning: a/1/x86_64/1.0: its BTF holds no types"];
+    run(extract.arg(dir.path().join("x.btf")), 0, &pieces);
+}
+
 /// Check that of many kernels left out the first ones are shown, and all with `--verbose`.
 #[test]
 fn many_left_out() {

@@ -1,7 +1,8 @@
 //! Whole archives.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use btfgen::archive::Archive;
 use btfgen::{ErrorKind, Hub, KernelFilter, LoadedBtf, Minimizer, Needs, Object, Pack, Progress};
@@ -29,6 +30,7 @@ fn archive_holds_every_kernel() {
     pack(&names, 3, &two);
     let bytes = std::fs::read(&one).expect("it was written");
     assert_eq!(bytes, std::fs::read(&two).expect("it was written"));
+    assert_eq!(packed.archive(), bytes);
     assert_eq!(packed.totals.archive_bytes, bytes.len() as u64);
     assert!(packed.left_out.is_empty());
 
@@ -48,14 +50,13 @@ fn archive_holds_every_kernel() {
             .expect("readable")
             .expect("it is there");
         let content = LoadedBtf::parse(&content).expect("it is BTF");
-        let outcomes = |btf| minimizer.outcomes(btf).expect("it is good");
-        assert_eq!(
-            outcomes(&content),
-            outcomes(&btf(kernel.path())),
-            "{}",
-            kernel.id()
-        );
+        let outcomes = |btf: &LoadedBtf<'_>| minimizer.outcomes(btf).expect("it is good");
+        let full = outcomes(&btf(kernel.path()));
+        assert_eq!(outcomes(&content), full, "{}", kernel.id());
+        let set = packed.matrix.set_of(kernel.id()).expect("it was packed");
+        assert_eq!(packed.matrix.sets()[set].outcomes, full);
     }
+    assert_eq!(packed.matrix.sets().len(), packed.totals.outcome_sets);
     let manifest = archive.manifest().expect("readable").expect("it is there");
     for digest in digests {
         assert!(manifest.objects.contains(&digest));
@@ -74,11 +75,7 @@ fn archive_holds_every_kernel() {
 #[test]
 fn broken_kernels_are_named() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let folder = dir.path().join("hub/debian/12/x86_64");
-    std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
-    let good = sample_hub().join("debian/12/x86_64/6.1.0-47-cloud-amd64.btf.tar.xz");
-    std::fs::copy(good, folder.join("good.btf.tar.xz")).expect("it can be copied");
-    std::fs::write(folder.join("broken.btf"), b"no BTF at all, but some bytes").expect("writable");
+    hub(dir.path(), 1..2);
     std::fs::write(dir.path().join("hub/stray.btf"), b"").expect("writable");
     let out = dir.path().join("out.tar.gz");
     std::fs::write(&out, b"older").expect("writable");
@@ -108,9 +105,122 @@ fn broken_kernels_are_named() {
         "{left_out:?}"
     );
     assert!(
-        left_out.iter().any(|e| e.contains("broken.btf")),
+        left_out.iter().any(|e| e.contains("/1.btf")),
         "{left_out:?}"
     );
+}
+
+/// A hub with a sound kernel and broken ones, and a file without a kernel's place.
+fn hub(dir: &Path, broken: std::ops::Range<u32>) -> PathBuf {
+    let hub = dir.join("hub");
+    let folder = hub.join("debian/12/x86_64");
+    std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
+    let good = sample_hub().join("debian/12/x86_64/6.1.0-47-cloud-amd64.btf.tar.xz");
+    std::fs::copy(good, folder.join("0.btf.tar.xz")).expect("it can be copied");
+    for n in broken {
+        std::fs::write(folder.join(format!("{n}.btf")), b"no BTF at all").expect("writable");
+    }
+    hub
+}
+
+/// Check that objects and a hub that are values give the same archive as their files.
+#[test]
+fn values() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let packed = pack(&["execsnoop", "enums"], 2, &dir.path().join("a.tar.gz"));
+    let parsed = |name: &str| {
+        let bytes = std::fs::read(object(name)).expect("the object is there");
+        Object::parse(name, &bytes).expect("the object is good")
+    };
+    let values = Pack::new()
+        .parsed_object(parsed("enums"))
+        .object(object("execsnoop"))
+        .opened_hub(Hub::open(&[sample_hub()]).expect("it is a hub"));
+    let values = values.build().expect("the sample hub can be packed");
+    assert_eq!(values.archive(), packed.archive());
+    assert_eq!(values.into_archive(), packed.into_archive());
+    let filter = KernelFilter::new().arch("mips");
+    let empty = Pack::new().opened_hub(Hub::open(&[sample_hub()]).expect("it is a hub"));
+    let error = empty.filter(filter).build().expect_err("none is left");
+    assert_eq!(error.kind(), ErrorKind::EmptyHub);
+    assert_eq!(error.subject(), sample_hub().display().to_string());
+}
+
+/// Check that strict names the first broken kernel for any number of threads.
+#[test]
+fn strict_names_the_first() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let hub = hub(dir.path(), 1..40);
+    for threads in 1..5 {
+        let pack = Pack::new().object(object("execsnoop")).hub(&hub);
+        let error = pack.threads(threads).strict(true).build();
+        let error = error.expect_err("strict refuses");
+        assert!(error.subject().ends_with("/1.btf"), "{error}");
+    }
+}
+
+/// The newest time of a path and all below it, as cargo takes it; none if it is missing, which has cargo run the script.
+fn time(path: &Path) -> Option<SystemTime> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let below = metadata.is_dir().then(|| std::fs::read_dir(path));
+    let below = below.into_iter().flatten().flatten();
+    let times = below.filter_map(|entry| time(&entry.ok()?.path()));
+    times.chain([metadata.modified().ok()?]).max()
+}
+
+/// Check that cargo notices objects and kernels that are new, changed or gone, and that a pack itself changes nothing.
+#[test]
+fn rerun_if_changed() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let hub = hub(dir.path(), 0..0);
+    let app = dir.path().join("app.bpf.o");
+    std::fs::copy(object("execsnoop"), &app).expect("it can be copied");
+    let watched = || {
+        let pack = Pack::new().object(&app).hub(&hub);
+        pack.rerun_if_changed()
+    };
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    // Runs a change, with everything old before it, and says whether cargo would run the script again.
+    let is_noticed = |change: &dyn Fn()| {
+        fn age(path: &Path, past: SystemTime) {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            entries.for_each(|entry| age(&entry.path(), past));
+            let file = std::fs::File::open(path).expect("it is there");
+            file.set_modified(past).expect("it is ours");
+        }
+        age(dir.path(), past);
+        let watched = watched();
+        change();
+        watched
+            .iter()
+            .any(|path| time(path).is_none_or(|t| t > past))
+    };
+    let write = |path: PathBuf| {
+        let folder = path.parent().expect("it is in a folder");
+        std::fs::create_dir_all(folder).expect("the temporary folder is writable");
+        std::fs::write(path, b"").expect("writable");
+    };
+    assert_eq!(watched(), [app.clone(), hub.clone()]);
+    assert!(!is_noticed(&|| {}));
+    assert!(!is_noticed(&|| {
+        let pack = Pack::new().object(&app).hub(&hub).build();
+        pack.expect("a kernel is sound");
+    }));
+    let kernel = || hub.join("debian/12/x86_64/2.btf");
+    assert!(is_noticed(&|| write(kernel())));
+    assert!(is_noticed(&|| write(kernel())));
+    assert!(is_noticed(
+        &|| std::fs::remove_file(kernel()).expect("it is there")
+    ));
+    assert!(is_noticed(&|| write(hub.join("new/13/arm64/1.btf"))));
+    assert!(is_noticed(&|| write(app.clone())));
+    let missing = Pack::new()
+        .hub(dir.path().join("missing"))
+        .rerun_if_changed();
+    assert_eq!(missing, [dir.path().join("missing")]);
+    let opened = Hub::open(&[&hub]).expect("it is a hub");
+    let values = Pack::new().opened_hub(opened).rerun_if_changed();
+    assert_eq!(values, watched()[1..]);
 }
 
 /// Check that a cancelled pack writes nothing and leaves nothing behind.

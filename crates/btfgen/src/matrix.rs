@@ -1,0 +1,282 @@
+//! What the kernels answer: the outcome of every need on every kernel.
+//!
+//! Many kernels answer alike. So their answers are kept once, as an [`OutcomeSet`], and for each kernel the index of its set.
+
+use std::collections::{BTreeMap, HashMap};
+
+use btfgen_archive::KernelId;
+use btfgen_btf::ByteOrder;
+use btfgen_libbpf::ReloKind;
+
+use crate::needs::Needs;
+use crate::outcome::{Outcome, Refusal};
+
+/// The outcome of every need on every kernel.
+///
+/// The kernels are in the order of their ids, the sets in the order of their first kernels. So the same needs and kernels
+/// give the same matrix, whichever thread looked at which kernel.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (object, hub) = (btfgen_testkit::object("missing"), btfgen_testkit::sample_hub());
+/// let packed = btfgen::Pack::new().object(object).hub(hub).build()?;
+/// for (n, set) in packed.matrix.sets().iter().enumerate() {
+///     println!("{} kernels answer {:?}", packed.matrix.kernels_of(n).count(), set.outcomes);
+/// }
+/// for need in packed.matrix.unresolved() {
+///     println!("{} is in no kernel", packed.needs[need]);
+/// }
+/// # assert!(packed.matrix.unresolved().count() > 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Matrix {
+    /// What the needs ask, in their order.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    kinds: Vec<ReloKind>,
+    sets: Vec<OutcomeSet>,
+    kernels: Vec<Row>,
+}
+
+/// What some kernels answer: those with the same outcomes and the same byte order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct OutcomeSet {
+    /// The byte order of the kernels.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "crate::serialize::byte_order")
+    )]
+    pub byte_order: ByteOrder,
+    /// The outcome of each need, in the order of [`Needs::iter`].
+    pub outcomes: Vec<Outcome>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+struct Row {
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::text"))]
+    kernel: KernelId,
+    set: usize,
+}
+
+/// A need for which libbpf refuses to load the object on some kernels, whatever else the object asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct RefusedNeed<'m> {
+    /// Its index.
+    pub need: usize,
+    /// Why.
+    pub reason: Refusal,
+    /// On which kernels, in the order of their ids.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::texts"))]
+    pub kernels: Vec<&'m KernelId>,
+}
+
+impl Matrix {
+    /// The kernels, in the order of their ids.
+    pub fn kernels(&self) -> impl ExactSizeIterator<Item = &KernelId> {
+        self.kernels.iter().map(|row| &row.kernel)
+    }
+
+    /// The distinct sets of outcomes.
+    pub fn sets(&self) -> &[OutcomeSet] {
+        &self.sets
+    }
+
+    /// The index of a kernel's set in [`Matrix::sets`].
+    pub fn set_of(&self, kernel: &KernelId) -> Option<usize> {
+        let row = self.kernels.binary_search_by(|row| row.kernel.cmp(kernel));
+        row.ok().map(|row| self.kernels[row].set)
+    }
+
+    /// The kernels of a set, in the order of their ids.
+    pub fn kernels_of(&self, set: usize) -> impl Iterator<Item = &KernelId> {
+        let rows = self.kernels.iter().filter(move |row| row.set == set);
+        rows.map(|row| &row.kernel)
+    }
+
+    /// What a kernel answers to the need with this index.
+    pub fn outcome(&self, kernel: &KernelId, need: usize) -> Option<Outcome> {
+        let outcomes = &self.sets[self.set_of(kernel)?].outcomes;
+        outcomes.get(need).copied()
+    }
+
+    /// Indices of the needs that no kernel could answer: see [`Outcome::is_found`]. A need for which libbpf refuses the
+    /// object on some kernel is not among them.
+    pub fn unresolved(&self) -> impl Iterator<Item = usize> {
+        let is_missing = |set: &OutcomeSet, need: usize| {
+            let outcome = set.outcomes[need];
+            outcome.refusal().is_none() && !outcome.is_found(self.kinds[need])
+        };
+        (0..self.kinds.len()).filter(move |&need| self.sets.iter().all(|set| is_missing(set, need)))
+    }
+
+    /// The needs for which libbpf refuses to load the object on some kernels, in the needs' order.
+    pub fn refused(&self) -> Vec<RefusedNeed<'_>> {
+        let mut refused: BTreeMap<(usize, Refusal), Vec<&KernelId>> = BTreeMap::new();
+        for row in &self.kernels {
+            for (need, outcome) in self.sets[row.set].outcomes.iter().enumerate() {
+                if let Some(reason) = outcome.refusal() {
+                    refused.entry((need, reason)).or_default().push(&row.kernel);
+                }
+            }
+        }
+        let refused = refused.into_iter();
+        refused
+            .map(|((need, reason), kernels)| RefusedNeed {
+                need,
+                reason,
+                kernels,
+            })
+            .collect()
+    }
+}
+
+/// Gathers a matrix from kernels that come in any order. Its size grows with the number of different sets; a kernel adds its
+/// id and an index.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    sets: HashMap<OutcomeSet, usize>,
+    kernels: Vec<Row>,
+}
+
+impl Gathering {
+    pub(crate) fn add(&mut self, kernel: KernelId, byte_order: ByteOrder, outcomes: Vec<Outcome>) {
+        let next = self.sets.len();
+        let set = OutcomeSet {
+            byte_order,
+            outcomes,
+        };
+        let set = *self.sets.entry(set).or_insert(next);
+        self.kernels.push(Row { kernel, set });
+    }
+
+    pub(crate) fn finish(self, needs: &Needs) -> Matrix {
+        let Self { sets, mut kernels } = self;
+        kernels.sort();
+        let mut order = vec![None; sets.len()];
+        let mut known = 0;
+        for row in &mut kernels {
+            row.set = *order[row.set].get_or_insert_with(|| {
+                known += 1;
+                known - 1
+            });
+        }
+        let mut sets: Vec<_> = sets.into_iter().collect();
+        sets.sort_by_key(|&(_, set)| order[set]);
+        Matrix {
+            kinds: needs.iter().map(|need| need.kind()).collect(),
+            sets: sets.into_iter().map(|(set, _)| set).collect(),
+            kernels,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Object;
+
+    fn needs() -> Needs {
+        let object = Object::open(btfgen_testkit::object("first")).expect("the object is good");
+        Needs::new(vec![object])
+    }
+
+    fn kernel(release: &str) -> KernelId {
+        KernelId::new("a", "1", "x86_64", release).expect("it is a kernel's name")
+    }
+
+    fn value(value: u64) -> Outcome {
+        Outcome::Value {
+            value,
+            size: 4,
+            size_mismatch: false,
+        }
+    }
+
+    const FAILED: Outcome = Outcome::Failed {
+        errno: 22,
+        reason: Refusal::Disagreement,
+    };
+
+    /// Four kernels with three sets; of two needs, no kernel answers the second.
+    fn matrix(order: [usize; 4]) -> Matrix {
+        let little = ByteOrder::Little;
+        let rows = [
+            ("1.0", little, [value(8), Outcome::Missing]),
+            ("1.1", ByteOrder::Big, [value(8), Outcome::Missing]),
+            ("1.2", little, [FAILED, value(0)]),
+            ("1.3", little, [value(8), Outcome::Missing]),
+        ];
+        let mut gathering = Gathering::default();
+        for i in order {
+            let (release, byte_order, outcomes) = rows[i];
+            gathering.add(kernel(release), byte_order, outcomes.into());
+        }
+        let needs = needs();
+        assert_eq!(needs.len(), 2);
+        assert!(needs[1].kind() == ReloKind::FieldExists);
+        gathering.finish(&needs)
+    }
+
+    /// Check that a matrix is the same in whatever order its kernels came, and what it says of kernels, sets and needs.
+    #[test]
+    fn views() {
+        let matrix = matrix([0, 1, 2, 3]);
+        assert_eq!(matrix, self::matrix([3, 2, 1, 0]));
+        assert_eq!(matrix, self::matrix([2, 0, 3, 1]));
+        assert_eq!(matrix.sets().len(), 3);
+        assert_eq!(matrix.sets()[1].byte_order, ByteOrder::Big);
+        assert_eq!(matrix.set_of(&kernel("1.3")), Some(0));
+        assert_eq!(matrix.set_of(&kernel("2.0")), None);
+        let of_first: Vec<_> = matrix.kernels_of(0).cloned().collect();
+        assert_eq!(of_first, [kernel("1.0"), kernel("1.3")]);
+        assert_eq!(matrix.outcome(&kernel("1.1"), 0), Some(value(8)));
+        assert_eq!(matrix.outcome(&kernel("1.1"), 2), None);
+        assert_eq!(matrix.unresolved().collect::<Vec<_>>(), [1]);
+        let refusing = kernel("1.2");
+        let expected = RefusedNeed {
+            need: 0,
+            reason: Refusal::Disagreement,
+            kernels: vec![&refusing],
+        };
+        assert_eq!(matrix.refused(), [expected]);
+    }
+
+    /// Check what a matrix is as JSON.
+    #[cfg(feature = "serde")]
+    #[test]
+    fn json() {
+        let found = serde_json::json!({"value": {"value": 8, "size": 4, "size_mismatch": false}});
+        let no = serde_json::json!({"value": {"value": 0, "size": 4, "size_mismatch": false}});
+        let failed = serde_json::json!({"failed": {"errno": 22, "reason": "disagreement"}});
+        let matrix = matrix([0, 1, 2, 3]);
+        assert_eq!(
+            serde_json::to_value(&matrix).expect("it is serializable"),
+            serde_json::json!({
+                "sets": [
+                    {"byte_order": "little", "outcomes": [found, "missing"]},
+                    {"byte_order": "big", "outcomes": [found, "missing"]},
+                    {"byte_order": "little", "outcomes": [failed, no]},
+                ],
+                "kernels": [
+                    {"kernel": "a/1/x86_64/1.0", "set": 0},
+                    {"kernel": "a/1/x86_64/1.1", "set": 1},
+                    {"kernel": "a/1/x86_64/1.2", "set": 2},
+                    {"kernel": "a/1/x86_64/1.3", "set": 0},
+                ],
+            })
+        );
+        assert_eq!(
+            serde_json::to_value(matrix.refused()).expect("it is serializable"),
+            serde_json::json!([
+                {"need": 0, "reason": "disagreement", "kernels": ["a/1/x86_64/1.2"]},
+            ])
+        );
+    }
+}
