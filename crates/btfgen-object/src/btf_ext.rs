@@ -53,6 +53,13 @@ pub struct LineRecord {
     pub line_col: u32,
 }
 
+impl LineRecord {
+    /// The line, from 1. 0 is for instructions that the compiler made of several statements, or of none.
+    pub fn line(&self) -> u32 {
+        self.line_col >> 10
+    }
+}
+
 /// `struct bpf_core_relo`.
 #[derive(Debug)]
 pub struct RelocationRecord {
@@ -241,9 +248,9 @@ fn sections<R: Record>(bytes: Words<'_>) -> Result<Vec<Section<R>>> {
 }
 
 impl<R> Section<R> {
-    /// The last record at or before an instruction, which `of` gives; for tables that are sorted by it.
-    pub fn covering(&self, insn_off: u32, of: impl Fn(&R) -> u32) -> Option<&R> {
+    /// The records at or before an instruction, which `of` gives; for tables that are sorted by it.
+    pub fn up_to(&self, insn_off: u32, of: impl Fn(&R) -> u32) -> &[R] {
         let after = self.records.partition_point(|r| of(r) <= insn_off);
-        self.records[..after].last()
+        &self.records[..after]
     }
 }

@@ -16,6 +16,8 @@ pub struct Sections<'d> {
 }
 
 const MAGIC: &[u8] = b"\x7fELF";
+/// Of LLVM's bitcode by itself, and in its wrapper (LLVM's BitCodeFormat, "Bitcode Wrapper Format").
+const BITCODE_MAGICS: [[u8; 4]; 2] = [*b"BC\xc0\xde", 0x0b17_c0de_u32.to_le_bytes()];
 /// Where the file's class, 32 or 64 bits, is told.
 const CLASS_AT: usize = 4;
 
@@ -27,6 +29,10 @@ impl<'d> Sections<'d> {
     pub fn of(file: &'d [u8]) -> Result<Self> {
         if file.is_empty() {
             return Err(Error::new(ErrorKind::NotElf, "the file is empty"));
+        }
+        if BITCODE_MAGICS.iter().any(|magic| file.starts_with(magic)) {
+            let message = "LLVM bitcode, not an ELF file";
+            return Err(Error::new(ErrorKind::Bitcode, message));
         }
         if !file.starts_with(MAGIC) {
             return Err(Error::new(ErrorKind::NotElf, "not an ELF file"));

@@ -6,6 +6,8 @@
 pub enum ErrorKind {
     /// The bytes are no ELF file.
     NotElf,
+    /// The bytes are LLVM bitcode, which `clang -flto` writes.
+    Bitcode,
     /// The ELF file is for another machine.
     NotBpf,
     /// The object was compiled without BTF.

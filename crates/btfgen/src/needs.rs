@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Index;
 
 use btfgen_btf::Kind;
-use btfgen_libbpf::{ReloKind, Relocation, essential_name};
+use btfgen_libbpf::{ReloKind, Relocation, Resolver, essential_name};
 use btfgen_object::{Signature, digest_of};
 
 use crate::object::{Object, SourceLine};
+use crate::outcome::Refusal;
 
 /// The distinct relocations of some objects.
 #[derive(Debug)]
@@ -218,6 +219,16 @@ impl Need {
         let mut objects: Vec<_> = self.uses.iter().map(|u| u.object).collect();
         objects.dedup();
         objects.len()
+    }
+
+    /// Why libbpf refuses to load an object with this relocation whatever the kernel, if it does.
+    ///
+    /// This is what libbpf makes of the relocation when the kernel has no such type: before it looks for one, and where it finds
+    /// none, it computes what the relocation means in the object's own types.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let mut resolver = Resolver::new();
+        let resolved = resolver.resolve(&self.relocation, &[]);
+        resolved.err().map(|failure| Refusal::of(failure.errno))
     }
 
     /// The record that stands for all that are the same.

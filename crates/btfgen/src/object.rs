@@ -170,25 +170,31 @@ impl Object {
 
     /// The function that a use lies in.
     pub fn function(&self, place: &RelocationUse) -> Option<String> {
-        let record = self
-            .functions
-            .iter()
-            .filter(|s| s.name_off == place.section_name_off)
-            .find_map(|s| s.covering(place.insn_off, |r| r.insn_off))?;
+        let record = self.function_record(place)?;
         let function = self.btf.type_by_id(record.type_id)?;
         Some(String::from_utf8_lossy(function.name()).into_owned())
     }
 
-    /// The source line that a use came from, if the object says so.
+    fn function_record(&self, place: &RelocationUse) -> Option<&FunctionRecord> {
+        let mut sections = self.functions.iter();
+        let section = sections.find(|s| s.name_off == place.section_name_off)?;
+        section.up_to(place.insn_off, |r| r.insn_off).last()
+    }
+
+    /// The source line that a use came from, if the object says so. An instruction that the compiler made of several
+    /// statements has none of its own; it is told at the line before it in the same function.
     pub fn source_line(&self, place: &RelocationUse) -> Option<SourceLine> {
+        let start = self.function_record(place).map_or(0, |r| r.insn_off);
         let record = self
             .lines
             .iter()
             .filter(|s| s.name_off == place.section_name_off)
-            .find_map(|s| s.covering(place.insn_off, |r| r.insn_off))?;
+            .flat_map(|s| s.up_to(place.insn_off, |r| r.insn_off).iter().rev())
+            .take_while(|r| r.insn_off >= start)
+            .find(|r| r.line() != 0)?;
         Some(SourceLine {
             file: self.string(record.file_name_off),
-            line: record.line_col >> 10,
+            line: record.line(),
             column: record.line_col & 0x3ff,
         })
     }
@@ -202,6 +208,9 @@ impl Object {
 fn help(kind: btfgen_object::ErrorKind) -> Option<&'static str> {
     match kind {
         btfgen_object::ErrorKind::NotElf | btfgen_object::ErrorKind::NoBtf => Some(COMPILE_HELP),
+        btfgen_object::ErrorKind::Bitcode => Some(
+            "compile the program without -flto: then it is a BPF object and not what a linker makes one of",
+        ),
         btfgen_object::ErrorKind::NotBpf => {
             Some("give the .bpf.o file, not the program that loads it")
         }

@@ -67,7 +67,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// For an error that one candidate by itself gives, or none.
-    fn of(errno: i32) -> Self {
+    pub(crate) fn of(errno: i32) -> Self {
         // Linux's numbers, the same on all architectures that run BPF.
         const E2BIG: i32 = 7;
         const EOPNOTSUPP: i32 = 95;

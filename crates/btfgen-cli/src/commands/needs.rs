@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use btfgen::{Need, Needs, Object, Place};
+use btfgen::{Need, Needs, Object, Place, Refusal};
 use serde::Serialize;
 
 use crate::console::{Console, printable};
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "OBJ")]
     objects: Vec<PathBuf>,
 
-    /// Print JSON: an array of objects with kind, type, path and places
+    /// Print JSON: an array of objects with kind, type, path, places, and why libbpf refuses it whatever the kernel
     #[arg(long)]
     json: bool,
 }
@@ -36,6 +36,8 @@ struct NeedReport {
     r#type: String,
     path: String,
     places: Vec<Place>,
+    /// Why libbpf refuses to load the object, whatever the kernel.
+    refusal: Option<Refusal>,
 }
 
 impl Arguments {
@@ -60,6 +62,15 @@ impl Arguments {
         } else if !reports.is_empty() {
             print(&reports, console.verbose)?;
         }
+        let refused = needs.iter().zip(&reports).filter_map(|(need, report)| {
+            Some(format!("{}: {}", with_line(&needs, need), report.refusal?))
+        });
+        let refused: Vec<String> = refused.collect();
+        if !refused.is_empty() {
+            let message = "libbpf refuses to load objects with these relocations on any kernel:";
+            console.warning(message);
+            console.details(refused.into_iter());
+        }
         Ok(Exit::Done)
     }
 }
@@ -71,6 +82,7 @@ impl NeedReport {
             r#type: need.root(),
             path: need.path(),
             places: needs.places(need),
+            refusal: need.refusal(),
         }
     }
 }

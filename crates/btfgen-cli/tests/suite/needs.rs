@@ -50,3 +50,39 @@ fn none() {
         assert_eq!(output.stdout, b"[]\n");
     }
 }
+
+/// Check that what libbpf refuses whatever the kernel is told with its source line and the reason, in text and in JSON.
+#[test]
+fn refused() {
+    let object = btfgen_testkit::object("refused");
+    let pieces = [
+        "warning: libbpf refuses to load objects with these relocations on any kernel:\n",
+        "byte_off struct nonsense.four[5], ",
+        "refused.bpf.c:",
+        "an index is out of range",
+        "a bitfield spans more than 8 bytes",
+    ];
+    run(btfgen().args(["needs", "-v"]).arg(&object), 0, &pieces);
+    let output = run(
+        btfgen().args(["needs", "-v", "--json"]).arg(&object),
+        0,
+        &pieces,
+    );
+    let needs: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let refusal = |path: &str| {
+        let need = needs.iter().find(|need| need["path"] == path);
+        &need.unwrap()["refusal"]
+    };
+    assert_eq!(*refusal("four[5]"), "invalid");
+    assert_eq!(*refusal("four[3]"), Value::Null);
+}
+
+/// Check that LLVM bitcode is told as such, with the way out.
+#[test]
+fn bitcode() {
+    let dir = tempfile::tempdir().unwrap();
+    let object = dir.path().join("app.bpf.o");
+    std::fs::write(&object, b"BC\xc0\xde and more").unwrap();
+    let pieces = ["app.bpf.o: LLVM bitcode", "help: ", "without -flto"];
+    run(btfgen().arg("needs").arg(&object), 2, &pieces);
+}

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use btfgen::{ErrorKind, Needs, Object, ReloKind};
+use btfgen::{ErrorKind, Minimizer, Need, Needs, Object, Place, Refusal, ReloKind};
 use btfgen_testkit::object;
 use object::{Object as _, ObjectSection as _};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use proptest::sample::Index;
 
-use super::util::{needs, objects};
+use super::util::{btf, kernels, needs, objects};
 
 fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(object(name)).expect("the object is there")
@@ -175,6 +175,66 @@ fn places_are_source_lines() {
     );
 }
 
+/// Check that an instruction which the compiler gives no line is told at a statement that it belongs to.
+#[test]
+fn lines_of_merged_statements() {
+    let source = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../testkit/objects/lines.bpf.c"
+    );
+    let source = std::fs::read_to_string(source).expect("the source is there");
+    let line = |text: &str| {
+        let line = source.lines().position(|line| line.contains(text));
+        line.expect("the source has the statement") as u32 + 1
+    };
+    let needs = needs(&object("lines"));
+    let need = needs.iter().find(|need| need.path() == "number");
+    let places = needs.places(need.expect("it is asked for"));
+    let first = line("bpf_core_field_exists(lines->first)");
+    let last = line("BPF_CORE_READ(lines, second, number)");
+    let is_there = |place: &Place| place.line.is_some_and(|l| (first..=last).contains(&l));
+    assert!(places.iter().all(is_there), "{places:?}");
+}
+
+/// Check that what libbpf refuses whatever the kernel is known without one, with the reason; and only that.
+#[test]
+fn refusals_without_a_kernel() {
+    let needs = needs(&object("refused"));
+    let refusal = |text: &str| {
+        let need = needs.iter().find(|need| need.to_string() == text);
+        let need = need.unwrap_or_else(|| panic!("{text} is not asked for"));
+        need.refusal()
+    };
+    for (text, expected) in [
+        ("byte_off struct nonsense.four[5]", Some(Refusal::Invalid)),
+        ("lshift_u64 struct nonsense.four[1]", Some(Refusal::Invalid)),
+        ("rshift_u64 struct nonsense.four[1]", Some(Refusal::Invalid)),
+        ("signed struct straddling.bits", Some(Refusal::TooLarge)),
+        ("type_size struct thread_union", Some(Refusal::Invalid)),
+        ("byte_off struct nonsense.four[3]", None),
+        ("byte_off struct nonsense.flexible[5]", None),
+        ("byte_sz struct nonsense.four[1]", None),
+        ("field_exists struct straddling.bits", None),
+        ("type_exists struct thread_union", None),
+    ] {
+        assert_eq!(refusal(text), expected, "{text}");
+    }
+    let anonymous = |need: &&Need| need.root().contains("(anonymous)");
+    let mut anonymous = needs.iter().filter(anonymous);
+    assert!(anonymous.all(|need| need.refusal() == Some(Refusal::Anonymous)));
+    // Each kernel says the same.
+    let kernel = btf(kernels().values().next().expect("there is a kernel"));
+    let outcomes = Minimizer::new(&needs).outcomes(&kernel);
+    for (need, outcome) in needs.iter().zip(outcomes.expect("the kernel is good")) {
+        assert_eq!(need.refusal(), outcome.refusal(), "{need}");
+    }
+    for object in objects() {
+        let needs = self::needs(&object);
+        let refused = needs.iter().filter(|need| need.refusal().is_some());
+        assert_eq!(refused.count(), 0, "{}", object.display());
+    }
+}
+
 /// Check that objects that ask for nothing are good: no relocations, no `.BTF.ext`, maps only.
 #[test]
 fn objects_may_ask_for_nothing() {
@@ -190,6 +250,8 @@ fn other_files_are_refused() {
     for (bytes, message) in [
         (&b""[..], "the file is empty"),
         (b"#!/bin/sh\n", "not an ELF file"),
+        (b"BC\xc0\xde", "LLVM bitcode"),
+        (b"\xde\xc0\x17\x0b", "LLVM bitcode"),
         (b"\x7fELF", "damaged ELF file"),
         (&own, "not for BPF"),
         (&bytes("no-btf"), "it has no .BTF section"),
