@@ -36,11 +36,11 @@ fn main() -> Result<()> {
         ])
         .build_and_generate(out.join("execsnoop.skel.rs"))?;
 
-    let packed = Pack::new()
-        .object(&object)
-        .hub(&hub)
-        .filter(kernels)
-        .write(out.join("btfs.tar.gz"))?;
+    let pack = Pack::new().object(&object).hub(&hub).filter(kernels);
+    for path in pack.rerun_if_changed() {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+    let packed = pack.write(out.join("btfs.tar.gz"))?;
     for left_out in packed.left_out {
         println!("cargo::warning={left_out}");
     }
@@ -54,13 +54,10 @@ fn hub() -> Result<PathBuf> {
     let named = ["BTFHUB_CACHE_DIR", "BTFHUB_CACHE"]
         .iter()
         .any(|variable| env::var_os(variable).is_some());
-    let hub = if !named && Path::new(SAMPLE_HUB).is_dir() {
-        PathBuf::from(SAMPLE_HUB)
-    } else {
-        btfgen::default_hub().context("there is no hub: set BTFHUB_CACHE_DIR")?
-    };
-    println!("cargo::rerun-if-changed={}", hub.display());
-    Ok(hub)
+    if !named && Path::new(SAMPLE_HUB).is_dir() {
+        return Ok(PathBuf::from(SAMPLE_HUB));
+    }
+    btfgen::default_hub().context("there is no hub: set BTFHUB_CACHE_DIR")
 }
 
 /// Makes vmlinux.h from any kernel since Linux 5.5; CO-RE adapts the program to the others. The kernel is the one that

@@ -16,7 +16,7 @@ pub struct Sections<'d> {
 }
 
 const MAGIC: &[u8] = b"\x7fELF";
-/// Of LLVM's bitcode by itself, and in its wrapper (LLVM's BitCodeFormat, "Bitcode Wrapper Format").
+/// Of LLVM's bitcode by itself, and in its wrapper (LLVM's `BitCodeFormat`, "Bitcode Wrapper Format").
 const BITCODE_MAGICS: [[u8; 4]; 2] = [*b"BC\xc0\xde", 0x0b17_c0de_u32.to_le_bytes()];
 /// Where the file's class, 32 or 64 bits, is told.
 const CLASS_AT: usize = 4;

@@ -264,6 +264,7 @@ impl<'a> Pack<'a> {
     /// after a `btfgen fetch` or `btfgen add` that brought nothing, because these write to a hidden folder of the hub. A pack
     /// changes nothing in a hub.
     ///
+    /// An object below `$OUT_DIR` is not in the list, for the script itself makes it at each run: have cargo watch its sources.
     /// Where no hub is named, the script also depends on the variables of [`default_hub`]: see `cargo::rerun-if-env-changed`.
     ///
     /// ```no_run
@@ -281,9 +282,11 @@ impl<'a> Pack<'a> {
     ///
     /// [cargo]: https://doc.rust-lang.org/cargo/reference/build-scripts.html#rerun-if-changed
     pub fn rerun_if_changed(&self) -> Vec<PathBuf> {
+        let made_in = std::env::var_os("OUT_DIR");
+        let is_made = |path: &Path| made_in.as_ref().is_some_and(|out| path.starts_with(out));
         let files = self.objects.iter().filter_map(|object| match object {
-            ObjectSource::File(path) => Some(path.clone()),
-            ObjectSource::Parsed(_) => None,
+            ObjectSource::File(path) if !is_made(path) => Some(path.clone()),
+            ObjectSource::File(_) | ObjectSource::Parsed(_) => None,
         });
         let hubs = match &self.hub {
             HubSource::Folders(folders) => or_default(folders),
