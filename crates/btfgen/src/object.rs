@@ -49,6 +49,8 @@ pub struct RelocationUse {
 
 /// Where in the source an instruction came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct SourceLine {
     /// File as the compiler named it.
     pub file: String,
@@ -176,9 +178,10 @@ impl Object {
     }
 
     fn function_record(&self, place: &RelocationUse) -> Option<&FunctionRecord> {
-        let mut sections = self.functions.iter();
-        let section = sections.find(|s| s.name_off == place.section_name_off)?;
-        section.up_to(place.insn_off, |r| r.insn_off).last()
+        let sections = self.functions.iter();
+        sections
+            .filter(|s| s.name_off == place.section_name_off)
+            .find_map(|s| s.up_to(place.insn_off, |r| r.insn_off).last())
     }
 
     /// The source line that a use came from, if the object says so. An instruction that the compiler made of several
@@ -209,7 +212,7 @@ fn help(kind: btfgen_object::ErrorKind) -> Option<&'static str> {
     match kind {
         btfgen_object::ErrorKind::NotElf | btfgen_object::ErrorKind::NoBtf => Some(COMPILE_HELP),
         btfgen_object::ErrorKind::Bitcode => Some(
-            "compile the program without -flto: then it is a BPF object and not what a linker makes one of",
+            "compile the program without -flto, with which clang writes bitcode instead of a BPF object",
         ),
         btfgen_object::ErrorKind::NotBpf => {
             Some("give the .bpf.o file, not the program that loads it")
