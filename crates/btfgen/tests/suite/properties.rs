@@ -30,6 +30,27 @@ fn damaged(original: &[u8], damage: &[(prop::sample::Index, u8)]) -> Vec<u8> {
     bytes
 }
 
+/// All that the types say. The strings may have gaps, as many as were saved by what the kernel's BTF had besides.
+fn types(bytes: &[u8]) -> Vec<String> {
+    let btf = LoadedBtf::parse(bytes).expect("what we write is BTF");
+    let facts = |ty: btfgen::Type<'_>| {
+        let own = (
+            ty.size(),
+            ty.referenced(),
+            ty.kind_flag(),
+            ty.int(),
+            ty.array(),
+        );
+        let parts: (Vec<_>, Vec<_>, Vec<_>) = (
+            ty.members().collect(),
+            ty.enumerators().collect(),
+            ty.params().collect(),
+        );
+        format!("{ty:?} {own:?} {parts:?}")
+    };
+    btf.types().map(facts).collect()
+}
+
 fn damage() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
 }
@@ -73,8 +94,8 @@ proptest! {
         prop_assert!(LoadedBtf::parse(&bytes[..at.index(bytes.len())]).is_err());
     }
 
-    /// Check that for any choice of objects, in any order, minimizing twice changes nothing, and the bytes do not depend on
-    /// the order.
+    /// Check that for any choice of objects, in any order, minimizing twice changes no type, and the bytes do not depend on the
+    /// order.
     #[test]
     fn minimizing_is_idempotent_and_blind_to_order(
         mut chosen in prop::sample::subsequence(btfgen_testkit::objects(), 1..6).prop_shuffle(),
@@ -87,7 +108,7 @@ proptest! {
         let needs = all(&chosen);
         let once = minimal(&needs, &full);
         let twice = minimal(&needs, &LoadedBtf::parse(&once).expect("what we write is BTF"));
-        prop_assert_eq!(&once, &twice);
+        prop_assert_eq!(types(&once), types(&twice));
         chosen.sort();
         prop_assert_eq!(&once, &minimal(&all(&chosen), &full));
     }
