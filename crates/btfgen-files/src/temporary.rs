@@ -122,7 +122,12 @@ impl TempFolder {
         remove_stale(parent);
         for _ in 0..TRIES {
             let folder = builder(0o700).tempdir_in(parent)?;
-            let lock = File::open(folder.path())?;
+            let lock = match File::open(folder.path()) {
+                Ok(lock) => lock,
+                // `remove_stale` of another process has seen it before it was locked.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
             if owns(&lock)? {
                 return Ok(Self {
                     folder,
@@ -265,7 +270,7 @@ mod tests {
         assert_eq!(names(folder.path()), 1);
     }
 
-    /// Check that a new file is never lost while other processes remove stale files.
+    /// Check that a new file or folder is never lost while other processes remove stale files.
     #[test]
     fn makers_and_removers() {
         let folder = tempfile::tempdir().unwrap();
@@ -274,6 +279,8 @@ mod tests {
                 for n in 0..500 {
                     let file = TempFile::create_in(folder.path()).unwrap();
                     file.persist(&folder.path().join(n.to_string())).unwrap();
+                    let temporary = TempFolder::create_in(folder.path()).unwrap();
+                    fs::write(temporary.path().join("file"), "").unwrap();
                 }
             });
             while !maker.is_finished() {

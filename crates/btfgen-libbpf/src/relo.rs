@@ -20,6 +20,7 @@ use crate::sys;
     reason = "each is the kernel's BPF_CORE_ constant of that name"
 )]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum ReloKind {
     FieldByteOffset,
     FieldByteSize,
@@ -38,7 +39,7 @@ pub enum ReloKind {
 
 impl ReloKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: &'static [Self] = &[
         Self::FieldByteOffset,
         Self::FieldByteSize,
         Self::FieldExists,
