@@ -51,6 +51,9 @@ impl fmt::Debug for Btf<'_> {
 /// `struct btf_type`: name, info, and size or type.
 const TYPE_LEN: u32 = 12;
 
+/// A kernel's types have about so many bytes each.
+const USUAL_TYPE_LEN: usize = 28;
+
 /// A walk over modifiers and typedefs ends after so many. Kernels have fewer than 10 in a row.
 const MAX_CHAIN: usize = 128;
 
@@ -122,18 +125,27 @@ impl<'d> Btf<'d> {
         let first_id = base.map_or(1, Self::type_count);
         let records = Words::new(&data[types.clone()], order);
         let layout = Layout(Words::new(&data[layout], order));
-        let (places, known) = places(records, layout, first_id)?;
+        let split = split(records, layout, first_id)?;
         let mut btf = Self {
             base,
             order,
             types,
             strings,
-            places,
+            places: split.places,
             pointer_size: None,
-            classic: known && header.header_len() == Header::LEN as u64,
+            classic: split.classic && header.header_len() == Header::LEN as u64,
             data,
         };
-        btf.check_references()?;
+        let (types, strings) = (btf.type_count(), btf.string_count());
+        if split.largest.check(first_id, strings, types).is_err() {
+            // Which of them it is.
+            for ty in btf.own_types() {
+                let mut largest = Largest::default();
+                largest.take_in(ty.kind(), ty.words());
+                largest.check(ty.id().0, strings, types)?;
+            }
+        }
+        btf.check_functions()?;
         btf.pointer_size = match base.and_then(Self::pointer_size) {
             Some(size) => Some(size),
             None => btf.own_types().find_map(|ty| ty.long_size()),
@@ -272,57 +284,75 @@ impl<'d> Btf<'d> {
         None
     }
 
-    /// Requires that every name and every type that a type refers to is there.
-    fn check_references(&self) -> Result<()> {
-        let (types, strings) = (self.type_count(), self.string_count());
-        for ty in self.own_types() {
-            let dangling =
-                |message: String| Error::of_type(ErrorKind::Dangling, ty.id().0, message);
-            let name = |offset: u32| match (offset as usize) < strings {
-                true => Ok(()),
-                false => Err(dangling(format!(
-                    "has a name at offset {offset}, and there are {strings} bytes of strings"
-                ))),
-            };
-            let refers = |id: TypeId| match id.0 < types {
-                true => Ok(()),
-                false => Err(dangling(format!(
-                    "refers to type [{id}], and the last one is [{}]",
-                    types - 1
-                ))),
-            };
-            name(ty.name_offset())?;
-            if let Some(id) = ty.referenced() {
-                refers(id)?;
+    /// Requires that every function's type is a prototype.
+    fn check_functions(&self) -> Result<()> {
+        for ty in self.own_types().filter(|ty| ty.kind() == Kind::Func) {
+            let to = ty.referenced().and_then(|id| self.type_by_id(id));
+            if to.is_none_or(|to| to.kind() != Kind::FuncProto) {
+                let message = "is a function whose type is no prototype";
+                return Err(Error::of_type(ErrorKind::Damaged, ty.id().0, message));
             }
-            match ty.kind() {
-                Kind::Array => {
-                    let array = ty.array();
-                    let ids = array.into_iter().flat_map(|a| [a.element, a.index]);
-                    ids.into_iter().try_for_each(refers)?;
+        }
+        Ok(())
+    }
+}
+
+/// The largest references of some types. A kernel has a million: to compare only the largest ones with what there is takes a
+/// third of the time.
+#[derive(Debug, Default)]
+struct Largest {
+    name: u32,
+    id: u32,
+}
+
+impl Largest {
+    /// Takes in what a type refers to. `record` is all of it.
+    fn take_in(&mut self, kind: Kind, record: Words<'_>) {
+        let order = record.order();
+        let mut words = record.data().chunks_exact(4).map(|word| order.word(word));
+        let mut next = || words.next().unwrap_or_default();
+        let (name, _info, size_or_type) = (next(), next(), next());
+        self.name = self.name.max(name);
+        if kind.refers() {
+            self.id = self.id.max(size_or_type);
+        }
+        let parts = record.data().get(TYPE_LEN as usize..).unwrap_or_default();
+        let mut names_and_ids = |len: usize, has_id: bool| {
+            for part in parts.chunks_exact(len) {
+                self.name = self.name.max(order.word(&part[..4]));
+                if has_id {
+                    self.id = self.id.max(order.word(&part[4..8]));
                 }
-                Kind::Struct | Kind::Union => {
-                    for (offset, id) in ty.member_references() {
-                        name(offset)?;
-                        refers(id)?;
-                    }
-                }
-                Kind::Enum | Kind::Enum64 => ty.enumerator_names().try_for_each(name)?,
-                Kind::FuncProto => {
-                    for (offset, id) in ty.param_references() {
-                        name(offset)?;
-                        refers(id)?;
-                    }
-                }
-                Kind::Func => {
-                    let to = ty.referenced().and_then(|id| self.type_by_id(id));
-                    if to.is_none_or(|to| to.kind() != Kind::FuncProto) {
-                        let message = "is a function whose type is no prototype";
-                        return Err(Error::of_type(ErrorKind::Damaged, ty.id().0, message));
-                    }
-                }
-                _ => {}
             }
+        };
+        match kind {
+            Kind::Array => self.id = self.id.max(next()).max(next()),
+            Kind::Struct | Kind::Union => names_and_ids(12, true),
+            Kind::FuncProto => names_and_ids(8, true),
+            Kind::Enum => names_and_ids(8, false),
+            Kind::Enum64 => names_and_ids(12, false),
+            Kind::Datasec => {
+                let ids = parts.chunks_exact(12).map(|part| order.word(&part[..4]));
+                self.id = ids.fold(self.id, u32::max);
+            }
+            _ => {}
+        }
+    }
+
+    /// Requires that so many bytes of strings and so many types suffice.
+    fn check(&self, id: u32, strings: usize, types: u32) -> Result<()> {
+        let dangling = |message: String| Err(Error::of_type(ErrorKind::Dangling, id, message));
+        if self.name as usize >= strings {
+            let name = self.name;
+            return dangling(format!(
+                "has a name at offset {name}, and there are {strings} bytes of strings"
+            ));
+        }
+        if self.id >= types {
+            let (to, last) = (self.id, types - 1);
+            return dangling(format!(
+                "refers to type [{to}], and the last one is [{last}]"
+            ));
         }
         Ok(())
     }
@@ -353,13 +383,24 @@ fn coming(kind: u32) -> Option<(u32, u32)> {
     }
 }
 
-/// Where each type begins, and whether all are as before Linux 7.1.
-fn places(types: Words<'_>, layout: Layout<'_>, first_id: u32) -> Result<(Vec<u32>, bool)> {
-    let mut places = Vec::new();
-    let mut classic = true;
+/// A BTF's types, one by one.
+struct Split {
+    /// Where each one begins.
+    places: Vec<u32>,
+    /// Whether all are as before Linux 7.1.
+    classic: bool,
+    largest: Largest,
+}
+
+fn split(types: Words<'_>, layout: Layout<'_>, first_id: u32) -> Result<Split> {
+    let mut split = Split {
+        places: Vec::with_capacity(types.len() / USUAL_TYPE_LEN),
+        classic: true,
+        largest: Largest::default(),
+    };
     let mut at = 0_u32;
     while (at as usize) < types.len() {
-        let id = first_id + places.len() as u32;
+        let id = first_id + split.places.len() as u32;
         let beyond = || Error::of_type(ErrorKind::Damaged, id, "runs over the end of the types");
         let info = types.u32(at as usize + 4).ok_or_else(beyond)?;
         let number = kind_number(info);
@@ -368,7 +409,7 @@ fn places(types: Words<'_>, layout: Layout<'_>, first_id: u32) -> Result<(Vec<u3
             return Err(Error::of_type(ErrorKind::Damaged, id, "is of kind 0"));
         }
         let known = kind.trailing();
-        classic &= known.is_some() && vlen(info) <= CLASSIC_VLEN;
+        split.classic &= known.is_some() && vlen(info) <= CLASSIC_VLEN;
         let lens = known
             .or_else(|| layout.trailing(number))
             .or_else(|| coming(number));
@@ -376,14 +417,13 @@ fn places(types: Words<'_>, layout: Layout<'_>, first_id: u32) -> Result<(Vec<u3
             let message = format!("is of kind {number}, whose length nothing tells");
             Error::of_type(ErrorKind::Unsupported, id, message)
         })?;
-        places.push(at);
         // Each of 2^24 members has up to 255 bytes.
         let len = u64::from(TYPE_LEN + own) + u64::from(each) * u64::from(vlen(info));
-        let end = u64::from(at) + len;
-        at = u32::try_from(end)
-            .ok()
-            .filter(|end| *end as usize <= types.len())
-            .ok_or_else(beyond)?;
+        let record = types.part(at.into(), len).ok_or_else(beyond)?;
+        split.largest.take_in(kind, record);
+        split.places.push(at);
+        // It is within the section, whose length has 32 bits.
+        at += len as u32;
     }
-    Ok((places, classic))
+    Ok(split)
 }

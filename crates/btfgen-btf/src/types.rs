@@ -224,29 +224,9 @@ impl<'b> Type<'b> {
         self.kind() != Kind::Unknown && self.len() <= usize::from(u16::MAX)
     }
 
-    pub(crate) fn member_references(&self) -> impl Iterator<Item = (u32, TypeId)> + use<'b> {
-        self.references(self.kind().is_composite(), MEMBER_WORDS)
-    }
-
-    pub(crate) fn param_references(&self) -> impl Iterator<Item = (u32, TypeId)> + use<'b> {
-        self.references(self.kind() == Kind::FuncProto, PARAM_WORDS)
-    }
-
-    pub(crate) fn enumerator_names(&self) -> impl Iterator<Item = u32> + use<'b> {
-        let this = *self;
-        self.enumerator_places().map(move |at| this.word(at))
-    }
-
     fn enumerator_places(&self) -> impl ExactSizeIterator<Item = usize> + use<'b> {
         let words = if self.kind() == Kind::Enum64 { 3 } else { 2 };
         self.records(self.kind().is_enum(), words)
-    }
-
-    /// Offset of the name and id of the type of each record: members and parameters begin with both.
-    fn references(&self, has: bool, words: usize) -> impl Iterator<Item = (u32, TypeId)> + use<'b> {
-        let this = *self;
-        let both = move |at| (this.word(at), TypeId(this.word(at + 1)));
-        self.records(has, words).map(both)
     }
 
     /// The first word of each record of so many words; none for a kind that does not have any.

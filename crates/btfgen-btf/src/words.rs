@@ -10,6 +10,15 @@ pub enum ByteOrder {
 }
 
 impl ByteOrder {
+    /// The integer of four bytes; 0 for any other number of them.
+    pub(crate) fn word(self, bytes: &[u8]) -> u32 {
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        match self {
+            Self::Little => u32::from_le_bytes(bytes),
+            Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
     pub(crate) fn bytes(self, word: u32) -> [u8; 4] {
         match self {
             Self::Little => word.to_le_bytes(),

@@ -112,6 +112,11 @@ fn damage_is_named() {
             "type [2]",
         ),
         (
+            of(&[&[1, info(Kind::Datasec, 1), 4, 2, 0, 4]]),
+            dangling,
+            "type [2]",
+        ),
+        (
             of(&[&INT, &[1, info(Kind::Func, 0), 1]]),
             damaged,
             "is a function",

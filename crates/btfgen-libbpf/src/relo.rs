@@ -2,7 +2,6 @@
 
 use std::ffi::{CString, c_int};
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use btfgen_btf::{Btf, Type, TypeId};
@@ -215,7 +214,8 @@ pub struct Failure<'r> {
 
 /// Runs relocations; holds libbpf's scratch space.
 pub struct Resolver {
-    specs: Box<[MaybeUninit<sys::bpf_core_spec>; 3]>,
+    /// Of the program's own type, of a candidate, and of the target.
+    specs: Box<[sys::bpf_core_spec; 3]>,
     candidates: Vec<sys::bpf_core_cand>,
     program: CString,
 }
@@ -236,7 +236,7 @@ impl Resolver {
     /// A resolver.
     pub fn new() -> Self {
         Self {
-            specs: Box::new([MaybeUninit::zeroed(); 3]),
+            specs: Box::new([sys::bpf_core_spec::EMPTY; 3]),
             candidates: Vec::new(),
             program: CString::default(),
         }
@@ -303,8 +303,9 @@ impl Resolver {
         };
         let mut result = sys::bpf_core_relo_res::default();
         // The spec of a candidate is only written where there is one, that of the target when one matched; their `btf`s tell.
-        self.specs[1] = MaybeUninit::zeroed();
-        self.specs[2] = MaybeUninit::zeroed();
+        for spec in &mut *self.specs {
+            spec.btf = std::ptr::null();
+        }
         // SAFETY: the local BTF and the candidates' are alive; `Relocation::new` validated the type and the access
         // string; its type and the candidates are checked, so libbpf's walks end and stay within the types; the list
         // has `len` entries and may be reordered; the scratch space is three specs, as relo_core.h asks.
@@ -315,13 +316,11 @@ impl Resolver {
                 0,
                 relocation.btf.as_ptr(),
                 &raw mut list,
-                self.specs.as_mut_ptr().cast(),
+                self.specs.as_mut_ptr(),
                 &raw mut result,
             )
         };
-        // SAFETY: both specs were zeroed above, which is a valid value of all their fields, or written by libbpf.
-        let [candidate, target] =
-            [1, 2].map(|n| Match::of(unsafe { self.specs[n].assume_init_ref() }));
+        let [_, candidate, target] = self.specs.each_ref().map(Match::of);
         let left = usize::try_from(list.len).unwrap_or(0);
         if err < 0 {
             let (errno, reached) = (err.saturating_neg(), candidate);

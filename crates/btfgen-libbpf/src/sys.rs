@@ -41,6 +41,24 @@ pub(crate) struct bpf_core_spec {
     pub(crate) bit_offset: u32,
 }
 
+impl bpf_core_spec {
+    /// One that libbpf has not written.
+    pub(crate) const EMPTY: Self = Self {
+        btf: std::ptr::null(),
+        spec: [bpf_core_accessor {
+            type_id: 0,
+            idx: 0,
+            name: std::ptr::null(),
+        }; SPEC_MAX_LEN],
+        root_type_id: 0,
+        relo_kind: 0,
+        len: 0,
+        raw_spec: [0; SPEC_MAX_LEN],
+        raw_len: 0,
+        bit_offset: 0,
+    };
+}
+
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct bpf_core_relo_res {

@@ -227,11 +227,15 @@ impl<'v, 'b> Graph<'v, 'b> {
     /// How many bytes it saves, over bpftool's files, that modifiers, typedefs and enumerators are left out, and that all
     /// pointers to nothing are one.
     fn spare(&self) -> usize {
-        let is_pointer = |record: &&Record<'_, Reference>| matches!(record, Record::Ptr(_));
+        let is_pointer = |record: &&Record<'_, Reference>| matches!(record, Record::Ptr(None));
         let pointers = self.types.records().filter(is_pointer).count();
-        let left_out = self.left_out.iter();
-        let left_out = left_out.filter_map(|&id| self.btf.type_by_id(id));
-        let mut names: BTreeSet<&[u8]> = left_out.map(|ty| ty.name()).collect();
+        // One that is a candidate elsewhere is written.
+        let left_out = self
+            .left_out
+            .iter()
+            .filter(|id| !self.by_id.contains_key(id));
+        let left_out: Vec<Type<'_>> = left_out.filter_map(|&id| self.btf.type_by_id(id)).collect();
+        let mut names: BTreeSet<&[u8]> = left_out.iter().map(Type::name).collect();
         let mut count = 0;
         for (&id, &node) in &self.by_id {
             let Some(Record::Enum { enumerators, .. }) = self.types.record(node) else {
@@ -244,8 +248,9 @@ impl<'v, 'b> Graph<'v, 'b> {
                 names.insert(e.name);
             }
         }
-        let names = names.into_iter().map(|name| name.len() + 1);
-        (self.left_out.len() + pointers.saturating_sub(1)) * TYPE_LEN
+        let names = names.into_iter().filter(|name| !name.is_empty());
+        let names = names.map(|name| name.len() + 1);
+        (left_out.len() + pointers.saturating_sub(1)) * TYPE_LEN
             + count * ENUMERATOR_LEN
             + names.sum::<usize>()
     }

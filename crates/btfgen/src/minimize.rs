@@ -6,6 +6,7 @@ use crate::candidates::RootNames;
 use crate::minimal::minimal_btf;
 use crate::needs::Needs;
 use crate::outcome::{Outcome, RootAnswers, answers};
+use crate::visible::Evidence;
 
 /// Minimizes kernels' BTFs for one set of needs.
 #[derive(Debug)]
@@ -80,8 +81,17 @@ impl<'n> Minimizer<'n> {
     /// [`MinimizeError`].
     pub fn minimize(&self, btf: &LoadedBtf<'_>) -> Result<Minimized, MinimizeError> {
         let answers = self.answers(btf)?;
-        let bytes = minimal_btf(self.needs, btf, &answers).map_err(MinimizeError::Inexpressible)?;
-        self.prove(&bytes, &answers)?;
+        let minimal = |evidence| {
+            let bytes = minimal_btf(self.needs, btf, &answers, evidence);
+            let bytes = bytes.map_err(MinimizeError::Inexpressible)?;
+            self.prove(&bytes, &answers)?;
+            Ok(bytes)
+        };
+        let bytes = match minimal(Evidence::None) {
+            // Something that did not match matches now: what told them apart was left out.
+            Err(MinimizeError::Unproven { .. }) => minimal(Evidence::All)?,
+            tried => tried?,
+        };
         Ok(Minimized {
             btf: bytes,
             outcomes: self.collect(&answers),

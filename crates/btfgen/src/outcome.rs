@@ -309,29 +309,43 @@ fn distinguishing<'b>(
 
 /// Whether one row makes another one superfluous: it gives each of its answers, and so is there whenever the other one is.
 ///
-/// libbpf takes the size and a failure from the *first* candidate that matches, and compares values and offsets of all. So a
-/// row ahead of the covering one may only go if all rows between them that match give the same.
+/// libbpf takes the size and a failure from the *first* candidate that matches, and compares values and offsets of all. So the
+/// size counts only in a row ahead of the covering one, which may only go if all rows between them that match give the same.
 fn covers(needs: &Needs, root: &Root, rows: &[Row<'_>], by: usize, row: usize) -> bool {
     let mut equal = true;
     for (i, cell) in rows[row].cells.iter().enumerate() {
-        let same =
-            |other: &Cell| other.answer == cell.answer && other.bit_offset == cell.bit_offset;
         let other = &rows[by].cells[i];
         if cell.answer == Answer::NoMatch {
             equal &= other.answer == Answer::NoMatch;
             continue;
         }
         // Two candidates for a type id are an ambiguity, one is not.
-        let is_identity = relocation(needs, root.needs[i]).kind() == ReloKind::TypeIdTarget;
-        let between = rows.get(row + 1..by).unwrap_or_default();
-        let mut between = between.iter().map(|row| &row.cells[i]);
-        if is_identity
-            || !same(other)
-            || !between.all(|cell| cell.answer == Answer::NoMatch || same(cell))
-        {
+        if relocation(needs, root.needs[i]).kind() == ReloKind::TypeIdTarget {
+            return false;
+        }
+        equal &= other.answer == cell.answer;
+        let same =
+            |other: &Cell| other.answer == cell.answer && other.bit_offset == cell.bit_offset;
+        let is_covered = if by < row {
+            agree(other, cell)
+        } else {
+            let mut between = rows[row + 1..by].iter().map(|row| &row.cells[i]);
+            same(other) && between.all(|cell| cell.answer == Answer::NoMatch || same(cell))
+        };
+        if !is_covered {
             return false;
         }
     }
     // Of equal ones the first stays.
     !equal || by < row
+}
+
+/// Whether libbpf takes the second one for the same, behind the first one.
+fn agree(first: &Cell, second: &Cell) -> bool {
+    match (first.answer, second.answer) {
+        (Answer::Match(a), Answer::Match(b)) => {
+            first.bit_offset == second.bit_offset && (a.value, a.poison) == (b.value, b.poison)
+        }
+        (a, b) => a == b,
+    }
 }

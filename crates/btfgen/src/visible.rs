@@ -14,10 +14,20 @@ use btfgen_libbpf::{MAX_ACCESSORS, ReloKind, Relocation, essential_name};
 
 use crate::outcome::{Answer, Cell};
 
+/// How much is kept of why a candidate does not match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// Nothing: nearly always what matches is enough, for what was left out does not match either.
+    None,
+    /// All of it.
+    All,
+}
+
 /// The visible part of a kernel's types.
 #[derive(Debug)]
 pub(crate) struct Visible<'b> {
     btf: &'b Btf<'b>,
+    evidence: Evidence,
     types: BTreeMap<TypeId, Part>,
 }
 
@@ -33,9 +43,10 @@ pub(crate) struct Part {
 }
 
 impl<'b> Visible<'b> {
-    pub(crate) fn new(btf: &'b Btf<'b>) -> Self {
+    pub(crate) fn new(btf: &'b Btf<'b>, evidence: Evidence) -> Self {
         Self {
             btf,
+            evidence,
             types: BTreeMap::new(),
         }
     }
@@ -63,6 +74,7 @@ impl<'b> Visible<'b> {
         let kind = relocation.kind();
         self.part_of(ty);
         match cell.answer {
+            Answer::NoMatch if self.evidence == Evidence::All && kind == ReloKind::TypeMatches => {}
             Answer::NoMatch => return Some(()),
             Answer::Failed(_) if cell.path.len() == MAX_ACCESSORS => {
                 self.see_depth(ty, &cell.path)?;
@@ -123,7 +135,7 @@ impl<'b> Visible<'b> {
         let member = ty.member(index)?;
         self.part_of(ty).members.insert(index);
         let member_ty = self.skip(member.ty)?;
-        if member_ty.array().is_some_and(|a| a.len == 0) {
+        if self.evidence == Evidence::All && member_ty.array().is_some_and(|a| a.len == 0) {
             self.see_next(ty, index)?;
         }
         self.see_path(member_ty, rest)
@@ -144,25 +156,6 @@ impl<'b> Visible<'b> {
             self.see_field(self.skip(member.ty)?)?;
         }
         Some(())
-    }
-
-    /// Sees why a candidate is no match for a relocation that asks for one, unless that shows already: a struct with fewer
-    /// members than the program's own, or an enum with fewer enumerators, is none. Whether there was anything new to see.
-    pub(crate) fn see_mismatch(
-        &mut self,
-        relocation: &Relocation,
-        candidate: TypeId,
-    ) -> Option<bool> {
-        let ty = self.skip(candidate)?;
-        let (local_btf, local) = (relocation.btf(), relocation.root().id());
-        let local_ty = local_btf.skip_modifiers_and_typedefs(local)?;
-        let counts = |ty: Type<'_>| ty.kind().is_composite() || ty.kind().is_enum();
-        let is_countable = counts(ty) && counts(local_ty);
-        if is_countable && self.part_of(ty).members.len() < local_ty.len() {
-            return Some(false);
-        }
-        self.see_match(local_btf, local, ty, false)?;
-        Some(true)
     }
 
     /// An array of no length may be indexed where it is a struct's last member. One that is not must not become that.
