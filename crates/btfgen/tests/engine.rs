@@ -5,6 +5,7 @@ mod suite {
     mod cilium;
     mod concatenated;
     mod conformance;
+    mod judges;
     mod libbpf_versions;
     mod loader;
     mod objects;
