@@ -8,9 +8,11 @@ mod suite {
     mod judges;
     mod libbpf_versions;
     mod loader;
+    mod made_up;
     mod objects;
     mod pack;
     mod properties;
+    mod random;
     mod readers;
     mod selftests;
     mod targets;
