@@ -29,7 +29,7 @@ impl fmt::Display for TypeId {
 /// A BTF. All names and types that its types refer to are there.
 pub struct Btf<'d> {
     data: Cow<'d, [u8]>,
-    base: Option<&'d Btf<'d>>,
+    base: Option<&'d Self>,
     order: ByteOrder,
     types: Range<usize>,
     strings: Range<usize>,
@@ -90,7 +90,7 @@ impl<'d> Btf<'d> {
     ///
     /// # Errors
     /// As [`Btf::parse`]; never [`ErrorKind::Split`].
-    pub fn parse_split(bytes: impl Into<Cow<'d, [u8]>>, base: &'d Btf<'d>) -> Result<Self> {
+    pub fn parse_split(bytes: impl Into<Cow<'d, [u8]>>, base: &'d Self) -> Result<Self> {
         Self::parse_with(bytes.into(), Some(base))
     }
 
@@ -373,7 +373,7 @@ impl Layout<'_> {
     }
 }
 
-/// Kinds of bpf-next, which will come with Linux 7.3 or later: LOC_PARAM, LOC_PROTO and LOCSEC.
+/// Kinds of bpf-next, which will come with Linux 7.3 or later: `LOC_PARAM`, `LOC_PROTO` and `LOCSEC`.
 fn coming(kind: u32) -> Option<(u32, u32)> {
     match kind {
         20 => Some((4, 4)),

@@ -328,7 +328,7 @@ fn split() {
     assert_eq!(error.kind(), ErrorKind::Dangling);
 }
 
-/// Check that real kernels are read, and that a task_struct is found in each.
+/// Check that real kernels are read, and that a `task_struct` is found in each.
 #[test]
 fn real_kernels() {
     for kernel in sample_kernels() {

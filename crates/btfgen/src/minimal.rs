@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use btfgen_btf::{Btf, Node, TypeId};
-use btfgen_libbpf::ReloKind;
 
 use crate::graph::Graph;
 use crate::needs::{Needs, Root};
@@ -30,8 +29,7 @@ pub(crate) fn minimal_btf(
     for (root, candidates) in needs.roots().iter().zip(&candidates) {
         let ids = candidates.iter().map(|&id| graph.candidate(id));
         let nodes: Vec<Node> = ids.collect::<Result<_, _>>()?;
-        // Two equal candidates for a type id are an ambiguity, one is not.
-        if asks(needs, root, ReloKind::TypeIdTarget) {
+        if root.asks_identity(needs) {
             graph.keep_apart(&nodes);
         }
         roots.push(nodes);
@@ -42,11 +40,6 @@ pub(crate) fn minimal_btf(
     };
     let first = long.into_iter().chain(roots.into_iter().flatten());
     graph.write(needs.names(), &first.collect::<Vec<_>>())
-}
-
-fn asks(needs: &Needs, root: &Root, kind: ReloKind) -> bool {
-    let mut kinds = root.needs.iter().filter_map(|&n| needs.get(n));
-    kinds.any(|need| need.kind() == kind)
 }
 
 /// What all relocations see, and the candidates of each root, in libbpf's order.

@@ -47,6 +47,14 @@ pub(crate) struct Root {
     pub(crate) needs: Vec<usize>,
 }
 
+impl Root {
+    /// Whether the id of the kernel's type is asked for: two equal candidates are an ambiguity then, and one is not.
+    pub(crate) fn asks_identity(&self, needs: &Needs) -> bool {
+        let mut asked = self.needs.iter().filter_map(|&need| needs.get(need));
+        asked.any(|need| need.kind() == ReloKind::TypeIdTarget)
+    }
+}
+
 /// Where an object relocates something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

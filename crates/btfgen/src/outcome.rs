@@ -5,6 +5,8 @@
 //! before it, hence on which programs are loaded. What is preserved is the *row* of each candidate, its own answer
 //! to every relocation of the root: then any selection in any order comes out the same.
 
+use std::collections::HashSet;
+
 use btfgen_btf::TypeId;
 use btfgen_libbpf::{Checked, Failure, ReloKind, Relocation, Resolution, Resolver};
 
@@ -122,7 +124,7 @@ impl Outcome {
 }
 
 /// One candidate's answer to one relocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Answer {
     NoMatch,
     /// With the value of a target type id set to 0: it is the candidate itself.
@@ -295,13 +297,28 @@ fn distinguishing<'b>(
     mut rows: Vec<Row<'b>>,
 ) -> (Vec<Row<'b>>, Vec<Row<'b>>) {
     rows.retain(|row| row.cells.iter().any(|c| c.answer != Answer::NoMatch));
-    let (mut others, mut i) = (Vec::new(), 0);
-    while i < rows.len() {
-        let is_covered = |by: usize| by != i && covers(needs, root, &rows, by, i);
-        if (0..rows.len()).any(is_covered) {
-            others.push(rows.remove(i));
-        } else {
-            i += 1;
+    let mut others = Vec::new();
+    // A type that was never deduplicated has hundreds of equal rows; to compare each with each would take minutes.
+    if !root.asks_identity(needs) {
+        let mut seen = HashSet::new();
+        let facts = |row: &Row<'_>| -> Vec<(Answer, u32)> {
+            let cells = row.cells.iter();
+            cells.map(|c| (c.answer, c.bit_offset)).collect()
+        };
+        others.extend(rows.extract_if(.., |row| !seen.insert(facts(row))));
+    }
+    // Without one of them another one may be superfluous, too.
+    let mut before = usize::MAX;
+    while rows.len() < before {
+        before = rows.len();
+        let mut i = 0;
+        while i < rows.len() {
+            let is_covered = |by: usize| by != i && covers(needs, root, &rows, by, i);
+            if (0..rows.len()).any(is_covered) {
+                others.push(rows.remove(i));
+            } else {
+                i += 1;
+            }
         }
     }
     (rows, others)
