@@ -66,8 +66,9 @@ fn see_all<'b>(
     }
     // A type that is written for another root's sake is a candidate again, though it makes no difference by itself. With a
     // part of its members it may be a new one, and then gets all that its root asks for.
-    while evidence == Evidence::All {
-        let mut changed = false;
+    let mut changed = evidence == Evidence::All;
+    while changed {
+        changed = false;
         for (n, (root, answers)) in all() {
             for row in &answers.others {
                 if visible.part(row.candidate.id()).is_some()
@@ -77,9 +78,6 @@ fn see_all<'b>(
                     changed = true;
                 }
             }
-        }
-        if !changed {
-            break;
         }
     }
     Some((visible, candidates))
