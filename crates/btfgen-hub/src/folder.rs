@@ -121,7 +121,7 @@ fn missing_folders(folder: &Path) -> Result<Vec<PathBuf>> {
         match std::fs::metadata(ancestor) {
             Ok(m) if m.is_dir() => break,
             Ok(_) => {
-                return Err(refused(ancestor, "a hub is a folder, this is a file")
+                return Err(refused(ancestor, "is not a folder")
                     .with_help("name a folder with --hub; a missing folder is created"));
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => missing.push(ancestor.to_owned()),

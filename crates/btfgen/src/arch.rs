@@ -2,8 +2,8 @@
 
 use btfgen_btf::{Btf, ByteOrder};
 
-/// An architecture as hubs name it, after uname(2) but for `arm64`: `x86_64` for Debian's `amd64`, `arm64` for `aarch64`. What is
-/// not known stays as it is.
+/// The name of an architecture in hubs. It is that of uname(2), except `arm64` for `aarch64`: Debian's `amd64` is `x86_64`.
+/// Unknown names stay the same.
 pub fn hub_arch(arch: &str) -> &str {
     match arch {
         "aarch64" => "arm64",
@@ -12,7 +12,8 @@ pub fn hub_arch(arch: &str) -> &str {
     }
 }
 
-/// Whether a BTF can be a kernel's of this architecture, by its byte order; of architectures that have both, it always can.
+/// Whether a BTF can be that of a kernel of this architecture, by its byte order. If an architecture has both byte orders,
+/// or is not known, the BTF can always be.
 pub fn arch_fits(arch: &str, btf: &Btf<'_>) -> bool {
     let expected = match hub_arch(arch) {
         "x86_64" | "i386" | "i686" | "arm64" | "armhf" | "armel" | "riscv64" | "ppc64le"

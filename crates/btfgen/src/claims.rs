@@ -1,4 +1,4 @@
-//! Which files one run reads and writes: none is written that is read, and none is written twice.
+//! The files that one run reads and writes: no output may be an input or another output.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -13,10 +13,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{FileId, Hub, file_id};
 use crate::output::{Output, follow};
 
-/// The files of one run. Each is claimed before the work; what would overwrite another one is refused.
+/// The files of one run. Each file is claimed before the work, and an output that would overwrite another file is refused.
 ///
-/// Two paths are one file if their device and inode are the same, so links count; where nothing is there yet, if their paths
-/// without links are the same.
+/// Two paths are one file if their device and inode are the same, so links count. If there is no file yet, their paths
+/// without links must be the same.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,28 +35,28 @@ use crate::output::{Output, follow};
 #[derive(Debug, Clone, Default)]
 pub struct Claims {
     claims: Vec<Claim>,
-    /// Files of hubs, all of them to read.
+    /// Files of hubs. The run reads all of them.
     kernels: HashSet<FileId>,
 }
 
 #[derive(Debug, Clone)]
 struct Claim {
     what: &'static str,
-    /// As the user named it.
+    /// The path as the user gave it.
     named: PathBuf,
-    /// Without links.
+    /// The path without links.
     path: PathBuf,
     file: Option<FileId>,
     is_written: bool,
 }
 
-const HELP: &str = "name another file to write to: each output needs one of its own";
+const HELP: &str = "name another file: each output needs its own file";
 
 impl Claims {
-    /// Claims a file to read; `what` names it, as "the BPF object".
+    /// Claims a file to read. `what` describes it in messages, for instance "the BPF object".
     ///
     /// # Errors
-    /// [`ErrorKind::Output`] if it is claimed to be written.
+    /// [`ErrorKind::Output`] if the run also writes it.
     pub fn reads(&mut self, what: &'static str, path: &Path) -> Result<()> {
         let claim = Claim {
             what,
@@ -72,10 +72,10 @@ impl Claims {
         Ok(())
     }
 
-    /// Claims a file to write; `what` names it, as "the archive".
+    /// Claims a file to write. `what` describes it in messages, for instance "the archive".
     ///
     /// # Errors
-    /// [`ErrorKind::Output`] if it is claimed already, to be read or written, or lies in a hub's folder that is btfgen's.
+    /// [`ErrorKind::Output`] if the run also reads it, already writes it, or if the file is in btfgen's own folder of a hub.
     pub fn writes(&mut self, what: &'static str, output: &Output) -> Result<()> {
         let path = output.target();
         let metadata = fs::metadata(path).ok();
@@ -88,19 +88,19 @@ impl Claims {
         };
         let mut folders = path.parent().into_iter().flat_map(Path::iter);
         if folders.any(|name| name == OWN_FOLDER) {
-            return Err(claim.refused(&format!("lies in {OWN_FOLDER}, which is btfgen's own")));
+            return Err(claim.refused(&format!("is in {OWN_FOLDER}, btfgen's own folder")));
         }
-        // Terminals and /dev/null take what comes, from everyone.
+        // Any number of outputs may go to a terminal or /dev/null.
         if metadata.is_some_and(|m| m.file_type().is_char_device()) {
             return Ok(());
         }
         self.write(claim)
     }
 
-    /// Claims stdout to write, which may have been redirected to a file.
+    /// Claims stdout to write, because it may be redirected to a file.
     ///
     /// # Errors
-    /// As [`Claims::writes`].
+    /// Those of [`Claims::writes`].
     pub fn writes_stdout(&mut self, what: &'static str) -> Result<()> {
         let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
         let metadata = stdout.and_then(|stdout| stdout.metadata()).ok();
@@ -119,7 +119,7 @@ impl Claims {
     /// Claims all files of a hub that look like kernels, to read.
     ///
     /// # Errors
-    /// [`ErrorKind::Output`] if one of them is claimed to be written.
+    /// [`ErrorKind::Output`] if the run also writes one of them.
     pub fn reads_hub(&mut self, hub: &Hub) -> Result<()> {
         self.kernels.extend(hub.files());
         let mut outputs = self.claims.iter().filter(|c| c.is_written);
@@ -144,7 +144,7 @@ impl Claims {
 }
 
 impl Claim {
-    /// Refuses an output that is another file of the run.
+    /// Refuses this output if it is the same file as `other`.
     fn refuse_if(&self, other: &Self) -> Result<()> {
         let same = match (self.file, other.file) {
             (Some(one), Some(other)) => one == other,

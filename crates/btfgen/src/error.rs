@@ -5,34 +5,34 @@ use std::path::Path;
 
 use btfgen_files::is_machine_fault;
 
-/// What went wrong, without the details.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A file could not be read: it is missing, or must not be read.
+    /// A file could not be read: it is missing, or this user must not read it.
     Io,
-    /// The machine failed: its disk, its memory, or a limit of open files or threads. This says nothing about any file, so
-    /// it ends the work.
+    /// The machine failed: its disk, its memory, or a limit of open files or threads. The error says nothing about any file,
+    /// so it ends the work.
     Machine,
-    /// Not a BPF object with usable BTF.
+    /// The file is not a BPF object with usable BTF.
     InvalidObject,
-    /// A kernel's file is damaged, or what it holds is no BTF.
+    /// A kernel's file is damaged, or does not contain BTF.
     InvalidKernel,
-    /// A kernel's file may be sound, but is not of a form that a hub holds: a tar with several BTFs, for instance.
+    /// A kernel's file may be good, but a hub cannot contain a file of this form, for instance a tar with several BTFs.
     OtherForm,
-    /// A kernel's BTF uses what this libbpf does not know, or what a BTF cannot express.
+    /// A kernel's BTF uses a version or kind that is not known, or needs types that a minimal BTF cannot express.
     Unsupported,
     /// A file is larger than the limit allows.
     TooLarge,
-    /// A hub is missing, empty, or nothing in it passes the filters.
+    /// A hub is missing or empty, or no kernel in it passes the filters.
     EmptyHub,
-    /// A name or pattern is not of the form it must have.
+    /// A name or pattern does not have the required form.
     InvalidName,
-    /// The output cannot be written where it was asked for.
+    /// The output cannot be written to the given path.
     Output,
-    /// A minimized BTF did not give the same outcomes as the full one; nothing wrong is ever written.
+    /// A minimal BTF did not give the same outcomes as the full BTF. Such a BTF is never written.
     Unproven,
-    /// libbpf refuses to load an object on a kernel, whatever BTF it gets.
+    /// libbpf refuses to load an object on a kernel, with the full BTF as with the minimal one.
     Refused,
     /// The archive could not be written or read.
     Archive,
@@ -40,10 +40,10 @@ pub enum ErrorKind {
     Cancelled,
 }
 
-/// The way out of an error of the machine.
-const MACHINE_HELP: &str = "the machine failed, so the file may be sound: see to its memory, disk and limits, and run it again";
+/// The help for an error of the machine.
+const MACHINE_HELP: &str = "the machine failed, so the file may be good: check memory, disk and limits, and run the command again";
 
-/// An error of the engine: what it happened to, what happened, and, where there is one, the way out.
+/// An error of the engine: the file, kernel or object at fault, the message and, if the user can do something, a help text.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -53,7 +53,7 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The engine's results.
+/// A result of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -71,12 +71,13 @@ impl Error {
         }
     }
 
-    /// What a `waiting` gives to end the wait, as that of [`Hub::open_waiting`](crate::Hub::open_waiting).
+    /// The error by which a `waiting` function ends the wait, for instance that of
+    /// [`Hub::open_waiting`](crate::Hub::open_waiting).
     pub fn cancelled(what: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Cancelled, what, "stopped")
     }
 
-    /// What the system says about a file: of kind [`ErrorKind::Io`], or [`ErrorKind::Machine`].
+    /// An error of the system about a file: [`ErrorKind::Machine`] if the machine failed, else [`ErrorKind::Io`].
     pub(crate) fn io(
         path: &Path,
         what: &str,
@@ -114,12 +115,12 @@ impl Error {
         self.kind
     }
 
-    /// The file, kernel or object it happened to.
+    /// The file, kernel or object at fault.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// What happened, without what it happened to.
+    /// The message, without the subject.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -1,4 +1,4 @@
-//! What the threads of a pack bring in.
+//! Collects the results of a pack's threads.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::minimize::Minimized;
 use crate::needs::Needs;
 use crate::packed::PackedKernel;
 
-/// Kernels in the order in which they come. Its size grows with the number of different BTFs and of different sets of
-/// outcomes; a kernel adds its name and its sizes.
+/// Kernels in the order in which they are done. The size grows with the number of different BTFs and of different sets of
+/// outcomes; each further kernel adds its name and its sizes.
 #[derive(Debug, Default)]
 pub(crate) struct Harvest {
     pub(crate) kernels: Vec<(PackedKernel, Arc<[u8]>)>,
@@ -53,7 +53,7 @@ impl Harvest {
     }
 }
 
-/// What one thread brings of one kernel.
+/// One thread's result for one kernel.
 pub(crate) struct HarvestedKernel {
     pub(crate) types: u32,
     pub(crate) full_bytes: u64,

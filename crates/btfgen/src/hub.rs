@@ -16,21 +16,21 @@ use crate::kernel_filter::{Codenames, KernelFilter};
 
 /// The kernels of one or more hubs.
 ///
-/// While it lives, no btfgen command changes the hubs' kernels: what was listed can be read.
+/// While this value lives, no btfgen command changes the hubs' kernels, so every listed kernel can be read.
 #[derive(Debug, Default)]
 pub struct Hub {
-    /// As the caller named them.
+    /// The paths as the caller gave them.
     folders: Vec<PathBuf>,
     kernels: Vec<HubKernel>,
     rejected: Vec<Error>,
     codenames: Codenames,
-    /// All files with a kernel's name, those that are left out, too.
+    /// All files with a kernel's name, also those that are left out.
     files: HashSet<FileId>,
-    /// No writer changes the hubs as long as these live.
+    /// No writer changes the hubs while these locks exist.
     locks: Vec<HubReader>,
 }
 
-/// One kernel of a hub. Its file is not read before [`HubKernel::read`].
+/// One kernel of a hub. Its file is not read until [`HubKernel::read`].
 #[derive(Debug, Clone)]
 pub struct HubKernel {
     id: KernelId,
@@ -39,7 +39,7 @@ pub struct HubKernel {
     file_bytes: u64,
 }
 
-/// What the system knows a file by: its device and its inode.
+/// The system's identity of a file: its device and its inode.
 pub(crate) type FileId = (u64, u64);
 
 pub(crate) fn file_id(metadata: &Metadata) -> FileId {
@@ -47,22 +47,23 @@ pub(crate) fn file_id(metadata: &Metadata) -> FileId {
 }
 
 const LAYOUT_HELP: &str =
-    "a hub holds ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), like btfhub-archive";
+    "a hub contains ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), like btfhub-archive";
 
 impl Hub {
-    /// Looks into folders; where two hold the same kernel, the first one named has it. Waits while a btfgen command changes
-    /// one of them.
+    /// Lists the kernels in some folders. If two folders contain the same kernel, the first folder's kernel is taken. Waits
+    /// while a btfgen command changes one of the hubs.
     ///
-    /// What is not a kernel is passed over, what looks like one and cannot be taken is listed in [`Hub::rejected`].
+    /// Files without a kernel's name are skipped. Files with a kernel's name that cannot be taken are in [`Hub::rejected`].
     ///
     /// # Errors
-    /// [`ErrorKind::EmptyHub`] if a folder is missing or is none, [`ErrorKind::Io`] if it cannot be read,
+    /// [`ErrorKind::EmptyHub`] if a folder is missing or is not a folder, [`ErrorKind::Io`] if it cannot be read,
     /// [`ErrorKind::Machine`].
     pub fn open<P: AsRef<Path>>(folders: &[P]) -> Result<Self> {
         Self::open_waiting(folders, || Ok(()))
     }
 
-    /// As [`Hub::open`]. `waiting` is called over and over while another process changes a hub; its error ends the wait.
+    /// Like [`Hub::open`]. `waiting` is called repeatedly while another process changes a hub; an error of `waiting` ends
+    /// the wait.
     ///
     /// # Errors
     /// Those of [`Hub::open`] and of `waiting`.
@@ -78,7 +79,7 @@ impl Hub {
             let mut lock = HubReader::lock(&root, &mut waiting)?;
             let mut found = list(&root)?;
             if lock.is_none() && HubReader::is_possible(&root) {
-                // The hub's first writer has come meanwhile.
+                // The hub's first writer has created the locks meanwhile, so list the hub again.
                 lock = HubReader::lock(&root, &mut waiting)?;
                 found = list(&root)?;
             }
@@ -91,7 +92,7 @@ impl Hub {
         Ok(hub)
     }
 
-    /// The hubs' folders, as they were named.
+    /// The hubs' folders, as the caller gave them.
     pub fn folders(&self) -> impl Iterator<Item = &Path> {
         self.folders.iter().map(PathBuf::as_path)
     }
@@ -141,7 +142,7 @@ impl Hub {
         self.files.iter().copied()
     }
 
-    /// Takes what [`Hub::rejected`] lists.
+    /// Takes the errors of [`Hub::rejected`], and leaves none.
     pub fn take_rejected(&mut self) -> Vec<Error> {
         std::mem::take(&mut self.rejected)
     }
@@ -172,10 +173,10 @@ fn root_of(folder: &Path) -> Result<PathBuf> {
         std::io::ErrorKind::NotFound => Error::new(
             ErrorKind::EmptyHub,
             folder.display(),
-            "there is no such hub",
+            "the hub does not exist",
         )
         .with_help(
-            "`btfgen fetch` makes one; or name an existing folder, or set BTFHUB_CACHE_DIR to it",
+            "run `btfgen fetch` to create it, or name an existing hub, or set BTFHUB_CACHE_DIR to one",
         ),
         _ => Error::io(folder, "cannot open the hub", e),
     })?;
@@ -183,7 +184,7 @@ fn root_of(folder: &Path) -> Result<PathBuf> {
         return Err(Error::new(
             ErrorKind::EmptyHub,
             folder.display(),
-            "a hub is a folder, this is a file",
+            "is not a folder",
         )
         .with_help(LAYOUT_HELP));
     }
@@ -201,8 +202,8 @@ impl From<LockError> for Error {
     }
 }
 
-/// The folder that hubs live in unless another is named: `$BTFHUB_CACHE_DIR` or `$BTFHUB_CACHE`, else `btfgen/btfhub` in the XDG
-/// cache folder (`$XDG_CACHE_HOME`, else `~/.cache`). `None` if not even a home folder is known.
+/// The folder of the default hub: `$BTFHUB_CACHE_DIR` or `$BTFHUB_CACHE`, else `btfgen/btfhub` in the XDG cache folder
+/// (`$XDG_CACHE_HOME`, else `~/.cache`). `None` if no home folder is known either.
 pub fn default_hub() -> Option<PathBuf> {
     let var = |name| {
         std::env::var_os(name)
@@ -213,19 +214,19 @@ pub fn default_hub() -> Option<PathBuf> {
         .or_else(|| var("BTFHUB_CACHE"))
         .or_else(|| {
             let cache = var("XDG_CACHE_HOME")
-                // The specification has relative ones ignored.
+                // The XDG specification says that relative paths are ignored.
                 .filter(|p| p.is_absolute())
                 .or_else(|| Some(var("HOME")?.join(".cache")))?;
             Some(cache.join("btfgen").join("btfhub"))
         })
 }
 
-/// What a hub's folder holds, as far as it matters.
+/// An entry of a hub's folder that matters.
 enum Found {
     Kernel(HubKernel, FileId),
-    /// It has a kernel's name, but cannot be taken.
+    /// A file with a kernel's name that cannot be taken.
     Rejected(Error, Option<FileId>),
-    /// A symbolic link that is no kernel's: perhaps a codename.
+    /// A symbolic link that is not a kernel: perhaps a codename.
     Link(PathBuf),
 }
 
@@ -234,7 +235,7 @@ fn list(root: &Path) -> Result<Vec<Found>> {
         e.depth() == 0 || !e.file_name().as_encoded_bytes().starts_with(b".")
     };
     let mut found = Vec::new();
-    // Sorted, so that of two forms of one kernel the same one is taken everywhere: `.btf` sorts first.
+    // Sorted, so that all commands take the same one of two forms of a kernel: `.btf` sorts first.
     for entry in WalkDir::new(root)
         .sort_by_file_name()
         .into_iter()
@@ -255,10 +256,10 @@ fn list(root: &Path) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// What a walk's entry is; `None` for what does not claim to be a kernel.
+/// The meaning of a walk's entry; `None` if its name is not a kernel's.
 ///
 /// # Errors
-/// Those of the machine.
+/// [`ErrorKind::Machine`].
 fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
     let path = entry.path();
     let is_link = entry.file_type().is_symlink();
@@ -269,7 +270,7 @@ fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
     let packing = Packing::of(path.as_os_str());
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
-        // A link that leads nowhere may stand for a codename all the same.
+        // A link whose target is missing may still stand for a codename.
         Err(e) if is_link && packing.is_none() && !is_machine_fault(&e) => {
             return Ok(Some(Found::Link(path.to_owned())));
         }
@@ -283,13 +284,14 @@ fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
     };
     if is_link {
         let inside = path.canonicalize().is_ok_and(|to| to.starts_with(root));
-        // A folder outside may hold kernels, so it is not passed over in silence; a README may lie anywhere.
+        // A folder outside of the hub may contain kernels, so the link is reported; a link to another file, such as a
+        // README, is not.
         if !inside && (packing.is_some() || metadata.is_dir()) {
-            let error = rejected("a symbolic link that leads out of the hub is not followed");
+            let error = rejected("symbolic links out of the hub are not followed");
             return Ok(Some(Found::Rejected(error, None)));
         }
         if packing.is_none() || metadata.is_dir() {
-            // For a codename, `debian/buster` for `debian/10`: its kernels have their place already.
+            // For a codename, such as `debian/buster` for `debian/10`: the kernels are already listed under `debian/10`.
             return Ok(Some(Found::Link(path.to_owned())));
         }
     }
@@ -314,7 +316,7 @@ fn kernel(root: &Path, path: &Path, packing: Packing, metadata: &Metadata) -> Re
     }
     let stem = Packing::of(place.as_ref()).and_then(|(_, stem)| place.get(..stem.len()));
     let id: KernelId = stem.unwrap_or(place).parse().map_err(|e| {
-        let error = refused("its place is not ID/VERSION/ARCH/RELEASE").with_source(e);
+        let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
         error.with_help(LAYOUT_HELP)
     })?;
     Ok(HubKernel {
@@ -326,7 +328,7 @@ fn kernel(root: &Path, path: &Path, packing: Packing, metadata: &Metadata) -> Re
 }
 
 impl HubKernel {
-    /// Which kernel it is.
+    /// The kernel's id.
     pub fn id(&self) -> &KernelId {
         &self.id
     }
@@ -336,7 +338,7 @@ impl HubKernel {
         &self.path
     }
 
-    /// Size of its file in bytes, compressed as it is.
+    /// The size of the file in bytes, before it is unpacked.
     pub fn file_bytes(&self) -> u64 {
         self.file_bytes
     }
@@ -350,18 +352,18 @@ impl HubKernel {
         Ok(kernel_file::read(&self.path, self.packing, max_bytes)?.btf)
     }
 
-    /// Checks that the file is whole and in its place: it reads, is a BTF that libbpf takes and of the architecture's byte
-    /// order, and the name inside a `.btf.tar.xz` is that of the release.
+    /// Checks that the file can be read, and that libbpf accepts it as BTF of the architecture's byte order. The name inside
+    /// a `.btf.tar.xz` must be that of the release.
     ///
     /// # Errors
-    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] or [`ErrorKind::Unsupported`] for what is no BTF to libbpf,
-    /// [`ErrorKind::InvalidName`] for another kernel's name.
+    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] or [`ErrorKind::Unsupported`] if the BTF is not usable;
+    /// [`ErrorKind::InvalidName`] if the name or the byte order is that of another kernel.
     pub fn verify(&self, max_bytes: u64) -> Result<()> {
         let read = kernel_file::read(&self.path, self.packing, max_bytes)?;
         if let Some(name) = read.name
             && name.file_stem() != Some(self.id.release().as_ref())
         {
-            let message = format!("holds {}, which is another kernel's name", name.display());
+            let message = format!("contains {}, which is another kernel's name", name.display());
             return Err(Error::new(
                 ErrorKind::InvalidName,
                 self.path.display(),
@@ -370,7 +372,7 @@ impl HubKernel {
         }
         let btf = parse_kernel(&self.path, read.btf)?;
         if !arch_fits(self.id.arch(), &btf) {
-            let message = format!("its byte order is not that of {}", self.id.arch());
+            let message = format!("does not have the byte order of {}", self.id.arch());
             return Err(Error::new(
                 ErrorKind::InvalidName,
                 self.path.display(),

@@ -1,4 +1,4 @@
-//! One kernel's file: from what lies in a hub to the bytes of a BTF.
+//! Reads one kernel's file of a hub, and unpacks the BTF.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -14,19 +14,19 @@ use liblzma::stream::{CONCATENATED, Stream};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The largest BTF that is taken unless the caller says otherwise: 256 MiB, five times the largest known.
+/// The default limit for the size of a BTF: 256 MiB, five times the largest known BTF.
 pub const DEFAULT_MAX_BTF_BYTES: u64 = 256 << 20;
 
-/// What the xz decoder may use. The dictionary of `xz -9` takes 65 MiB; a file that asks for more is no kernel's.
+/// The memory limit of the xz decoder. The dictionary of `xz -9` takes 65 MiB; no kernel's file needs more.
 const XZ_MEMORY: u64 = 96 << 20;
 
-/// Tar's own share beside the BTF: headers, padding, names.
+/// The most bytes that the tar needs besides the BTF: headers, padding, names.
 const TAR_OVERHEAD: u64 = 1 << 20;
 
-/// How a kernel's file holds the BTF, by its name's ending.
+/// The form of a kernel's file, by the end of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Packing {
-    /// `.btf.tar.xz`, btfhub's own.
+    /// `.btf.tar.xz`, the form of btfhub.
     TarXz,
     /// `.btf.xz`
     Xz,
@@ -35,7 +35,7 @@ pub(crate) enum Packing {
 }
 
 impl Packing {
-    /// The packing that a file's name tells, and the name without its ending, in bytes: names are not always UTF-8.
+    /// The packing by a file's name, and the name without that ending. Both are bytes, because names are not always UTF-8.
     pub(crate) fn of(name: &OsStr) -> Option<(Self, &[u8])> {
         [
             (Self::TarXz, ".btf.tar.xz"),
@@ -50,16 +50,17 @@ impl Packing {
     }
 }
 
-/// Reads a BTF from a file of any form that a hub may hold, told by its name: `.btf.tar.xz`, `.btf.xz`, else plain.
+/// Reads a BTF from a file of any form that a hub may contain. The name gives the form: `.btf.tar.xz`, `.btf.xz`, else
+/// plain.
 ///
 /// # Errors
-/// As [`HubKernel::read`](crate::HubKernel::read).
+/// Those of [`HubKernel::read`](crate::HubKernel::read).
 pub fn read_kernel_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let packing = Packing::of(path.as_os_str()).map_or(Packing::Plain, |(packing, _)| packing);
     Ok(read(path, packing, max_bytes)?.btf)
 }
 
-/// What a kernel's file holds.
+/// The content of a kernel's file.
 pub(crate) struct KernelFile {
     pub(crate) btf: Vec<u8>,
     /// Its name inside a tar.
@@ -72,7 +73,7 @@ pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<Kern
     let metadata = file.metadata().map_err(unreadable)?;
     let unpack = Unpack { path, max_bytes };
     let (btf, name) = match packing {
-        // A size of 0 is also what the kernel's own /sys/kernel/btf tells before it is read.
+        // The size is only a hint: the kernel's own /sys/kernel/btf may report 0 before it is read.
         Packing::Plain => (unpack.read(file, metadata.len())?, None),
         Packing::Xz => (unpack.read(unpack.xz(file, 0)?, 0)?, None),
         Packing::TarXz if metadata.len() == 0 => return Err(unpack.invalid("the file is empty")),
@@ -87,10 +88,10 @@ pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<Kern
     Ok(KernelFile { btf, name })
 }
 
-/// Parses a kernel's BTF, with errors that name its file.
+/// Parses a kernel's BTF. Errors name its file.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidKernel`], [`ErrorKind::Unsupported`] for a version or a type that cannot be read, or
+/// [`ErrorKind::InvalidKernel`], [`ErrorKind::Unsupported`] for an unknown version or an unknown kind of type,
 /// [`ErrorKind::Machine`].
 pub fn parse_kernel<'d>(path: &Path, bytes: impl Into<Cow<'d, [u8]>>) -> Result<LoadedBtf<'d>> {
     let unusable = |kind| Error::new(kind, path.display(), "not a usable BTF");
@@ -99,7 +100,7 @@ pub fn parse_kernel<'d>(path: &Path, bytes: impl Into<Cow<'d, [u8]>>) -> Result<
         btfgen_btf::ErrorKind::Split | btfgen_btf::ErrorKind::Dangling => {
             unusable(ErrorKind::InvalidKernel)
                 .with_source(e)
-                .with_help("a module's BTF cannot be read without its kernel's; give the kernel's own, /sys/kernel/btf/vmlinux")
+                .with_help("a module's BTF needs its kernel's BTF; give the kernel's BTF instead, /sys/kernel/btf/vmlinux")
         }
         _ => unusable(ErrorKind::InvalidKernel).with_source(e),
     })?;
@@ -129,14 +130,14 @@ impl Unpack<'_> {
         Error::new(
             ErrorKind::TooLarge,
             self.path.display(),
-            format!("holds more than {} bytes", self.max_bytes),
+            format!("has more than {} bytes", self.max_bytes),
         )
         .with_help("raise the limit if the kernel's BTF really is so large")
     }
 
-    /// What a reader of the bytes found wrong: in the bytes, unless the machine failed it.
+    /// An error of a reader of the bytes: the bytes are damaged, unless the machine failed.
     fn damaged(&self, e: io::Error) -> Error {
-        // The one error of the machine that comes from a decoder, and so without a number.
+        // The only error of the machine that a decoder reports without an error number.
         let no_memory = causes(&e).any(|e| e.downcast_ref() == Some(&liblzma::stream::Error::Mem));
         let e = if no_memory {
             io::ErrorKind::OutOfMemory.into()
@@ -176,7 +177,7 @@ impl Unpack<'_> {
         Ok(bytes)
     }
 
-    /// The one `.btf` of a tar, and its name.
+    /// The only `.btf` file of a tar, and its name.
     fn tar(&self, from: impl Read) -> Result<(Vec<u8>, PathBuf)> {
         let mut archive = tar::Archive::new(from);
         let mut found = None;
@@ -200,12 +201,12 @@ impl Unpack<'_> {
             }
             if !entry.header().entry_type().is_file() {
                 return Err(self.other_form(&format!(
-                    "the tar's entry {} is no regular file",
+                    "the tar's entry {} is not a regular file",
                     name.display()
                 )));
             }
             if found.is_some() {
-                return Err(self.other_form("the tar holds more than one .btf"));
+                return Err(self.other_form("the tar contains more than one .btf file"));
             }
             let size = entry.size();
             let bytes = self.read(entry, size)?;
@@ -214,6 +215,6 @@ impl Unpack<'_> {
             }
             found = Some((bytes, name));
         }
-        found.ok_or_else(|| self.other_form("the tar holds no .btf"))
+        found.ok_or_else(|| self.other_form("the tar contains no .btf file"))
     }
 }

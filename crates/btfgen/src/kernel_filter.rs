@@ -1,4 +1,4 @@
-//! Which kernels of a hub to take, under whatever names they have.
+//! Selects kernels of a hub, by any of their names.
 
 use btfgen_archive::KernelId;
 use globset::{Glob, GlobMatcher};
@@ -6,7 +6,7 @@ use globset::{Glob, GlobMatcher};
 use crate::arch::hub_arch;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Which kernels of a hub to take; all, unless something is asked for.
+/// Selects kernels of a hub: all kernels, unless a filter is added.
 #[derive(Debug, Clone, Default)]
 pub struct KernelFilter {
     arches: Vec<String>,
@@ -20,25 +20,26 @@ impl KernelFilter {
         Self::default()
     }
 
-    /// Takes kernels of this architecture as the hub names it (`x86_64`, `arm64`); several are alternatives. `arm64` and
-    /// `aarch64` are the same, here and there.
+    /// Takes kernels of this architecture, by the hub's name for it (`x86_64`, `arm64`). Several architectures are
+    /// alternatives. `arm64` and `aarch64` are the same, in the filter and in the hub.
     #[must_use]
     pub fn arch(mut self, arch: &str) -> Self {
         self.arches.push(hub_arch(arch).to_owned());
         self
     }
 
-    /// Takes kernels of this distribution (`ubuntu`, or `ubuntu/20.04`); several are alternatives.
+    /// Takes kernels of this distribution (`ubuntu`, or `ubuntu/20.04`). Several distributions are alternatives.
     #[must_use]
     pub fn distro(mut self, distro: &str) -> Self {
         self.distros.push(distro.to_owned());
         self
     }
 
-    /// Takes kernels whose `ID/VERSION/ARCH/RELEASE` matches a glob; several are alternatives. `*` crosses slashes.
+    /// Takes kernels whose `ID/VERSION/ARCH/RELEASE` matches a glob. Several globs are alternatives. `*` also matches
+    /// slashes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`] if it is not a glob.
+    /// [`ErrorKind::InvalidName`] if the text is not a glob.
     pub fn only(mut self, glob: &str) -> Result<Self> {
         let glob = Glob::new(glob)
             .map_err(|e| Error::new(ErrorKind::InvalidName, glob, "not a glob").with_source(e))?;
@@ -64,7 +65,7 @@ impl KernelFilter {
         )
     }
 
-    /// Whether a kernel passes under its own name or one with a codename: `debian/buster` for `debian/10`.
+    /// Whether a kernel passes under its own name or under a codename: `debian/buster` for `debian/10`.
     pub fn matches_any_name(&self, kernel: &KernelId, codenames: &Codenames) -> bool {
         self.matches(kernel) || codenames.of(kernel).any(|other| self.matches(&other))
     }
@@ -78,8 +79,8 @@ pub struct Codenames {
 }
 
 impl Codenames {
-    /// Takes note of a link `distro/codename` that leads to `target`; nothing else than the name of another version in the
-    /// same folder is taken.
+    /// Adds a link `distro/codename` that leads to `target`. A link is ignored unless `target` is another version in the
+    /// same folder.
     pub fn insert(&mut self, distro: &str, codename: &str, target: &str) {
         let target = target.trim_end_matches('/');
         let is_version = |part| KernelId::new(distro, part, "arch", "release").is_ok();
@@ -89,7 +90,7 @@ impl Codenames {
         }
     }
 
-    /// The codename's links: distribution, codename, version.
+    /// All links: distribution, codename, version.
     pub fn links(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.links
             .iter()
@@ -119,7 +120,7 @@ mod tests {
     const FOCAL: &str = "ubuntu/20.04/x86_64/5.4.0-26-generic";
     const BOOKWORM: &str = "debian/12/aarch64/6.1.0-47-cloud-arm64";
 
-    /// Check that values of one filter are alternatives, and different filters must all agree.
+    /// Check that the values of one filter are alternatives, and that a kernel must pass all filters.
     #[test]
     fn filters_combine() {
         let all = KernelFilter::new();
@@ -131,7 +132,7 @@ mod tests {
         assert!(!passes(&KernelFilter::new().distro("ubuntu/18.04"), FOCAL));
     }
 
-    /// Check that an architecture is the same under both of its names.
+    /// Check that both names of an architecture are the same.
     #[test]
     fn architectures_have_two_names() {
         for name in ["arm64", "aarch64"] {
@@ -140,7 +141,7 @@ mod tests {
         assert!(passes(&KernelFilter::new().arch("amd64"), FOCAL));
     }
 
-    /// Check that a glob matches the whole id, and that a star crosses slashes.
+    /// Check that a glob must match the whole id, and that a star also matches slashes.
     #[test]
     fn globs_match_whole_ids() {
         let only = |glob| KernelFilter::new().only(glob).expect("a glob");

@@ -1,16 +1,16 @@
-//! Strip kernel BTFs down to what CO-RE objects ask for, prove it, and pack them.
+//! Reduces kernels' BTFs to the parts that CO-RE objects need, proves the result, and packs it.
 //!
-//! This is the engine behind the `btfgen` command, for a `build.rs` or a tool that embeds it: [`Pack`] does the whole
-//! work. The way of the data, each step usable by itself:
+//! This is the engine of the `btfgen` command, also for a `build.rs` or another tool: [`Pack`] does the whole work. These
+//! are the steps, each of which can be used alone:
 //!
 //! 1. [`Object`]: a BPF object, with its types and relocation records.
 //! 2. [`Needs`]: the distinct relocations of some objects.
 //! 3. [`Hub`]: the kernels, one file each.
-//! 4. [`Minimizer`]: one kernel's [`Outcome`] of every relocation, by libbpf's own code; the minimal BTF in its
-//!    canonical form; the proof that it gives the same outcomes.
-//! 5. [`Pack`]: all kernels, in parallel, into one archive; [`Matrix`] is what they answer.
+//! 4. [`Minimizer`]: one kernel's [`Outcome`] of every relocation, by libbpf's own code; the minimal BTF in its canonical
+//!    form; the proof that it gives the same outcomes.
+//! 5. [`Pack`]: all kernels, in parallel, in one archive; [`Matrix`] has their answers.
 //!
-//! The feature `serde` has the results implement `Serialize`.
+//! With the feature `serde`, the results implement `Serialize`.
 
 #![forbid(unsafe_code)]
 

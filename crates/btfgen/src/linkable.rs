@@ -1,7 +1,7 @@
-//! The archive as an ELF object that a C program is linked with.
+//! Writes the archive as an ELF object to link with a C program.
 //!
-//! `ld -r -b binary` makes one too, but names its symbols after the path that it was given, leaves the data writable, and
-//! only knows the machines that it was built for.
+//! `ld -r -b binary` also makes such an object. But it names the symbols after the path that it gets, leaves the data
+//! writable, and knows only the machines that it was built for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,13 +14,13 @@ use object::{
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What the symbols' names begin with: those that `ld -r -b binary min_core_btfs.tar.gz` gives.
+/// The prefix of the symbols' names. `ld -r -b binary min_core_btfs.tar.gz` gives the same names.
 const SYMBOLS: &str = "_binary_min_core_btfs_tar_gz";
 
-/// As malloc aligns: enough for whatever a reader takes the data for.
+/// The alignment of malloc, which is enough for any reader of the data.
 const ALIGNMENT: u64 = 16;
 
-/// The architecture that an object is for, see [`linkable_object`].
+/// The architecture of an object, see [`linkable_object`].
 ///
 /// ```
 /// use btfgen::TargetArch;
@@ -35,7 +35,7 @@ pub struct TargetArch {
     aliases: &'static [&'static str],
     architecture: Architecture,
     endianness: Endianness,
-    /// Those of Linux's ABI, which linkers compare: data fits no program of another.
+    /// The flags of Linux's ABI. Linkers compare them, so an object with other flags does not link.
     e_flags: elf::FileFlags,
 }
 
@@ -84,7 +84,7 @@ const KNOWN: [TargetArch; 9] = [
         "riscv64",
         &[],
         Architecture::Riscv64,
-        // lp64d. Whether there are compressed instructions is for objects with code to say.
+        // lp64d. The flag for compressed instructions matters only for objects with code.
         elf::EF_RISCV_FLOAT_ABI_DOUBLE,
     ),
     little(
@@ -102,13 +102,13 @@ const KNOWN: [TargetArch; 9] = [
 ];
 
 impl TargetArch {
-    /// All that are known.
+    /// All known architectures.
     pub fn all() -> impl ExactSizeIterator<Item = Self> {
         KNOWN.into_iter()
     }
 
-    /// The one that this library was built for, if an object can be made for it. In a `build.rs` that is not the one that
-    /// the program is built for.
+    /// The architecture that this library was built for, if [`linkable_object`] can make an object for it. In a `build.rs`
+    /// that may differ from the architecture that the program is built for.
     pub fn native() -> Option<Self> {
         let little = cfg!(target_endian = "little");
         let name = match std::env::consts::ARCH {
@@ -124,12 +124,12 @@ impl TargetArch {
         name.parse().ok().filter(is_like_us)
     }
 
-    /// Its name, as hubs have it.
+    /// Its name in hubs.
     pub fn name(self) -> &'static str {
         self.name
     }
 
-    /// Other names that are understood: those of `uname -m`, of Debian, and of Rust's targets.
+    /// Its other names: those of `uname -m`, of Debian, and of Rust's targets.
     pub fn aliases(self) -> &'static [&'static str] {
         self.aliases
     }
@@ -138,10 +138,10 @@ impl TargetArch {
 impl FromStr for TargetArch {
     type Err = Error;
 
-    /// Knows an architecture by any of its names.
+    /// Finds an architecture by any of its names.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`], with all that are known.
+    /// [`ErrorKind::InvalidName`]; the message lists all known names.
     fn from_str(text: &str) -> Result<Self> {
         Self::all()
             .find(|arch| arch.name == text || arch.aliases.contains(&text))
@@ -149,7 +149,7 @@ impl FromStr for TargetArch {
                 let known: Vec<&str> = Self::all().map(Self::name).collect();
                 let known = known.join(", ");
                 let message =
-                    format!("not an architecture that an object can be made for: {known}");
+                    format!("not an architecture that btfgen can make an object for; it knows {known}");
                 Error::new(ErrorKind::InvalidName, text, message)
             })
     }
@@ -161,18 +161,19 @@ impl fmt::Display for TargetArch {
     }
 }
 
-/// The bytes of a relocatable ELF object that holds an archive in its `.rodata`, aligned to 16:
+/// The bytes of a relocatable ELF object with an archive in its `.rodata`, aligned to 16. These symbols are its start and
+/// end:
 ///
 /// ```c
 /// extern const char _binary_min_core_btfs_tar_gz_start[], _binary_min_core_btfs_tar_gz_end[];
 /// ```
 ///
-/// are where it begins, and where it has ended. `_binary_min_core_btfs_tar_gz_size` is there too, an absolute symbol as
-/// `ld -r -b binary` makes it; linkers refuse it in most position-independent programs, so better take the difference. On
-/// s390x, code that is not position-independent can only name even addresses, unless it is compiled with
-/// `-munaligned-symbols`, and an archive may end at an odd one.
+/// The absolute symbol `_binary_min_core_btfs_tar_gz_size` is there too, as `ld -r -b binary` makes it. Linkers refuse it in
+/// most position-independent programs, so better compute the difference of the other two. An archive may end at an odd
+/// address. On s390x, code that is not position-independent can name only even addresses, unless it is compiled with
+/// `-munaligned-symbols`.
 ///
-/// The bytes depend on nothing but the arguments.
+/// The bytes depend only on the arguments.
 ///
 /// # Errors
 /// [`ErrorKind::Archive`] if the archive does not fit into an object.
@@ -185,7 +186,7 @@ pub fn linkable_object(archive: &[u8], arch: TargetArch) -> Result<Vec<u8>> {
     };
     let data = object.add_section(Vec::new(), b".rodata".to_vec(), SectionKind::ReadOnlyData);
     object.set_section_data(data, archive, ALIGNMENT);
-    // Without it, linkers give the program an executable stack.
+    // Without this section, linkers give the program an executable stack.
     object.add_section(Vec::new(), b".note.GNU-stack".to_vec(), SectionKind::Other);
 
     let size = archive.len() as u64;
@@ -206,7 +207,7 @@ pub fn linkable_object(archive: &[u8], arch: TargetArch) -> Result<Vec<u8>> {
     symbol("end", SymbolKind::Label, section, size, 0);
     symbol("size", SymbolKind::Label, SymbolSection::Absolute, size, 0);
     object.write().map_err(|e| {
-        let message = format!("cannot be put into an object for {arch}");
+        let message = format!("cannot be written as an object for {arch}");
         Error::new(ErrorKind::Archive, "the archive", message).with_source(e)
     })
 }
@@ -219,7 +220,7 @@ mod tests {
 
     use super::*;
 
-    /// Check that every name is that of one architecture, and that it is found by it.
+    /// Check that every name belongs to one architecture, and finds it.
     #[test]
     fn names() {
         let mut seen = HashSet::new();
@@ -232,7 +233,7 @@ mod tests {
         }
     }
 
-    /// Check that an unknown name is refused with those that are known.
+    /// Check that an unknown name is refused, and that the error lists the known names.
     #[test]
     fn unknown() {
         for name in ["", "sparc", "X86_64", "x86_64 ", "mips64", "powerpc64"] {
@@ -242,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Check that the test's own program is of the native architecture.
+    /// Check that the native architecture is that of this test program.
     #[test]
     #[cfg(target_os = "linux")]
     fn native() {
@@ -253,7 +254,7 @@ mod tests {
         assert_eq!(native.endianness, ours.endianness());
     }
 
-    /// Check that another reader of ELF finds the archive by the symbols, whatever its size.
+    /// Check that another ELF reader finds archives of any size between the symbols.
     #[test]
     fn archive_between_symbols() {
         for (arch, length) in

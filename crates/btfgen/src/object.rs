@@ -1,4 +1,4 @@
-//! BPF objects: what the way of the data begins with.
+//! BPF objects, the input of the whole work.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,8 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A BPF object file with its types and its CO-RE relocations.
 ///
-/// Objects of either byte order are read, objects without `.BTF.ext`, without relocations or with maps only, too:
-/// they ask for nothing.
+/// An object may have either byte order. It may also have no `.BTF.ext`, no relocations, or only maps: it then asks for
+/// nothing.
 #[derive(Debug)]
 pub struct Object {
     name: String,
@@ -30,7 +30,7 @@ pub struct Object {
     lines: Vec<Section<LineRecord>>,
 }
 
-/// What one relocation record asks, apart from how the object spells it.
+/// The question of one relocation record, without the parts that depend on the object's spelling.
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) signature: Signature,
@@ -47,12 +47,12 @@ pub struct RelocationUse {
     pub insn_off: u32,
 }
 
-/// Where in the source an instruction came from.
+/// The source line of an instruction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SourceLine {
-    /// File as the compiler named it.
+    /// The file's name as the compiler wrote it.
     pub file: String,
     /// Line, from 1.
     pub line: u32,
@@ -66,17 +66,17 @@ impl fmt::Display for SourceLine {
     }
 }
 
-/// The largest object that is read, twenty times the largest known.
+/// The largest object that is read: twenty times the largest known object.
 const MAX_OBJECT_BYTES: u64 = 256 << 20;
 
 const COMPILE_HELP: &str =
-    "compile the program with `clang -target bpf -g -O2 -c`; -g makes the BTF";
+    "compile the program with `clang -target bpf -g -O2 -c`; -g generates the BTF";
 
 impl Object {
     /// Reads and parses an object file.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`], also for what is no regular file or larger than 256 MiB; [`ErrorKind::Machine`]; those of
+    /// [`ErrorKind::Io`], also if the file is not a regular file or is larger than 256 MiB; [`ErrorKind::Machine`]; those of
     /// [`Object::parse`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
@@ -89,10 +89,11 @@ impl Object {
         Self::parse_as(&path.display().to_string(), name, &bytes)
     }
 
-    /// Parses an object file's bytes; `name` names it in messages and in the archive's manifest.
+    /// Parses the bytes of an object file. Messages use `name` for it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidObject`]: not ELF, not for BPF, no BTF, or a damaged one; [`ErrorKind::Machine`].
+    /// [`ErrorKind::InvalidObject`]: the bytes are not ELF or not for BPF, or their BTF is missing or damaged;
+    /// [`ErrorKind::Machine`].
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         Self::parse_as(name, name.to_owned(), bytes)
     }
@@ -155,22 +156,22 @@ impl Object {
         &self.relocations
     }
 
-    /// What each of [`Object::relocations`] asks.
+    /// The question of each of [`Object::relocations`].
     pub(crate) fn questions(&self) -> &[Question] {
         &self.questions
     }
 
-    /// Every place that is relocated.
+    /// Every place that a relocation patches.
     pub fn uses(&self) -> &[RelocationUse] {
         &self.uses
     }
 
-    /// The ELF section that a use lies in: the program's `SEC()`.
+    /// The ELF section of a use: the program's `SEC()`.
     pub fn section(&self, place: &RelocationUse) -> String {
         self.string(place.section_name_off)
     }
 
-    /// The function that a use lies in.
+    /// The function of a use.
     pub fn function(&self, place: &RelocationUse) -> Option<String> {
         let record = self.function_record(place)?;
         let function = self.btf.type_by_id(record.type_id)?;
@@ -184,8 +185,8 @@ impl Object {
             .find_map(|s| s.up_to(place.insn_off, |r| r.insn_off).last())
     }
 
-    /// The source line that a use came from, if the object says so. An instruction that the compiler made of several
-    /// statements has none of its own; it is told at the line before it in the same function.
+    /// The source line of a use, if the object has one. The compiler may make an instruction of several statements and give
+    /// it no line. The result is then the line before it in the same function.
     pub fn source_line(&self, place: &RelocationUse) -> Option<SourceLine> {
         let start = self.function_record(place).map_or(0, |r| r.insn_off);
         let record = self
@@ -207,12 +208,12 @@ impl Object {
     }
 }
 
-/// The way out for whoever gives something else than a BPF object with BTF.
+/// The help for a file that is not a BPF object with BTF.
 fn help(kind: btfgen_object::ErrorKind) -> Option<&'static str> {
     match kind {
         btfgen_object::ErrorKind::NotElf | btfgen_object::ErrorKind::NoBtf => Some(COMPILE_HELP),
         btfgen_object::ErrorKind::Bitcode => Some(
-            "compile the program without -flto, with which clang writes bitcode instead of a BPF object",
+            "compile the program without -flto, because clang -flto writes bitcode instead of a BPF object",
         ),
         btfgen_object::ErrorKind::NotBpf => {
             Some("give the .bpf.o file, not the program that loads it")
@@ -221,7 +222,7 @@ fn help(kind: btfgen_object::ErrorKind) -> Option<&'static str> {
     }
 }
 
-/// Tells the distinct relocation records apart: an object of Tracee's has 34,753, but only some hundred different ones.
+/// Finds the distinct relocation records: an object of Tracee has 34,753 records, but only some hundred distinct ones.
 struct Records<'b> {
     btf: &'b Arc<LoadedBtf<'static>>,
     checker: Checker<'b>,
@@ -270,7 +271,7 @@ impl<'b> Records<'b> {
 
     fn add_distinct(&mut self, record: &RelocationRecord) -> Result<(), BoxError> {
         let kind = ReloKind::from_raw(record.kind)
-            .ok_or_else(|| format!("kind {} is not known to this libbpf", record.kind))?;
+            .ok_or_else(|| format!("this libbpf does not know kind {}", record.kind))?;
         let relocation = Relocation::new(
             self.btf,
             &mut self.checker,

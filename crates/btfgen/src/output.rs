@@ -1,4 +1,4 @@
-//! Outputs: refused before the work starts if they cannot be written, never half written, never of two runs.
+//! Outputs: checked before the work starts, written completely or not at all, never mixed with those of another run.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,37 +13,37 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// As many symbolic links as the kernel follows, `path_resolution(7)`.
+/// The most symbolic links that the kernel follows, see `path_resolution(7)`.
 const MAX_LINKS: usize = 40;
 
-/// How long another run may hold a folder: it takes milliseconds for its renames.
+/// How long to wait for a folder that another run holds: a run holds it for milliseconds, for its renames.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// A file to be written at the end of long work.
 ///
-/// The content goes to a temporary file in the same folder, which then takes the name; an older file stays as it was until
-/// then. Whatever is no regular file (a device, a pipe, `/dev/stdout`) is written to and not replaced.
+/// The content goes to a temporary file in the same folder, which then takes the name. Until then, an older file is
+/// unchanged. A path that is not a regular file (a device, a pipe, `/dev/stdout`) is written to and not replaced.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// As the user named it.
+    /// The path as the caller gave it.
     path: PathBuf,
-    /// The file itself: links are followed, those that lead to nothing yet, too.
+    /// The file itself, without links; its links may lead to a file that does not exist yet.
     target: PathBuf,
     place: Place,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// A regular file, or nothing yet.
+    /// A regular file, or no file yet.
     File,
     /// A device or a pipe.
     Special,
-    /// A descriptor that some process has open, in /proc.
+    /// An open descriptor of some process, in /proc.
     Descriptor { number: String, is_ours: bool },
 }
 
-/// An output whose content is on the disk, but not under its name yet. Dropped, it leaves nothing behind.
+/// An output whose content is on the disk, but does not have its name yet. If it is dropped, no file remains.
 #[derive(Debug)]
 pub struct Staged {
     output: Output,
@@ -57,10 +57,10 @@ enum Content {
 }
 
 impl Output {
-    /// Checks that the file can be written, and removes what killed runs left in its folder.
+    /// Checks that the file can be written, and removes temporary files of killed runs from its folder.
     ///
     /// # Errors
-    /// [`ErrorKind::Output`]: the folder is missing or not writable, or the path is a folder's.
+    /// [`ErrorKind::Output`]: the folder is missing or not writable, or the path is that of a folder.
     pub fn probe(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let refused = |message: &str| Error::new(ErrorKind::Output, path.display(), message);
@@ -78,18 +78,18 @@ impl Output {
             return Err(refused("is a folder; name the file to write"));
         }
         if output.target.file_name().is_none() {
-            return Err(refused("is not a file's name"));
+            return Err(refused("is not the name of a file"));
         }
         let folder = output.folder();
         if !folder.is_dir() {
-            return Err(refused("the folder to write to does not exist")
-                .with_help("create it first, or write somewhere else"));
+            return Err(refused("its folder does not exist")
+                .with_help("create the folder first, or name another one"));
         }
         remove_stale(folder);
         TempFile::create_in(folder).map_err(|e| {
-            refused("cannot be written there")
+            refused("its folder is not writable")
                 .with_source(e)
-                .with_help("write to a folder that you may write to")
+                .with_help("name a writable folder")
         })?;
         Ok(output)
     }
@@ -116,7 +116,7 @@ impl Output {
         })
     }
 
-    /// Writes the whole content, and takes the name when it is safely on disk.
+    /// Writes the whole content to the disk, and then gives it its name.
     ///
     /// # Errors
     /// [`ErrorKind::Output`].
@@ -124,12 +124,12 @@ impl Output {
         commit(vec![self.stage(content)?])
     }
 
-    /// The file's path, as it was named.
+    /// The path as the caller gave it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file's path, without links.
+    /// The path without links.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }
@@ -142,10 +142,10 @@ impl Output {
         Error::new(ErrorKind::Output, self.path.display(), "cannot be written").with_source(e)
     }
 
-    /// Writes to what is no regular file.
+    /// Writes to a path that is not a regular file.
     fn write_through(&self, content: &[u8]) -> io::Result<()> {
         let mut file = match &self.place {
-            // The same open file, so that what others write to it stays in order.
+            // Share the open file, so that all its writers keep their order.
             Place::Descriptor {
                 number,
                 is_ours: true,
@@ -154,10 +154,10 @@ impl Output {
                 number,
                 is_ours: true,
             } if number == "2" => File::from(io::stderr().as_fd().try_clone_to_owned()?),
-            // Opened anew it would be written from its beginning.
+            // Append, because a newly opened file would be overwritten from its beginning.
             Place::Descriptor { .. } => OpenOptions::new().append(true).open(&self.target)?,
             Place::File | Place::Special => {
-                // A pipe that nobody reads is an error; to wait for a reader could take for ever.
+                // A pipe without a reader is an error, because waiting for a reader could take forever.
                 let no_wait = OFlags::NONBLOCK | OFlags::NOCTTY;
                 let file = OpenOptions::new()
                     .write(true)
@@ -171,14 +171,14 @@ impl Output {
     }
 }
 
-/// Has all outputs of one run take their names.
+/// Gives all outputs of one run their names.
 ///
-/// Outputs of several runs are never mixed for longer than the renames take: the folders are locked meanwhile, and where one
-/// output cannot take its name, the others get their older files back. A folder that cannot be locked within five seconds, or
-/// on a file system without such locks, is written to all the same; then two runs at once may mix.
+/// The folders are locked while the files are renamed, so outputs of several runs do not mix. If one output cannot take its
+/// name, the others get their older files back. If a folder cannot be locked within five seconds, or its file system has no
+/// such locks, the outputs are still written; then the outputs of two simultaneous runs may mix.
 ///
 /// # Errors
-/// [`ErrorKind::Output`]. The older files are there then, all of them, unless the error says otherwise.
+/// [`ErrorKind::Output`]. All older files are in place then, unless the error says otherwise.
 pub fn commit(outputs: Vec<Staged>) -> Result<()> {
     let mut files = Vec::new();
     for Staged { output, content } in outputs {
@@ -208,7 +208,7 @@ pub fn commit(outputs: Vec<Staged>) -> Result<()> {
                 error
             } else {
                 let message = format!(
-                    "cannot be written, but {} is of this run already",
+                    "cannot be written, but this run has already replaced {}",
                     stuck.join(", ")
                 );
                 error.with_message(message)
@@ -218,7 +218,7 @@ pub fn commit(outputs: Vec<Staged>) -> Result<()> {
     Ok(())
 }
 
-/// An output that has its name, and the older file for the case that another output cannot have its own.
+/// An output that has its name, and its older file, in case another output cannot take its name.
 struct Replaced {
     output: Output,
     /// A second name of the older file; `None` where there was no file.
@@ -239,7 +239,7 @@ impl Replaced {
         })
     }
 
-    /// Puts the older file back; the path where that fails.
+    /// Restores the older file. Returns the path if that fails.
     fn undo(&self) -> Option<String> {
         let undone = match &self.older {
             Some(older) => fs::rename(older.path(), &self.output.target),
@@ -249,7 +249,7 @@ impl Replaced {
     }
 }
 
-/// Locks folders, each once and all processes in the same order, so that none waits for another in a circle.
+/// Locks folders, each once. All processes use the same order, so they cannot wait for each other in a circle.
 fn lock_folders<'f>(folders: impl Iterator<Item = &'f Path>) -> Vec<File> {
     let opened = folders.filter_map(|folder| {
         let file = File::open(folder).ok()?;
@@ -261,8 +261,8 @@ fn lock_folders<'f>(folders: impl Iterator<Item = &'f Path>) -> Vec<File> {
     opened.dedup_by_key(|(id, _)| *id);
     let end = Instant::now() + LOCK_PATIENCE;
     let locked = opened.into_iter().map(|(_, folder)| {
-        // NFS has no locks of folders, and another program may hold one for as long as it likes. The renames are as fast
-        // without a lock, but two runs may mix.
+        // NFS has no locks of folders, and another program may hold a lock for any time. Without the lock the renames work
+        // as well, but two runs may mix.
         let lock = FlockOperation::NonBlockingLockExclusive;
         while flock(&folder, lock) == Err(Errno::WOULDBLOCK) && Instant::now() < end {
             std::thread::sleep(LOCK_POLL);
@@ -272,8 +272,8 @@ fn lock_folders<'f>(folders: impl Iterator<Item = &'f Path>) -> Vec<File> {
     locked.collect()
 }
 
-/// The path without links. Unlike `canonicalize`, it may lead to what is not there yet; and a descriptor in /proc stays one,
-/// for what it seems to lead to is only its name.
+/// The path without links. Unlike `canonicalize`, it accepts a path that does not exist yet. A descriptor in /proc stays as
+/// it is, because its link only shows a name.
 pub(crate) fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -285,7 +285,7 @@ pub(crate) fn follow(path: &Path) -> io::Result<PathBuf> {
             _ => Path::new("."),
         };
         let Ok(folder) = folder.canonicalize() else {
-            // Missing, or a file: the caller says so.
+            // The folder is missing or is a file: the caller reports that.
             return Ok(path);
         };
         let real = folder.join(name);
@@ -300,7 +300,7 @@ pub(crate) fn follow(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Whose open files a folder lists: `/proc/PID/fd`, or `/proc/PID/task/TID/fd`.
+/// The process whose open files a folder lists: `/proc/PID/fd`, or `/proc/PID/task/TID/fd`.
 fn descriptors_of(folder: &Path) -> Option<u32> {
     let rest = folder.strip_prefix("/proc").ok()?;
     let process = rest.iter().next()?.to_str()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What came of a pack, as it is told to the caller.
+//! The result of a pack.
 
 use btfgen_archive::KernelId;
 
@@ -6,17 +6,17 @@ use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::needs::Needs;
 
-/// What was packed.
+/// The result of a pack.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Packed {
     /// The kernels in the archive, in the order of their ids.
     pub kernels: Vec<PackedKernel>,
-    /// What is not in it, and why.
+    /// The errors of the kernels that are left out.
     pub left_out: Vec<Error>,
-    /// The needs that the kernels were asked.
+    /// The needs of the objects.
     pub needs: Needs,
-    /// What the kernels answered.
+    /// The outcomes of all needs on all kernels.
     pub matrix: Matrix,
     /// Totals.
     pub totals: Totals,
@@ -40,16 +40,16 @@ impl Packed {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PackedKernel {
-    /// Which one, as `ID/VERSION/ARCH/RELEASE`.
+    /// The kernel's id, `ID/VERSION/ARCH/RELEASE`.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::text"))]
     pub kernel: KernelId,
-    /// How many types its full BTF has. One without any is sound, but answers nothing.
+    /// The number of types in its full BTF. A kernel without types is valid, but has no candidates.
     pub types: u32,
     /// Size of its full BTF in bytes.
     pub full_bytes: u64,
     /// Size of its minimal BTF in bytes.
     pub minimal_bytes: u64,
-    /// How many relocations found nothing.
+    /// The number of needs that found nothing.
     pub missing: usize,
 }
 
@@ -62,7 +62,8 @@ pub struct Totals {
     pub kernels: usize,
     /// Different minimal BTFs among them.
     pub distinct_btfs: usize,
-    /// Different sets of outcomes, told apart by byte order too: the least number of BTFs there can be.
+    /// Different sets of outcomes. Equal outcomes with different byte orders count twice. There are at least so many minimal
+    /// BTFs.
     pub outcome_sets: usize,
     /// Bytes of all full BTFs.
     pub full_bytes: u64,
@@ -70,6 +71,6 @@ pub struct Totals {
     pub minimal_bytes: u64,
     /// Bytes of the archive.
     pub archive_bytes: u64,
-    /// Bytes of the largest full BTF, which memory is bounded by.
+    /// Bytes of the largest full BTF. It decides how much memory a pack needs.
     pub largest_btf_bytes: u64,
 }

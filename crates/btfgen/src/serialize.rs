@@ -1,11 +1,11 @@
-//! How types of other crates are written by serde.
+//! Writes types of other crates with serde.
 
 use std::fmt::Display;
 
 use btfgen_btf::ByteOrder;
 use serde::Serializer;
 
-/// As people read it.
+/// The value's text for people.
 pub(crate) fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
 }

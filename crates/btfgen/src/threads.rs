@@ -1,10 +1,11 @@
-//! Work on all processors, or on the caller's thread where no other can be started.
+//! Runs work on all processors, or on the caller's thread if no other thread can be started.
 
 use rayon::ThreadPoolBuilder;
 
-/// Runs work on a pool of so many threads; 0 is one for each processor.
+/// Runs work on a pool of `threads` threads; 0 means one for each processor.
 ///
-/// A limit of processes or of memory may forbid threads. The work is then done by the caller's thread: later, but the same.
+/// A limit of processes or of memory may forbid threads. Then the caller's thread does the work: it takes longer, but the
+/// result is the same.
 pub fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     let pool = ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -17,7 +18,7 @@ pub fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
         });
     match pool {
         Ok(pool) => pool.install(work),
-        // The caller is a thread of a pool, which does the work as well.
+        // The caller is itself a thread of a pool, so it does the work.
         Err(_) => work(),
     }
 }

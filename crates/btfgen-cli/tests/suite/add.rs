@@ -255,7 +255,7 @@ fn bad_hubs() {
         run(
             command.args(["--id", NEW]),
             2,
-            &["a hub is a folder, this is a file"],
+            &["is not a folder"],
         );
     }
     assert_eq!(fs::read(&file).unwrap(), btf(NEW));

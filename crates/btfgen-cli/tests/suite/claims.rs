@@ -152,7 +152,7 @@ fn own_folder() {
     let ground = Ground::new();
     fs::create_dir(ground.at("hub/.btfgen")).unwrap();
     let into = ["-o", "hub/.btfgen/record.json"];
-    ground.refused(&[&PACK[..], &into].concat(), "which is btfgen's own");
+    ground.refused(&[&PACK[..], &into].concat(), "btfgen's own folder");
 }
 
 /// Check that a link that leads nowhere yet is followed, and stays a link.

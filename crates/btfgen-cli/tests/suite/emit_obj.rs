@@ -339,7 +339,7 @@ fn before_the_work() {
         ),
         (file.join("b.o"), "folder to write to does not exist"),
         (dir.path().to_owned(), "is a folder"),
-        ("/proc/b.o".into(), "cannot be written there"),
+        ("/proc/b.o".into(), "its folder is not writable"),
         ("-".into(), "cannot be written to stdout"),
     ] {
         let mut command = btfgen();

@@ -59,7 +59,7 @@ fn missing() {
         run(
             command.args(["--hub", "/nonexistent"]),
             2,
-            &["/nonexistent: there is no such hub", "btfgen fetch"],
+            &["/nonexistent: the hub does not exist", "btfgen fetch"],
         );
     }
 }
@@ -98,8 +98,8 @@ fn broken() {
         ("a/1/s390x/byte-order.btf", "byte order"),
         ("a/1/x86_64/good.btf.xz", "the same kernel is in"),
         ("a/1/x86_64/name.btf.tar.xz", "5.10.0-30-cloud-amd64.btf"),
-        ("a/1/x86_64/nothing.btf.tar.xz", "holds no .btf"),
-        ("a/1/x86_64/two.btf.tar.xz", "holds more than one .btf"),
+        ("a/1/x86_64/nothing.btf.tar.xz", "contains no .btf file"),
+        ("a/1/x86_64/two.btf.tar.xz", "contains more than one .btf"),
         ("a/misplaced.btf", "ID/VERSION/ARCH/RELEASE"),
     ];
     let mut verify = command("verify");
@@ -179,6 +179,6 @@ fn too_large_stays() {
     place_kernel(dir.path(), "a/1/x86_64/good");
     let mut verify = command("verify");
     verify.args(["--delete", "--max-btf-size", "1000", "--hub"]);
-    run(verify.arg(dir.path()), 1, &["holds more than 1000 bytes"]);
+    run(verify.arg(dir.path()), 1, &["has more than 1000 bytes"]);
     assert!(dir.path().join("a/1/x86_64/good.btf").exists());
 }

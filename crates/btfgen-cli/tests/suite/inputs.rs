@@ -79,7 +79,7 @@ fn bad_kernels() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "none.btf.tar.xz",
             tar_xz(&[("readme", b"x")]),
-            "holds no .btf",
+            "contains no .btf file",
         ),
         (
             "two.btf.tar.xz",
@@ -101,12 +101,12 @@ fn bad_kernels() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "bomb.btf.xz",
             xz(&vec![0; 64 << 20]),
-            "holds more than 8388608 bytes",
+            "has more than 8388608 bytes",
         ),
         (
             "bomb.btf.tar.xz",
             tar_xz(&[("a.btf", &vec![0; 64 << 20])]),
-            "holds more than 8388608 bytes",
+            "has more than 8388608 bytes",
         ),
     ]
 }
@@ -166,21 +166,21 @@ fn hubs() {
         &mut pack(&empty, &out),
         2,
         &[
-            "empty: the hub holds no kernels",
+            "empty: the hub has no kernels",
             "help: `btfgen fetch` brings",
         ],
     );
     run(
         &mut pack(&file, &out),
         2,
-        &["file: a hub is a folder", "help: a hub holds ID/VERSION"],
+        &["file: is not a folder", "help: a hub contains ID/VERSION"],
     );
     let missing = dir.path().join("missing");
     run(
         &mut pack(&missing, &out),
         2,
         &[
-            "missing: there is no such hub",
+            "missing: the hub does not exist",
             "help: `btfgen fetch` makes one",
         ],
     );
@@ -194,7 +194,7 @@ fn hubs() {
     run(
         pack(&hub(), &out).args(["--arch", "mips"]),
         2,
-        &["none of the hub's", "help: see which there are"],
+        &["none of the hub's", "help: `btfgen list` shows"],
     );
     place(&empty, "b/1/x86_64/1.btf", b"broken");
     run(
@@ -215,9 +215,9 @@ fn misplaced() {
     let link = own.path().join("a/1/x86_64/link.btf");
     symlink(btfgen_testkit::sample_btf(NEW), link).unwrap();
     let pieces = [
-        "flat.btf: its place is not ID/VERSION/ARCH/RELEASE",
-        "deep.btf: its place is not ID/VERSION/ARCH/RELEASE",
-        "link.btf: a symbolic link that leads out of the hub",
+        "flat.btf: its path is not ID/VERSION/ARCH/RELEASE",
+        "deep.btf: its path is not ID/VERSION/ARCH/RELEASE",
+        "link.btf: symbolic links out of the hub are not followed",
     ];
     run(
         &mut pack(own.path(), &dir.path().join("a.tar.gz")),

@@ -20,7 +20,7 @@ fn before_the_work() {
         ),
         (file.join("a.tar.gz"), "folder to write to does not exist"),
         (dir.path().to_owned(), "is a folder"),
-        ("/proc/a.tar.gz".into(), "cannot be written there"),
+        ("/proc/a.tar.gz".into(), "its folder is not writable"),
     ] {
         let name = output.display().to_string();
         let mut command = btfgen();

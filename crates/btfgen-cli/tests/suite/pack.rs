@@ -185,7 +185,7 @@ fn refused() {
     let pieces = [
         "libbpf refuses to load objects with these relocations:\n",
         "edge.bpf.c:",
-        "several types of this name, which disagree; on 1 kernel, as a/1/x86_64/disagreeing",
+        "several types of this name, and they disagree; on 1 kernel, as a/1/x86_64/disagreeing",
     ];
     run(&mut command, 0, &pieces);
     let output = run(command.args(["--json-summary", "-"]), 0, &[]);
@@ -209,7 +209,7 @@ fn refused() {
         .arg(&object)
         .arg("-o")
         .arg(dir.path().join("minimal.btf"));
-    run(&mut minimize, 0, &["on this kernel:\n", "which disagree"]);
+    run(&mut minimize, 0, &["on this kernel:\n", "and they disagree"]);
 }
 
 /// Check that a kernel's BTF without a type is packed, and that each command which reads one names it.

@@ -123,7 +123,7 @@ impl Listing {
                 .push(LeftOut::useless(path, "is a symbolic link"));
         }
         let Ok(kernel) = stem.parse::<KernelId>() else {
-            let why = "its place is not ID/VERSION/ARCH/RELEASE";
+            let why = "its path is not ID/VERSION/ARCH/RELEASE";
             return self.left_out.push(LeftOut::useless(path, why));
         };
         let listed = Listed {

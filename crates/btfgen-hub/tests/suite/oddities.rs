@@ -45,7 +45,7 @@ fn misplaced() {
     }
     repository.commit();
     let fetched = ground.fetched(&repository);
-    let why = "its place is not ID/VERSION/ARCH/RELEASE";
+    let why = "its path is not ID/VERSION/ARCH/RELEASE";
     assert_eq!(left_out(&fetched), places.map(|path| (path, why)));
     assert!(fetched.left_out.iter().all(|l| !l.broken));
     assert_eq!(ground.paths(), [FOCAL]);

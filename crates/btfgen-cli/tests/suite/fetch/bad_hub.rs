@@ -32,7 +32,7 @@ fn files_are_no_hubs() {
     let file = place(&ground.path("folder"), "file", b"content");
     let before = everything(&ground.path("folder"));
     let subject = format!(
-        "error: {}: a hub is a folder, this is a file",
+        "error: {}: is not a folder",
         file.display()
     );
     for hub in [file.clone(), file.join("below"), file.join("a/b/c")] {
