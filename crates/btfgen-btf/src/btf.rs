@@ -1,4 +1,4 @@
-//! One BTF: its types and strings, by number and offset.
+//! Reads one BTF: its types by id, and its strings by offset.
 
 use std::borrow::Cow;
 use std::ffi::CStr;
@@ -16,7 +16,7 @@ use crate::words::{ByteOrder, Words};
 pub struct TypeId(pub u32);
 
 impl TypeId {
-    /// The type `void`, which every BTF has.
+    /// The type `void` of every BTF.
     pub const VOID: Self = Self(0);
 }
 
@@ -26,14 +26,14 @@ impl fmt::Display for TypeId {
     }
 }
 
-/// A BTF. All names and types that its types refer to are there.
+/// A BTF. All names and types that its types refer to exist.
 pub struct Btf<'d> {
     data: Cow<'d, [u8]>,
     base: Option<&'d Self>,
     order: ByteOrder,
     types: Range<usize>,
     strings: Range<usize>,
-    /// Where each type of its own begins, in bytes from the beginning of the types.
+    /// The start of each of its own types, in bytes from the start of the types section.
     places: Vec<u32>,
     pointer_size: Option<u32>,
     classic: bool,
@@ -51,20 +51,20 @@ impl fmt::Debug for Btf<'_> {
 /// `struct btf_type`: name, info, and size or type.
 const TYPE_LEN: u32 = 12;
 
-/// A kernel's types have about so many bytes each.
+/// About the average length of a kernel's types, in bytes.
 const USUAL_TYPE_LEN: usize = 28;
 
-/// A walk over modifiers and typedefs ends after so many. Kernels have fewer than 10 in a row.
+/// The most steps of a walk over modifiers and typedefs. Kernels have fewer than 10 in a row.
 const MAX_CHAIN: usize = 128;
 
-/// libbpf multiplies the lengths of so many arrays of arrays (`MAX_RESOLVE_DEPTH`).
+/// The most nested arrays whose lengths libbpf multiplies (`MAX_RESOLVE_DEPTH`).
 const MAX_RESOLVE_DEPTH: usize = 32;
 
-/// Loaders take pointers for this large where no type tells their size.
+/// The pointer size that loaders assume if no type gives it.
 const USUAL_POINTER_SIZE: u32 = 8;
 
-/// The number of members is in the lower bits of the info word, the kind above it. It was 16 bits and 5 bits before Linux 7.1, with
-/// zeros around them.
+/// The lower bits of the info word are the number of members, and the kind is above them. Before Linux 7.1 they had 16 and 5
+/// bits, with zeros around them.
 pub(crate) fn vlen(info: u32) -> u32 {
     info & 0xff_ffff
 }
@@ -73,7 +73,7 @@ pub(crate) fn kind_number(info: u32) -> u32 {
     info >> 24 & 0x7f
 }
 
-/// The most members before Linux 7.1.
+/// The largest number of members before Linux 7.1.
 const CLASSIC_VLEN: u32 = 0xffff;
 
 impl<'d> Btf<'d> {
@@ -85,11 +85,11 @@ impl<'d> Btf<'d> {
         Self::parse_with(bytes.into(), None)
     }
 
-    /// Reads a BTF that goes on where another one ends, as a module's does where the kernel's ends: ids and string offsets
-    /// count from there.
+    /// Reads a BTF that continues another one, as a module's BTF continues the kernel's: its ids and string offsets start
+    /// where those of the base end.
     ///
     /// # Errors
-    /// As [`Btf::parse`]; never [`ErrorKind::Split`].
+    /// Those of [`Btf::parse`], but never [`ErrorKind::Split`].
     pub fn parse_split(bytes: impl Into<Cow<'d, [u8]>>, base: &'d Self) -> Result<Self> {
         Self::parse_with(bytes.into(), Some(base))
     }
@@ -103,7 +103,7 @@ impl<'d> Btf<'d> {
                 _ => Err(Error::new(
                     ErrorKind::Damaged,
                     format!(
-                        "truncated: the {what} section should end at byte {}, the file has {}",
+                        "truncated: the {what} section should end at byte {}, but the file has {}",
                         range.end,
                         data.len()
                     ),
@@ -118,7 +118,8 @@ impl<'d> Btf<'d> {
             return Err(Error::new(ErrorKind::Damaged, message));
         }
         if base.is_none() && data[strings.start] != 0 {
-            let message = "it is split BTF, as modules have it: it goes on where the kernel's BTF ends, which is missing";
+            let message =
+                "it is split BTF, as of a module: it continues the kernel's BTF, which is missing";
             return Err(Error::new(ErrorKind::Split, message));
         }
         let order = header.byte_order();
@@ -138,7 +139,7 @@ impl<'d> Btf<'d> {
         };
         let (types, strings) = (btf.type_count(), btf.string_count());
         if split.largest.check(first_id, strings, types).is_err() {
-            // Which of them it is.
+            // Find the type at fault.
             for ty in btf.own_types() {
                 let mut largest = Largest::default();
                 largest.take_in(ty.kind(), ty.words());
@@ -153,7 +154,7 @@ impl<'d> Btf<'d> {
         Ok(btf)
     }
 
-    /// The bytes, as they came.
+    /// The bytes that were parsed.
     pub fn bytes(&self) -> &[u8] {
         &self.data
     }
@@ -163,21 +164,21 @@ impl<'d> Btf<'d> {
         self.order
     }
 
-    /// Whether libbpf 1.7 and older can read it: the header has 24 bytes, and kinds and numbers of members are those of Linux
-    /// before 7.1. [`Btf::to_classic`] makes such a BTF of any other.
+    /// Whether libbpf 1.7 and older can read it: the header has 24 bytes, and kinds and numbers of members are those before
+    /// Linux 7.1. [`Btf::to_classic`] makes such a BTF.
     pub fn is_classic(&self) -> bool {
         self.classic
     }
 
-    /// Size of a pointer in bytes, 4 or 8: that of the first integer which is called `long`, by the rule of libbpf's
-    /// `determine_ptr_size`. `None` where there is no such type; loaders then take their own host's.
+    /// The size of a pointer in bytes, 4 or 8: the size of the first integer called `long`, by the rule of libbpf's
+    /// `determine_ptr_size`. `None` if there is no such integer; loaders then use the size of their own host.
     pub fn pointer_size(&self) -> Option<u32> {
         self.pointer_size
     }
 
-    /// Number of types, `void` and those of the base included: valid ids are below it.
+    /// The number of types, with `void` and those of the base. All valid ids are smaller.
     pub fn type_count(&self) -> u32 {
-        // A type takes 12 bytes of a file whose size fits into 32 bits.
+        // A type takes at least 12 bytes of a file, and the file's size fits into 32 bits.
         self.first_id() + self.places.len() as u32
     }
 
@@ -185,7 +186,7 @@ impl<'d> Btf<'d> {
         self.base.map_or(1, Self::type_count)
     }
 
-    /// Where its own strings begin: behind those of the base.
+    /// The offset of its own strings, which is behind those of the base.
     fn first_string(&self) -> usize {
         self.base.map_or(0, Self::string_count)
     }
@@ -194,12 +195,12 @@ impl<'d> Btf<'d> {
         self.first_string() + self.strings.len()
     }
 
-    /// Ids of all types but `void`, those of the base included, in their order.
+    /// The ids of all types except `void`, with those of the base, in their order.
     pub fn ids(&self) -> impl Iterator<Item = TypeId> + use<> {
         (1..self.type_count()).map(TypeId)
     }
 
-    /// All types but `void`, those of the base included, in their order.
+    /// All types except `void`, with those of the base, in their order.
     pub fn types(&self) -> impl Iterator<Item = Type<'_>> {
         self.ids().filter_map(|id| self.type_by_id(id))
     }
@@ -242,8 +243,8 @@ impl<'d> Btf<'d> {
         &self.data[self.strings.clone()]
     }
 
-    /// The type behind modifiers and typedefs, `void` included. `None` for an unknown id, or if there is no other type
-    /// within 128 steps: a chain without end, which only a damaged BTF has.
+    /// The type behind modifiers and typedefs, which may be `void`. `None` if the id is unknown, or if there is no other
+    /// type within 128 steps. Only a damaged BTF has such an endless chain.
     pub fn skip_modifiers_and_typedefs(&self, id: TypeId) -> Option<Type<'_>> {
         let mut ty = self.type_by_id(id)?;
         for _ in 0..MAX_CHAIN {
@@ -255,13 +256,14 @@ impl<'d> Btf<'d> {
         None
     }
 
-    /// Size of a type in bytes as libbpf's `btf__resolve_size` gives it; `None` for types without one (void, function,
-    /// forward), and for sizes beyond 32 bits.
+    /// The size of a type in bytes, as libbpf's `btf__resolve_size` gives it. `None` for types without a size (void,
+    /// function, forward), and for sizes beyond 32 bits.
     pub fn resolve_size(&self, id: TypeId) -> Option<u32> {
         self.resolve_size_with(id, self.pointer_size.unwrap_or(USUAL_POINTER_SIZE))
     }
 
-    /// As [`Btf::resolve_size`], with pointers of so many bytes. Those of BPF programs have 8, whatever their types say.
+    /// Like [`Btf::resolve_size`], with this size of pointers. Pointers of BPF programs have 8 bytes, whatever the types
+    /// say.
     pub fn resolve_size_with(&self, id: TypeId, pointer_size: u32) -> Option<u32> {
         let mut ty = self.type_by_id(id)?;
         let mut elements = 1_u32;
@@ -289,7 +291,7 @@ impl<'d> Btf<'d> {
         for ty in self.own_types().filter(|ty| ty.kind() == Kind::Func) {
             let to = ty.referenced().and_then(|id| self.type_by_id(id));
             if to.is_none_or(|to| to.kind() != Kind::FuncProto) {
-                let message = "is a function whose type is no prototype";
+                let message = "is a function, but its type is not a prototype";
                 return Err(Error::of_type(ErrorKind::Damaged, ty.id().0, message));
             }
         }
@@ -297,8 +299,8 @@ impl<'d> Btf<'d> {
     }
 }
 
-/// The largest references of some types. A kernel has a million: to compare only the largest ones with what there is takes a
-/// third of the time.
+/// The largest references of some types. A kernel has a million references. To check only the largest ones takes a third of
+/// the time.
 #[derive(Debug, Default)]
 struct Largest {
     name: u32,
@@ -306,7 +308,7 @@ struct Largest {
 }
 
 impl Largest {
-    /// Takes in what a type refers to. `record` is all of it.
+    /// Adds the references of a type. `record` is the whole type.
     fn take_in(&mut self, kind: Kind, record: Words<'_>) {
         let order = record.order();
         let mut words = record.data().chunks_exact(4).map(|word| order.word(word));
@@ -339,31 +341,31 @@ impl Largest {
         }
     }
 
-    /// Requires that so many bytes of strings and so many types suffice.
+    /// Requires that there are as many bytes of strings, and as many types.
     fn check(&self, id: u32, strings: usize, types: u32) -> Result<()> {
         let dangling = |message: String| Err(Error::of_type(ErrorKind::Dangling, id, message));
         if self.name as usize >= strings {
             let name = self.name;
             return dangling(format!(
-                "has a name at offset {name}, and there are {strings} bytes of strings"
+                "has a name at offset {name}, but there are only {strings} bytes of strings"
             ));
         }
         if self.id >= types {
             let (to, last) = (self.id, types - 1);
             return dangling(format!(
-                "refers to type [{to}], and the last one is [{last}]"
+                "refers to type [{to}], but the last type is [{last}]"
             ));
         }
         Ok(())
     }
 }
 
-/// The layout section: for each kind the length of what follows `struct btf_type`, and that of each member (`struct
-/// btf_layout`).
+/// The layout section. For each kind it has the length of the data behind `struct btf_type`, and the length of each member
+/// (`struct btf_layout`).
 struct Layout<'d>(Words<'d>);
 
 impl Layout<'_> {
-    /// `None` for a kind that it does not have.
+    /// `None` for a kind that the section does not have.
     fn trailing(&self, kind: u32) -> Option<(u32, u32)> {
         let entry = self.0.part(4 * u64::from(kind), 4)?;
         let &[own, each, ..] = entry.data() else {
@@ -373,7 +375,7 @@ impl Layout<'_> {
     }
 }
 
-/// Kinds of bpf-next, which will come with Linux 7.3 or later: `LOC_PARAM`, `LOC_PROTO` and `LOCSEC`.
+/// Kinds of bpf-next, expected in Linux 7.3 or later: `LOC_PARAM`, `LOC_PROTO` and `LOCSEC`.
 fn coming(kind: u32) -> Option<(u32, u32)> {
     match kind {
         20 => Some((4, 4)),
@@ -385,9 +387,9 @@ fn coming(kind: u32) -> Option<(u32, u32)> {
 
 /// A BTF's types, one by one.
 struct Split {
-    /// Where each one begins.
+    /// The start of each type.
     places: Vec<u32>,
-    /// Whether all are as before Linux 7.1.
+    /// Whether all types are as before Linux 7.1.
     classic: bool,
     largest: Largest,
 }
@@ -414,7 +416,7 @@ fn split(types: Words<'_>, layout: Layout<'_>, first_id: u32) -> Result<Split> {
             .or_else(|| layout.trailing(number))
             .or_else(|| coming(number));
         let (own, each) = lens.ok_or_else(|| {
-            let message = format!("is of kind {number}, whose length nothing tells");
+            let message = format!("is of kind {number}, whose length is unknown");
             Error::of_type(ErrorKind::Unsupported, id, message)
         })?;
         // Each of 2^24 members has up to 255 bytes.

@@ -1,4 +1,4 @@
-//! A BTF of a newer kernel, as it would have been before Linux 7.1.
+//! Writes a BTF of a newer kernel as a kernel before Linux 7.1 would have written it.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,9 @@ use crate::words::ByteOrder;
 const PLACEHOLDER: [u32; 3] = [0, (Kind::Datasec as u32) << 24, 0];
 
 impl Btf<'_> {
-    /// The bytes of the same BTF, as libbpf 1.7 and older can read them: a header of 24 bytes, kinds up to 19, up to 65,535
-    /// members. Types keep their ids; a placeholder stands for each one that is of an unknown kind or too long. Where nothing
-    /// has to change, the bytes are those of [`Btf::bytes`].
+    /// The bytes of the same BTF in a form that libbpf 1.7 and older can read: a header of 24 bytes, kinds up to 19, and up
+    /// to 65,535 members. Types keep their ids: a placeholder replaces each type that is of an unknown kind or has too many
+    /// members. If nothing has to change, the result is [`Btf::bytes`].
     pub fn to_classic(&self) -> Cow<'_, [u8]> {
         if self.is_classic() {
             return Cow::Borrowed(self.bytes());
@@ -31,7 +31,7 @@ impl Btf<'_> {
     }
 }
 
-/// A BTF of these types and strings.
+/// A BTF with these types and strings.
 pub(crate) fn assemble(order: ByteOrder, types: &[u8], strings: &[u8]) -> Vec<u8> {
     let magic = match order {
         ByteOrder::Little => Header::MAGICS[0],

@@ -1,4 +1,4 @@
-//! Types that refer to each other, to be written: equal ones become one.
+//! Composes types that refer to each other. Equal types become one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -14,7 +14,7 @@ use crate::write::Writer;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Node(usize);
 
-/// What a type says. It refers to other types by `R`s, of which the default one is `void`.
+/// The content of a type. It refers to other types by `R`s, whose default is `void`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Record<'a, R> {
     /// An integer. Its fields are those of [`Int`](crate::Int).
@@ -28,15 +28,15 @@ pub enum Record<'a, R> {
     },
     /// A floating-point number: name and size in bytes.
     Float(&'a [u8], u32),
-    /// A forward declaration: its name, and whether it is a union's.
+    /// A forward declaration: its name, and whether it declares a union.
     Fwd(&'a [u8], bool),
     /// A pointer.
     Ptr(R),
     /// A typedef or modifier of this kind: its name and what it refers to.
     Alias(Kind, &'a [u8], R),
-    /// Element, index and length.
+    /// An array: element, index and length.
     Array(R, R, u32),
-    /// Types of the parameters, and of the result.
+    /// A prototype: the types of the parameters and of the result.
     FuncProto(Vec<R>, R),
     /// An enum.
     Enum {
@@ -46,14 +46,14 @@ pub enum Record<'a, R> {
         size: u32,
         /// Whether values are signed.
         signed: bool,
-        /// Whether it is of the kind `ENUM64`.
+        /// Whether the kind is `ENUM64`.
         wide: bool,
         /// Names and values.
         enumerators: Vec<Enumerator<'a>>,
     },
     /// A struct or union.
     Composite {
-        /// Which of both.
+        /// Struct or union.
         kind: Kind,
         /// Name.
         name: &'a [u8],
@@ -65,7 +65,7 @@ pub enum Record<'a, R> {
 }
 
 impl<'a, R: Copy> Record<'a, R> {
-    /// The same with other references.
+    /// The same content with other references.
     pub(crate) fn map<S>(&self, mut to: impl FnMut(R) -> S) -> Record<'a, S> {
         match *self {
             Self::Int {
@@ -125,7 +125,7 @@ impl<'a, R: Copy> Record<'a, R> {
         }
     }
 
-    /// What it refers to, in the order of the record.
+    /// Its references, in the order of the record.
     fn references(&self) -> Vec<R> {
         match self {
             Self::Int { .. } | Self::Float(..) | Self::Fwd(..) | Self::Enum { .. } => Vec::new(),
@@ -156,64 +156,65 @@ impl<'a, R: Copy> Record<'a, R> {
     }
 }
 
-/// Names that get their place among the strings whether the types have them or not, as long as this costs no more than so
-/// many bytes. Then similar BTFs refer to the same names by the same offsets, and compress well together. The place of a
-/// name that the types lack is as many empty strings.
+/// Names that have a place among the strings even if no type has them, as long as this costs at most this number of bytes.
+/// Then similar BTFs refer to the same names by the same offsets, and compress well together. The place of a name that no
+/// type has holds empty strings.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reserved<'r> {
-    /// The names; `None` for none.
+    /// The names; `None` reserves no places.
     pub names: Option<&'r BTreeSet<Vec<u8>>>,
-    /// What their places may cost, in bytes.
+    /// The bytes that their places may cost.
     pub budget: usize,
 }
 
 /// Collects types, and writes them.
 ///
-/// Types of equal content, which refer to types of equal content, become one. What is written depends on the content only,
-/// and not on the order in which the types came.
+/// Types become one if they have equal content, and refer to types of equal content. The written bytes depend only on the
+/// content, not on the order in which types are declared and defined.
 #[derive(Debug, Default)]
 pub struct Composer<'a> {
     types: Vec<Option<Record<'a, Option<Node>>>>,
-    /// Types of the same content that must not become one have different numbers. It is 0 for all others.
+    /// Numbers that keep types of the same content apart. The number is 0 for all other types.
     apart: HashMap<Node, usize>,
 }
 
 impl<'a> Composer<'a> {
-    /// No types yet.
+    /// Creates a composer without types.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes room for a type that [`Composer::define`] defines later: types may refer to each other in circles.
+    /// Declares a type that [`Composer::define`] defines later, because types may refer to each other in circles.
     pub fn declare(&mut self) -> Node {
         self.types.push(None);
         Node(self.types.len() - 1)
     }
 
-    /// Says what a type is. What is never defined is written as void.
+    /// Defines the content of a type. A type that is never defined is written as void.
     pub fn define(&mut self, node: Node, record: Record<'a, Option<Node>>) {
         if let Some(place) = self.types.get_mut(node.0) {
             *place = Some(record);
         }
     }
 
-    /// What a type was defined as.
+    /// The content of a type, if it is defined.
     pub fn record(&self, node: Node) -> Option<&Record<'a, Option<Node>>> {
         self.types.get(node.0)?.as_ref()
     }
 
-    /// What all types were defined as.
+    /// The contents of all defined types.
     pub fn records(&self) -> impl Iterator<Item = &Record<'a, Option<Node>>> {
         self.types.iter().flatten()
     }
 
-    /// Has these types stay apart even if they are equal, in their order.
+    /// Keeps these types apart, in their order, even if they are equal.
     pub fn keep_apart(&mut self, nodes: &[Node]) {
         self.apart.extend(nodes.iter().copied().zip(0..));
     }
 
-    /// Writes the types `last` and all that they refer to: `last` at the end and in this order, before them what they refer
-    /// to, the innermost first. So two BTFs of which one has one of these types more number all others alike.
+    /// Writes the types `last` and all types that they refer to. The types `last` are at the end, in this order. Before them
+    /// are the types that they refer to, the innermost first. If one of two BTFs has an additional type in `last`, the other
+    /// types have the same numbers in both.
     ///
     /// # Errors
     /// [`ErrorKind::Inexpressible`](crate::ErrorKind::Inexpressible).
@@ -282,7 +283,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// Places what a type refers to, the innermost first.
+    /// Places the types that a type refers to, the innermost first.
     fn place_below(
         &self,
         node: Node,
@@ -300,7 +301,7 @@ impl<'a> Composer<'a> {
     }
 }
 
-/// The same number for equal values, in the order of their first appearance.
+/// Numbers for values: equal values have equal numbers, in the order of their first appearance.
 fn numbered<T: Hash + Eq>(values: impl Iterator<Item = T>) -> Vec<usize> {
     let mut numbers = HashMap::new();
     let number = |value| {

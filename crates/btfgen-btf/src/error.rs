@@ -7,25 +7,25 @@ use crate::header::HeaderFault;
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, without the details.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The bytes are no BTF.
+    /// The bytes are not BTF.
     NotBtf,
-    /// A BTF of another version than 1, or with a type whose length nothing tells.
+    /// The version of the BTF is not 1, or the length of a type is unknown.
     Unsupported,
-    /// A BTF that contradicts itself, or is cut off.
+    /// The BTF contradicts itself, or is cut off.
     Damaged,
-    /// A name or a type lies beyond the end: a damaged BTF, or one that needs a base, as that of a module does.
+    /// A name or a type is beyond the end: the BTF is damaged, or needs a base, as a module's does.
     Dangling,
-    /// A BTF that needs a base, as that of a module does: its strings do not begin with the empty one.
+    /// The BTF needs a base, as a module's does: its strings do not begin with the empty string.
     Split,
     /// A type that the format cannot express.
     Inexpressible,
 }
 
-/// An error of this crate. The message does not name the file: whoever read it does.
+/// An error of this crate. The message does not name the file, because the caller knows it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {

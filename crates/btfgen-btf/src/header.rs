@@ -1,13 +1,13 @@
-//! `struct btf_header`: where the sections lie.
+//! `struct btf_header`, which gives the places of the sections.
 //!
-//! The rules are those of `btf_parse_hdr` and `btf_parse_str_sec` of libbpf: no loader can use what they refuse.
+//! The rules are those of libbpf's `btf_parse_hdr` and `btf_parse_str_sec`: no loader can use a BTF that these rules refuse.
 
 use std::fmt;
 use std::ops::Range;
 
 use crate::words::{ByteOrder, Words};
 
-/// The header of a BTF. All places are in bytes from the header's first byte.
+/// The header of a BTF. All places are in bytes from the start of the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     order: ByteOrder,
@@ -17,7 +17,7 @@ pub struct Header {
     layout: Range<u64>,
 }
 
-/// Why bytes are not the header of a BTF.
+/// The reason why bytes are not the header of a BTF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderFault {
@@ -25,11 +25,11 @@ pub enum HeaderFault {
     Empty,
     /// The first two bytes are not the magic.
     Magic([u8; 2]),
-    /// There are only so many bytes, fewer than a header has.
+    /// There are only so many bytes, which are fewer than a header has.
     Short(usize),
-    /// Another version than 1.
+    /// The version is not 1.
     Version(u8),
-    /// The sections make no sense, and why.
+    /// The places of the sections are not valid; the text says why.
     Sections(&'static str),
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for HeaderFault {
             Self::Empty => f.write_str("the file is empty"),
             Self::Magic([first, second]) => write!(
                 f,
-                "no BTF: it begins with {first:02x} {second:02x}, not with the magic 9f eb or eb 9f"
+                "not BTF: it begins with {first:02x} {second:02x}, not with the magic 9f eb or eb 9f"
             ),
             Self::Short(len) => write!(f, "{len} bytes are too few for a BTF header"),
             Self::Version(version) => {
@@ -51,20 +51,20 @@ impl fmt::Display for HeaderFault {
 }
 
 impl Header {
-    /// The bytes that every header has. Later kernels append fields, and tell the length in `hdr_len`.
+    /// The length of the part that every header has. Later kernels append fields, and `hdr_len` is the whole length.
     pub const LEN: usize = 24;
 
-    /// Magic and version, in the two byte orders: what every BTF begins with.
+    /// Magic and version, in both byte orders: every BTF begins with them.
     pub const MAGICS: [[u8; 3]; 2] = [[0x9f, 0xeb, 1], [0xeb, 0x9f, 1]];
 
-    /// The length of a header that tells where the layout section lies (Linux 7.1).
+    /// The length of a header that gives the place of the layout section (Linux 7.1).
     const LEN_WITH_LAYOUT: u64 = 32;
 
     /// libbpf's `BTF_MAX_STR_OFFSET`.
     const MAX_STRING_OFFSET: u64 = 0x7fff_ffff;
 
-    /// Reads a header out of the first bytes of a BTF. From [`Header::LEN`] bytes all is known but the place of a layout
-    /// section.
+    /// Reads a header from the first bytes of a BTF. [`Header::LEN`] bytes are enough for everything except the place of a
+    /// layout section.
     ///
     /// # Errors
     /// [`HeaderFault`].
@@ -119,7 +119,7 @@ impl Header {
             return Err("its types overlap its strings");
         }
         if self.strings.is_empty() {
-            return Err("it has no strings, not even the empty one");
+            return Err("it has no strings, not even the empty string");
         }
         if self.strings.end - self.strings.start - 1 > Self::MAX_STRING_OFFSET {
             return Err("its strings are larger than 2 GiB");
@@ -137,17 +137,17 @@ impl Header {
         self.len
     }
 
-    /// Where the types lie.
+    /// The place of the types.
     pub fn types(&self) -> Range<u64> {
         self.types.clone()
     }
 
-    /// Where the strings lie. There is at least one byte.
+    /// The place of the strings. There is at least one byte.
     pub fn strings(&self) -> Range<u64> {
         self.strings.clone()
     }
 
-    /// Where the layout section lies; empty where there is none.
+    /// The place of the layout section; empty if there is none.
     pub fn layout(&self) -> Range<u64> {
         self.layout.clone()
     }

@@ -1,4 +1,4 @@
-//! What a type is.
+//! The kinds of types.
 
 /// `BTF_KIND_*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,12 +28,12 @@ pub enum Kind {
     DeclTag,
     TypeTag,
     Enum64,
-    /// A kind that is newer than this list. Nothing is known of it but its length.
+    /// A kind that is newer than this list. Only its length is known.
     Unknown,
 }
 
 impl Kind {
-    /// The known ones, in the order of their numbers.
+    /// The known kinds, in the order of their numbers.
     const KNOWN: [Self; 20] = [
         Self::Void,
         Self::Int,
@@ -63,17 +63,17 @@ impl Kind {
         known.copied().unwrap_or(Self::Unknown)
     }
 
-    /// Struct or union.
+    /// Whether the type is a struct or a union.
     pub fn is_composite(self) -> bool {
         matches!(self, Self::Struct | Self::Union)
     }
 
-    /// Enum of either width.
+    /// Whether the type is an enum of either width.
     pub fn is_enum(self) -> bool {
         matches!(self, Self::Enum | Self::Enum64)
     }
 
-    /// A kind that libbpf looks through: const, volatile, restrict, type tag, typedef.
+    /// Whether libbpf looks through the type: const, volatile, restrict, type tag, typedef.
     pub fn is_modifier_or_typedef(self) -> bool {
         matches!(
             self,
@@ -81,13 +81,14 @@ impl Kind {
         )
     }
 
-    /// Whether libbpf takes a target type of kind `other` as a candidate for a local type of this kind
-    /// (`btf_kind_core_compat`): the same kind, or both enums.
+    /// Whether libbpf accepts a target type of kind `other` as a candidate for a local type of this kind
+    /// (`btf_kind_core_compat`): both have the same kind, or both are enums.
     pub fn is_core_compatible(self, other: Self) -> bool {
         self == other || (self.is_enum() && other.is_enum())
     }
 
-    /// Whether the third word of such a type is the id of another one; of the others it is a size, or nothing.
+    /// Whether the third word of a type of this kind is the id of another type. For other kinds it is a size, or is not
+    /// used.
     pub(crate) fn refers(self) -> bool {
         matches!(
             self,
@@ -104,8 +105,8 @@ impl Kind {
         )
     }
 
-    /// Size in bytes of what follows the common part: at first of the type itself, then of each member, enumerator,
-    /// parameter or variable. `None` for an unknown kind.
+    /// The sizes in bytes of the data that follows the common part: first of the type itself, then of each member,
+    /// enumerator, parameter or variable. `None` for an unknown kind.
     pub(crate) fn trailing(self) -> Option<(u32, u32)> {
         Some(match self {
             Self::Int | Self::Var | Self::DeclTag => (4, 0),

@@ -2,12 +2,12 @@
 //!
 //! The format is the kernel's Documentation/bpf/btf.rst and include/uapi/linux/btf.h.
 //!
-//! * [`Btf`] reads one without copying it: either byte order, with a base (a module's BTF), and with what kernels from
-//!   Linux 7.1 on write: layout sections, unknown kinds, 24 bits for the number of members.
-//! * [`Composer`] takes types that refer to each other, makes equal ones one, and writes them in an order that depends
-//!   on their content only.
+//! * [`Btf`] reads a BTF without copying it: in either byte order, with a base (a module's BTF), and with the extensions of
+//!   Linux 7.1 and later: layout sections, unknown kinds, 24 bits for the number of members.
+//! * [`Composer`] takes types that refer to each other, merges equal types, and writes them in an order that depends only on
+//!   their content.
 //!
-//! Whatever bytes come in, nothing panics, and memory is bounded: 4 bytes for each type.
+//! On any input, nothing panics, and memory is bounded: 4 bytes for each type.
 //!
 //! ```
 //! use btfgen_btf::{Btf, ByteOrder, Composer, Kind, Member, Record};

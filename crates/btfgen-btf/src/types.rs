@@ -1,4 +1,4 @@
-//! What one type says.
+//! Reads one type.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use crate::words::Words;
 pub struct Type<'b> {
     btf: &'b Btf<'b>,
     id: TypeId,
-    /// `struct btf_type` and what follows it; nothing for `void`.
+    /// `struct btf_type` and the data that follows it; empty for `void`.
     words: Words<'b>,
 }
 
-/// How an int is encoded.
+/// The encoding of an int.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Int {
     /// Bits: 1 signed, 2 char, 4 bool.
     pub encoding: u8,
-    /// Bit offset within its bytes: only bitfields of old compilers have one.
+    /// Offset in bits within its bytes: only bitfields of old compilers have one.
     pub offset: u8,
-    /// Width in bits, which is less than its size for bitfields of old compilers.
+    /// Width in bits. It is smaller than the size for bitfields of old compilers.
     pub bits: u8,
 }
 
@@ -37,7 +37,7 @@ pub struct Array {
     pub len: u32,
 }
 
-/// A member of a struct or union, which refers to its type by a `R`.
+/// A member of a struct or union. It refers to its type by an `R`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Member<'b, R = TypeId> {
     /// Name; empty for an anonymous struct or union.
@@ -55,15 +55,15 @@ pub struct Member<'b, R = TypeId> {
 pub struct Enumerator<'b> {
     /// Name.
     pub name: &'b [u8],
-    /// Value. One of 32 bits is sign-extended whatever the enum's sign, as libbpf does it.
+    /// Value. A value of 32 bits is sign-extended even if the enum is unsigned, as in libbpf.
     pub value: u64,
 }
 
-/// Words of `struct btf_type`.
+/// The words of `struct btf_type`.
 const NAME: usize = 0;
 const INFO: usize = 1;
 const SIZE_OR_TYPE: usize = 2;
-/// Where what follows it begins.
+/// The first word behind `struct btf_type`.
 const TRAILING: usize = 3;
 
 const MEMBER_WORDS: usize = 3;
@@ -93,17 +93,18 @@ impl<'b> Type<'b> {
         self.string(self.name_offset())
     }
 
-    /// Where its name is among the strings.
+    /// The offset of its name among the strings.
     pub fn name_offset(&self) -> u32 {
         self.word(NAME)
     }
 
-    /// The `kind_flag` bit: bitfield encoding of a struct, sign of an enum, union for a forward declaration.
+    /// The `kind_flag` bit: for a struct the encoding of bitfields, for an enum the sign, for a forward declaration whether
+    /// it is a union.
     pub fn kind_flag(&self) -> bool {
         self.word(INFO) >> 31 == 1
     }
 
-    /// Size in bytes, for the kinds that tell it: int, struct, union, enum, float, data section.
+    /// Size in bytes, for the kinds that have it: int, struct, union, enum, float, data section.
     pub fn size(&self) -> Option<u32> {
         let has_size = matches!(
             self.kind(),
@@ -118,8 +119,8 @@ impl<'b> Type<'b> {
         has_size.then(|| self.word(SIZE_OR_TYPE))
     }
 
-    /// The type that it refers to, for the kinds that do: pointer, modifier, typedef, function, variable, tag; of a prototype
-    /// the result.
+    /// The type that it refers to, for the kinds that have one: pointer, modifier, typedef, function, variable, tag. For a
+    /// prototype it is the result.
     pub fn referenced(&self) -> Option<TypeId> {
         let refers = self.kind().refers();
         refers.then(|| TypeId(self.word(SIZE_OR_TYPE)))
@@ -135,8 +136,8 @@ impl<'b> Type<'b> {
         })
     }
 
-    /// The size in bytes of an int that loaders take for that of pointers: it is 4 or 8, and the int is called `long` in any
-    /// of C's spellings (`determine_ptr_size` of libbpf).
+    /// The size in bytes of an int that loaders take for the size of a pointer: it is 4 or 8, and the int is called `long`
+    /// in any of C's spellings (libbpf's `determine_ptr_size`).
     pub fn long_size(&self) -> Option<u32> {
         self.int()?;
         let size = self.size().filter(|size| matches!(size, 4 | 8))?;
@@ -219,7 +220,7 @@ impl<'b> Type<'b> {
             .map(move |at| TypeId(this.word(at + 1)))
     }
 
-    /// Whether libbpf 1.7 and older know it as it is; see [`Btf::to_classic`].
+    /// Whether libbpf 1.7 and older can read it unchanged; see [`Btf::to_classic`].
     pub fn is_classic(&self) -> bool {
         self.kind() != Kind::Unknown && self.len() <= usize::from(u16::MAX)
     }
@@ -235,18 +236,18 @@ impl<'b> Type<'b> {
         (TRAILING..TRAILING + len * words).step_by(words)
     }
 
-    /// `struct btf_type` and what follows it.
+    /// `struct btf_type` and the data that follows it.
     pub(crate) fn words(&self) -> Words<'b> {
         self.words
     }
 
     fn word(&self, index: usize) -> u32 {
-        // All words of a type are there since it was parsed; `void` has none.
+        // Parsing checked all words of a type; `void` has none.
         self.words.u32(4 * index).unwrap_or_default()
     }
 
     fn string(&self, offset: u32) -> &'b [u8] {
-        // All names are there since the BTF was parsed.
+        // Parsing checked all names.
         self.btf.string(offset).unwrap_or_default()
     }
 }

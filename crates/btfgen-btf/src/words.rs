@@ -1,6 +1,6 @@
 //! Integers of either byte order, read within bounds.
 
-/// Order of the bytes in integers.
+/// The order of the bytes in integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ByteOrder {
     /// Least significant byte first (x86, arm64, riscv64, ppc64le).

@@ -1,4 +1,4 @@
-//! Writes BTF that every loader can read: a header of 24 bytes, kinds up to 19.
+//! Writes BTF for every loader: a header of 24 bytes, kinds up to 19.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kind::Kind;
 use crate::words::ByteOrder;
 
-/// A BTF in the making.
+/// A BTF that is being written.
 #[derive(Debug)]
 pub(crate) struct Writer {
     order: ByteOrder,
@@ -31,7 +31,7 @@ impl Writer {
         }
     }
 
-    /// Places these names, and those that are reserved, in their alphabetical order.
+    /// Places these names and the reserved names in alphabetical order.
     pub(crate) fn strings(&mut self, names: &BTreeSet<&[u8]>, reserved: &Reserved<'_>) {
         if let Some(reserved_names) = reserved.names {
             let missing = reserved_names
@@ -64,8 +64,8 @@ impl Writer {
         assemble(self.order, &self.types, &self.strings)
     }
 
-    /// The offset of a name, which is added unless it is there. An offset into the middle of a longer name would do for libbpf,
-    /// but not for all readers of BTF.
+    /// The offset of a name. A new name is added. An offset into the middle of a longer name would work with libbpf, but not
+    /// with all readers of BTF.
     fn string(&mut self, s: &[u8]) -> u32 {
         if s.is_empty() {
             return 0;
@@ -142,7 +142,7 @@ impl Writer {
                     if flag && (m.bit_offset >= 1 << 24 || m.bitfield_size >= 1 << 8) {
                         let name = String::from_utf8_lossy(m.name);
                         let message = format!(
-                            "member {name} lies too far behind the start for a struct with bitfields"
+                            "member {name} is too far from the start of a struct with bitfields"
                         );
                         return Err(Error::new(ErrorKind::Inexpressible, message));
                     }

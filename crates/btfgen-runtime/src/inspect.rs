@@ -224,7 +224,7 @@ mod tests {
         let short = "its header is too short";
         let unaligned = "its types are not aligned to 4 bytes";
         let overlap = "its types overlap its strings";
-        let nothing = "it has no strings, not even the empty one";
+        let nothing = "it has no strings, not even the empty string";
         let large = "its strings are larger than 2 GiB";
         for (fields, why) in [
             ([23, 0, 12, 12, 1], short),

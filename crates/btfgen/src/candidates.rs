@@ -1,8 +1,8 @@
-//! The name index of a kernel: which of its types are candidates for which root.
+//! Finds the candidates of each root among a kernel's types, by an index of names.
 //!
-//! libbpf scans all types of the kernel again for every root type of every object. With 58 objects that took two
-//! thirds of the whole time; one scan with a table of the names that are asked for finds the same candidates, in the same
-//! order (`bpf_core_add_cands`: compatible kind, same name without flavour, by ascending id).
+//! libbpf scans all types of the kernel again for every root of every object. With 58 objects, that took two thirds of the
+//! whole time. One scan with a table of the roots' names finds the same candidates in the same order (`bpf_core_add_cands`:
+//! compatible kind, same name without flavour, by ascending id).
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use btfgen_libbpf::{Checked, Checker, LoadedBtf, essential_name};
 
 use crate::needs::{Needs, Root};
 
-/// The roots by name; made once, used for every kernel.
+/// The roots by name. It is made once and used for every kernel.
 #[derive(Debug)]
 pub(crate) struct RootNames<'n> {
-    /// A name has one root for each kind that is asked for under it.
+    /// A name may have several roots, one for each kind that the needs ask for.
     by_name: HashMap<&'n [u8], Vec<usize>>,
     roots: &'n [Root],
-    /// Which first two bytes the names have: nearly all of a kernel's names end here.
+    /// The first two bytes of the names, as a set of bits: most of a kernel's names are excluded by them.
     prefixes: Box<[u64; 1024]>,
     kinds: u32,
 }
@@ -45,10 +45,10 @@ impl<'n> RootNames<'n> {
         }
     }
 
-    /// Candidates for every root, in the order of the roots.
+    /// The candidates of every root, in the order of the roots.
     ///
     /// # Errors
-    /// A candidate that libbpf cannot be let loose on.
+    /// If libbpf cannot safely walk a candidate.
     pub(crate) fn find<'b>(
         &self,
         btf: &'b LoadedBtf<'b>,
@@ -78,12 +78,12 @@ impl<'n> RootNames<'n> {
     }
 }
 
-/// Both widths of enums are candidates for each other.
+/// Enums of both widths are candidates for each other.
 fn normalized(kind: Kind) -> Kind {
     if kind.is_enum() { Kind::Enum } else { kind }
 }
 
-/// A flavour changes neither of the first two bytes, unless the name has only one.
+/// The first two bytes of a name. A flavour does not change them, unless the name has only one byte.
 fn prefix(name: &[u8]) -> Option<usize> {
     let &first = name.first()?;
     let second = match name.get(1) {

@@ -1,4 +1,4 @@
-//! The visible part of a kernel's types, as the types to write.
+//! Makes the types to write from the visible part of a kernel's types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use btfgen_btf::{Btf, Composer, Enumerator, Kind, Member, Node, Record, Reserved
 
 use crate::visible::{Part, Visible};
 
-/// Bytes of a type that only refers to another one.
+/// The bytes of a type that only refers to another type.
 const TYPE_LEN: usize = 12;
 
-/// Bytes of an enumerator without its name.
+/// The bytes of an enumerator without its name.
 const ENUMERATOR_LEN: usize = 8;
 
-/// What a type refers to; `None` is void.
+/// A reference to another type; `None` is void.
 type Reference = Option<Node>;
 
 /// The types to write.
@@ -45,19 +45,19 @@ impl<'v, 'b> Graph<'v, 'b> {
         self.alias(outer)
     }
 
-    /// An integer whose size loaders take for that of pointers.
+    /// The integer whose size loaders take for the size of a pointer.
     pub(crate) fn long(&mut self) -> Result<Node, String> {
         let long = self.btf.types().find(|ty| ty.long_size().is_some());
-        self.node(long.ok_or("no integer says how large pointers are")?)
+        self.node(long.ok_or("no integer gives the size of a pointer")?)
     }
 
-    /// Has equal types stay apart, in their order.
+    /// Keeps equal types apart, in their order.
     pub(crate) fn keep_apart(&mut self, nodes: &[Node]) {
         self.types.keep_apart(nodes);
     }
 
-    /// Writes all types, the candidates last. `asked` are the names that are asked for: they have their places among the
-    /// strings whether this kernel has them or not, as far as that costs no more than what bpftool's file would not have.
+    /// Writes all types, the candidates last. `asked` has the names that the needs ask for. Each name has a place among the
+    /// strings even if this kernel lacks it, as long as the file does not get larger than bpftool's.
     pub(crate) fn write(
         &self,
         asked: &BTreeSet<Vec<u8>>,
@@ -83,8 +83,8 @@ impl<'v, 'b> Graph<'v, 'b> {
         ty.ok_or_else(|| no_type(id))
     }
 
-    /// What a type refers to. Modifiers and typedefs on the way are left out, but for those of an int that is an old
-    /// compiler's bitfield: cilium/ebpf takes it for one only where a member names it directly.
+    /// The type that an id refers to. Modifiers and typedefs on the way are left out. Those of an old compiler's bitfield
+    /// stay, because cilium/ebpf takes the int for a bitfield only if a member names it directly.
     fn reference(&mut self, id: TypeId) -> Result<Reference, String> {
         let ty = self.skip(id)?;
         if is_bitfield(ty) && ty.id() != id {
@@ -99,7 +99,7 @@ impl<'v, 'b> Graph<'v, 'b> {
         self.node_or_void(ty)
     }
 
-    /// A typedef or modifier, without others behind it.
+    /// A typedef or modifier, without further ones behind it.
     fn alias(&mut self, outer: Type<'b>) -> Result<Node, String> {
         if let Some(&node) = self.by_id.get(&outer.id()) {
             return Ok(node);
@@ -112,7 +112,7 @@ impl<'v, 'b> Graph<'v, 'b> {
         Ok(node)
     }
 
-    /// Ahead of what it refers to: a struct may hold a pointer to itself.
+    /// Declares a type before the types that it refers to, because a struct may have a pointer to itself.
     fn declare(&mut self, ty: Type<'b>) -> Node {
         let node = self.types.declare();
         self.by_id.insert(ty.id(), node);
@@ -200,7 +200,7 @@ impl<'v, 'b> Graph<'v, 'b> {
                     },
                 }
             }
-            // Skipped before, or never matched by libbpf.
+            // These kinds were skipped before, or libbpf never matches them.
             Kind::Void
             | Kind::Typedef
             | Kind::Volatile
@@ -211,11 +211,13 @@ impl<'v, 'b> Graph<'v, 'b> {
             | Kind::Datasec
             | Kind::DeclTag
             | Kind::TypeTag
-            | Kind::Unknown => return Err(format!("type [{}] cannot be a field's", ty.id())),
+            | Kind::Unknown => {
+                return Err(format!("type [{}] cannot be the type of a field", ty.id()));
+            }
         })
     }
 
-    /// Where a member ends, in bytes.
+    /// The end of a member, in bytes.
     fn end(&self, member: &Member<'b>) -> u64 {
         let bits = match member.bitfield_size {
             0 => u64::from(self.btf.resolve_size(member.ty).unwrap_or(0)) * 8,
@@ -224,7 +226,7 @@ impl<'v, 'b> Graph<'v, 'b> {
         (u64::from(member.bit_offset) + bits).div_ceil(8)
     }
 
-    /// How many bytes it saves, over bpftool's files, that modifiers, typedefs and enumerators are left out, and that all
+    /// The bytes that this saves compared with bpftool's files: modifiers, typedefs and enumerators are left out, and all
     /// pointers to nothing are one.
     fn spare(&self) -> usize {
         let is_pointer = |record: &&Record<'_, Reference>| matches!(record, Record::Ptr(None));
@@ -262,5 +264,5 @@ fn is_bitfield(ty: Type<'_>) -> bool {
 }
 
 fn no_type(id: TypeId) -> String {
-    format!("type [{id}] has no end")
+    format!("type [{id}] is missing or endless")
 }

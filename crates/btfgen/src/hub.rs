@@ -181,12 +181,10 @@ fn root_of(folder: &Path) -> Result<PathBuf> {
         _ => Error::io(folder, "cannot open the hub", e),
     })?;
     if !root.is_dir() {
-        return Err(Error::new(
-            ErrorKind::EmptyHub,
-            folder.display(),
-            "is not a folder",
-        )
-        .with_help(LAYOUT_HELP));
+        return Err(
+            Error::new(ErrorKind::EmptyHub, folder.display(), "is not a folder")
+                .with_help(LAYOUT_HELP),
+        );
     }
     Ok(root)
 }
@@ -363,7 +361,10 @@ impl HubKernel {
         if let Some(name) = read.name
             && name.file_stem() != Some(self.id.release().as_ref())
         {
-            let message = format!("contains {}, which is another kernel's name", name.display());
+            let message = format!(
+                "contains {}, which is another kernel's name",
+                name.display()
+            );
             return Err(Error::new(
                 ErrorKind::InvalidName,
                 self.path.display(),

@@ -148,8 +148,9 @@ impl FromStr for TargetArch {
             .ok_or_else(|| {
                 let known: Vec<&str> = Self::all().map(Self::name).collect();
                 let known = known.join(", ");
-                let message =
-                    format!("not an architecture that btfgen can make an object for; it knows {known}");
+                let message = format!(
+                    "not an architecture that btfgen can make an object for; it knows {known}"
+                );
                 Error::new(ErrorKind::InvalidName, text, message)
             })
     }

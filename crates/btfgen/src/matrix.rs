@@ -1,6 +1,7 @@
-//! What the kernels answer: the outcome of every need on every kernel.
+//! The matrix: the outcome of every need on every kernel.
 //!
-//! Many kernels answer alike. So their answers are kept once, as an [`OutcomeSet`], and for each kernel the index of its set.
+//! Many kernels answer alike. So each distinct answer is stored once, as an [`OutcomeSet`], and each kernel has the index of
+//! its set.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,8 +14,8 @@ use crate::outcome::{Outcome, Refusal};
 
 /// The outcome of every need on every kernel.
 ///
-/// The kernels are in the order of their ids, the sets in the order of their first kernels. So the same needs and kernels
-/// give the same matrix, whichever thread looked at which kernel.
+/// The kernels are in the order of their ids, and the sets in the order of their first kernels. So the matrix depends only
+/// on the needs and the kernels, not on threads.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,14 +34,14 @@ use crate::outcome::{Outcome, Refusal};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Matrix {
-    /// What the needs ask, in their order.
+    /// The kind of each need, in the needs' order.
     #[cfg_attr(feature = "serde", serde(skip))]
     kinds: Vec<ReloKind>,
     sets: Vec<OutcomeSet>,
     kernels: Vec<Row>,
 }
 
-/// What some kernels answer: those with the same outcomes and the same byte order.
+/// The answers of all kernels with the same outcomes and the same byte order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -63,16 +64,16 @@ struct Row {
     set: usize,
 }
 
-/// A need for which libbpf refuses to load the object on some kernels, whatever else the object asks for.
+/// A need for which libbpf refuses to load the object on some kernels, whatever else the object asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RefusedNeed<'m> {
-    /// Its index.
+    /// The index of the need.
     pub need: usize,
-    /// Why.
+    /// The reason.
     pub reason: Refusal,
-    /// On which kernels, in the order of their ids.
+    /// The kernels on which libbpf refuses it, in the order of their ids.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::texts"))]
     pub kernels: Vec<&'m KernelId>,
 }
@@ -100,14 +101,14 @@ impl Matrix {
         rows.map(|row| &row.kernel)
     }
 
-    /// What a kernel answers to the need with this index.
+    /// A kernel's outcome of the need with this index.
     pub fn outcome(&self, kernel: &KernelId, need: usize) -> Option<Outcome> {
         let outcomes = &self.sets[self.set_of(kernel)?].outcomes;
         outcomes.get(need).copied()
     }
 
-    /// Indices of the needs that no kernel could answer: see [`Outcome::is_found`]. A need for which libbpf refuses the
-    /// object on some kernel is not among them.
+    /// The indices of the needs that found nothing on any kernel, see [`Outcome::is_found`]. If libbpf refuses the object
+    /// for a need on some kernel, the need is not among them.
     pub fn unresolved(&self) -> impl Iterator<Item = usize> {
         let is_missing = |set: &OutcomeSet, need: usize| {
             let outcome = set.outcomes[need];
@@ -137,8 +138,8 @@ impl Matrix {
     }
 }
 
-/// Gathers a matrix from kernels that come in any order. Its size grows with the number of different sets; a kernel adds its
-/// id and an index.
+/// Collects a matrix from kernels in any order. Its size grows with the number of different sets; each further kernel adds
+/// its id and an index.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
     sets: HashMap<OutcomeSet, usize>,
@@ -204,7 +205,7 @@ mod tests {
         reason: Refusal::Disagreement,
     };
 
-    /// Four kernels with three sets; of two needs, no kernel answers the second.
+    /// Four kernels with three sets, and two needs, of which no kernel answers the second.
     fn matrix(order: [usize; 4]) -> Matrix {
         let little = ByteOrder::Little;
         let rows = [
@@ -224,7 +225,8 @@ mod tests {
         gathering.finish(&needs)
     }
 
-    /// Check that a matrix is the same in whatever order its kernels came, and what it says of kernels, sets and needs.
+    /// Check that the order in which kernels come does not change the matrix, and check its views of kernels, sets and
+    /// needs.
     #[test]
     fn views() {
         let matrix = matrix([0, 1, 2, 3]);
@@ -248,7 +250,7 @@ mod tests {
         assert_eq!(matrix.refused(), [expected]);
     }
 
-    /// Check what a matrix is as JSON.
+    /// Check the JSON of a matrix.
     #[cfg(feature = "serde")]
     #[test]
     fn json() {

@@ -1,7 +1,7 @@
-//! The minimal BTF: the part of a kernel's own types that gives every relocation what the whole gives.
+//! Writes the minimal BTF: the part of a kernel's own types that gives every relocation the same outcome as the full BTF.
 //!
-//! 1. What the relocations see is collected ([`crate::visible`]).
-//! 2. Equal types become one, and are written in an order that depends on nothing but their content ([`crate::graph`]).
+//! 1. Collect the parts of types that the relocations see ([`crate::visible`]).
+//! 2. Merge equal types, and write the types in an order that depends only on their content ([`crate::graph`]).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::needs::{Needs, Root};
 use crate::outcome::{RootAnswers, Row};
 use crate::visible::{Evidence, Visible};
 
-/// In bytes. Loaders take it where a BTF has no integer called `long`.
+/// The pointer size, in bytes, that loaders assume if a BTF has no integer called `long`.
 const USUAL_POINTER_SIZE: u32 = 8;
 
 /// Writes the minimal BTF of a kernel.

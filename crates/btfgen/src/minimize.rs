@@ -1,4 +1,4 @@
-//! One kernel: its outcomes, its minimal BTF, and the proof that both agree.
+//! Minimizes one kernel's BTF: the outcomes, the minimal BTF, and the proof that the minimal BTF gives the same outcomes.
 
 use btfgen_libbpf::{LoadedBtf, Resolver};
 
@@ -15,30 +15,30 @@ pub struct Minimizer<'n> {
     roots: RootNames<'n>,
 }
 
-/// A kernel's BTF, stripped down to what the needs ask for.
+/// A kernel's BTF, reduced to the parts that the needs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Minimized {
     /// The BTF, in the kernel's byte order.
     pub btf: Vec<u8>,
-    /// The outcome of every need, in the order of [`Needs::iter`]. A local type id, which no kernel is asked for,
-    /// has the outcome [`Outcome::Type`] 0.
+    /// The outcome of every need, in the order of [`Needs::iter`]. A local type id asks no kernel, so its outcome is
+    /// [`Outcome::Type`] 0.
     pub outcomes: Vec<Outcome>,
 }
 
-/// Why a kernel could not be minimized.
+/// The reason why a kernel could not be minimized.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MinimizeError {
-    /// The kernel's BTF has a type that libbpf cannot be let loose on.
+    /// The kernel's BTF has a type that libbpf cannot safely walk.
     #[error("its BTF is damaged")]
     Damaged(#[source] btfgen_libbpf::Error),
     /// A type cannot be expressed in the minimal BTF.
     #[error("the minimal BTF cannot be written: {0}")]
     Inexpressible(String),
-    /// The minimal BTF does not give the same outcome; it is never used.
+    /// The minimal BTF gives another outcome, so it is never used.
     #[error(
-        "the minimal BTF does not prove itself: {need} gives {minimal}, with the full BTF {full}"
+        "the proof failed: {need} gives {minimal} with the minimal BTF, but {full} with the full BTF"
     )]
     Unproven {
         /// The relocation.
@@ -51,14 +51,14 @@ pub enum MinimizeError {
 }
 
 impl MinimizeError {
-    /// Whether the machine failed, so that nothing is said about the kernel: libbpf had no memory.
+    /// Whether the machine failed because libbpf had no memory. The error then says nothing about the kernel.
     pub fn is_machine_fault(&self) -> bool {
         matches!(self, Self::Damaged(e) if e.kind() == btfgen_libbpf::ErrorKind::OutOfMemory)
     }
 }
 
 impl<'n> Minimizer<'n> {
-    /// Prepares for a set of needs.
+    /// Creates a minimizer for a set of needs.
     pub fn new(needs: &'n Needs) -> Self {
         Self {
             needs,
@@ -74,8 +74,8 @@ impl<'n> Minimizer<'n> {
         Ok(self.collect(&self.answers(btf)?))
     }
 
-    /// Strips a kernel's BTF down, and proves the result: every candidate that makes a difference answers every
-    /// relocation alike in both, as libbpf computes it.
+    /// Reduces a kernel's BTF, and proves the result: with both BTFs, libbpf computes the same answer of every candidate
+    /// that makes a difference to every relocation.
     ///
     /// # Errors
     /// [`MinimizeError`].
@@ -120,14 +120,14 @@ impl<'n> Minimizer<'n> {
         outcomes
     }
 
-    /// Asks everything again of the minimal BTF.
+    /// Asks the minimal BTF everything again, and compares the answers.
     fn prove(&self, bytes: &[u8], full: &[RootAnswers<'_>]) -> Result<(), MinimizeError> {
         let btf = LoadedBtf::parse(bytes).map_err(MinimizeError::Damaged)?;
         let minimal = self.answers(&btf)?;
         for ((root, full), minimal) in self.needs.roots().iter().zip(full).zip(&minimal) {
             for (i, &need) in root.needs.iter().enumerate() {
                 let seen = |answers: &RootAnswers<'_>| {
-                    // Offsets are compared between candidates, so they count where there are several.
+                    // libbpf compares offsets between candidates, so they matter if there are several candidates.
                     let several = answers.rows.len() > 1;
                     let rows = answers.rows.iter().map(|row| {
                         let cell = &row.cells[i];
@@ -167,7 +167,7 @@ mod tests {
         LoadedBtf::parse(bytes).expect("the fixture is good")
     }
 
-    /// What libbpf answers to some relocations of one local type, one after the other, up to the first that it refuses.
+    /// libbpf's answers to some relocations of one local type, one after the other, up to the first one that it refuses.
     fn in_this_order(needs: &[&crate::Need], mut candidates: Vec<Checked<'_>>) -> Vec<String> {
         let mut resolver = Resolver::new();
         let mut answers = Vec::new();
@@ -175,7 +175,7 @@ mod tests {
             let relocation = need.relocation();
             match resolver.resolve_and_prune(relocation, &mut candidates) {
                 Ok((mut resolution, _)) => {
-                    // A type has another id in a smaller BTF.
+                    // A type may have another id in a smaller BTF.
                     if relocation.kind() == ReloKind::TypeIdTarget {
                         resolution.value = resolution.value.min(1);
                     }
@@ -190,8 +190,8 @@ mod tests {
         answers
     }
 
-    /// Check that any selection of a type's relocations in any order comes out of libbpf's own list of candidates as with the
-    /// full BTF, where it drops candidates from one to the next.
+    /// Check that libbpf gives the same answers with the minimal BTF as with the full one, for any selection of a type's
+    /// relocations in any order. libbpf drops candidates from its list after each relocation.
     #[test]
     fn any_selection_in_any_order() {
         let targets = target_names().into_iter().map(|t| target_btf(&t));
@@ -215,7 +215,7 @@ mod tests {
                     .map(|btf| minimizer.roots.find(btf).expect("the BTF is good"));
                 let lists = of_full.iter().zip(&of_minimal);
                 for (root, (full, minimal)) in needs.roots().iter().zip(lists) {
-                    // With one candidate nothing is ever dropped.
+                    // If there is only one candidate, libbpf never drops one.
                     if full.len() < 2 {
                         continue;
                     }

@@ -1,7 +1,7 @@
-//! What a set of objects asks of a kernel: the distinct relocations.
+//! The needs of a set of objects: the distinct relocations.
 //!
-//! Two relocations are the same if no kernel can answer them differently, whichever objects they come from and
-//! however often they are used: 52 tools ask for `task_struct.tgid`, and it is resolved once. See [`btfgen_object::signature`].
+//! Two relocations are one need if no kernel can answer them differently, in any object and however often they are used. 52
+//! tools ask for `task_struct.tgid`, but it is resolved once. See [`btfgen_object::signature`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Index;
@@ -30,20 +30,20 @@ pub struct Need {
     uses: Vec<NeedUse>,
 }
 
-/// One relocation record of one object that is this need.
+/// A use of a need: one relocation record of one object.
 #[derive(Debug, Clone, Copy)]
 struct NeedUse {
     object: usize,
     relocation: usize,
 }
 
-/// A local root type, by what libbpf looks candidates up with: kind and name without flavour.
+/// A root: the kind and the name without flavour, by which libbpf looks candidates up.
 #[derive(Debug)]
 pub(crate) struct Root {
     /// Enums of both widths count as [`Kind::Enum`].
     pub(crate) kind: Kind,
     pub(crate) name: Vec<u8>,
-    /// Indices of the needs with this root.
+    /// The indices of the needs with this root.
     pub(crate) needs: Vec<usize>,
 }
 
@@ -62,17 +62,17 @@ impl Root {
 pub struct Place {
     /// The object's file name.
     pub object: String,
-    /// The ELF section, a program's `SEC()`.
+    /// The ELF section: a program's `SEC()`.
     pub section: String,
-    /// The function, if the object says so.
+    /// The function, if the object has its name.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub function: Option<String>,
     /// Index of the instruction within its section.
     pub instruction: u32,
-    /// Source file, if the object says so.
+    /// The source file, if the object has its name.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub file: Option<String>,
-    /// Line in it, from 1.
+    /// The line in the source file, from 1.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub line: Option<u32>,
 }
@@ -108,7 +108,7 @@ impl Needs {
         }
     }
 
-    /// The objects, in the order they were given.
+    /// The objects, in the given order.
     pub fn objects(&self) -> &[Object] {
         &self.objects
     }
@@ -118,12 +118,12 @@ impl Needs {
         self.needs.iter()
     }
 
-    /// How many distinct relocations there are.
+    /// The number of distinct relocations.
     pub fn len(&self) -> usize {
         self.needs.len()
     }
 
-    /// Whether nothing is relocated at all.
+    /// Whether there are no relocations.
     pub fn is_empty(&self) -> bool {
         self.needs.is_empty()
     }
@@ -133,12 +133,12 @@ impl Needs {
         self.needs.get(index)
     }
 
-    /// Root types in canonical order: by name, then kind. It does not depend on the order of the objects.
+    /// The roots in canonical order: by name, then by kind. The order of the objects does not matter.
     pub(crate) fn roots(&self) -> &[Root] {
         &self.roots
     }
 
-    /// The names that are asked for: of types, members and enumerators, without flavours.
+    /// The names of types, members and enumerators that the needs ask for, without flavours.
     pub(crate) fn names(&self) -> &BTreeSet<Vec<u8>> {
         &self.names
     }
@@ -172,8 +172,8 @@ impl Needs {
         places
     }
 
-    /// Identifies what one object asks for; the same as [`btfgen_object::digest`] of its file. It stays the same when an
-    /// object is rebuilt, or built against another `vmlinux.h`, as long as it asks the same.
+    /// A number for all that one object asks for, equal to [`btfgen_object::digest`] of its file. If an object is rebuilt,
+    /// or built with another `vmlinux.h`, the number stays the same as long as the object asks the same.
     pub fn digest(object: &Object) -> u32 {
         digest_of(object.questions().iter().map(|q| &q.signature))
     }
@@ -197,12 +197,12 @@ impl<'n> IntoIterator for &'n Needs {
 }
 
 impl Need {
-    /// What it asks.
+    /// The kind of its question.
     pub fn kind(&self) -> ReloKind {
         self.relocation.kind()
     }
 
-    /// The local root type, as C spells it: `struct task_struct`.
+    /// The local root type in C's spelling: `struct task_struct`.
     pub fn root(&self) -> String {
         let ty = self.relocation.root();
         let name = String::from_utf8_lossy(ty.name());
@@ -217,34 +217,34 @@ impl Need {
         }
     }
 
-    /// The field path behind the root (`real_parent`, `a.b[3]`) or the enumerator; empty for a type as a whole.
+    /// The path of fields from the root (`real_parent`, `a.b[3]`), or the enumerator; empty if it asks about a whole type.
     pub fn path(&self) -> String {
         self.path.clone()
     }
 
-    /// Number of objects that ask it.
+    /// The number of objects with this need.
     pub fn objects(&self) -> usize {
         let mut objects: Vec<_> = self.uses.iter().map(|u| u.object).collect();
         objects.dedup();
         objects.len()
     }
 
-    /// Why libbpf refuses to load an object with this relocation whatever the kernel, if it does.
+    /// The reason if libbpf refuses to load an object with this relocation on every kernel.
     ///
-    /// This is what libbpf makes of the relocation when the kernel has no such type: before it looks for one, and where it finds
-    /// none, it computes what the relocation means in the object's own types.
+    /// This is libbpf's result if the kernel has no candidate: libbpf first computes the relocation in the object's own
+    /// types.
     pub fn refusal(&self) -> Option<Refusal> {
         let mut resolver = Resolver::new();
         let resolved = resolver.resolve(&self.relocation, &[]);
         resolved.err().map(|failure| Refusal::of(failure.errno))
     }
 
-    /// The record that stands for all that are the same.
+    /// One of its relocation records, which stands for all.
     pub(crate) fn relocation(&self) -> &Relocation {
         &self.relocation
     }
 
-    /// The names along its path.
+    /// The names along the path.
     fn names(&self) -> Vec<Vec<u8>> {
         let btf = self.relocation.btf();
         let mut names = vec![self.relocation.root().name()];
@@ -273,7 +273,7 @@ impl Need {
             .collect()
     }
 
-    /// Whether a kernel's types matter: a local type id is the object's own.
+    /// Whether it asks a kernel. A local type id asks only the object.
     pub fn asks_kernel(&self) -> bool {
         self.kind() != ReloKind::TypeIdLocal
     }

@@ -1,9 +1,9 @@
-//! What a kernel answers: the outcome of every relocation.
+//! A kernel's answers: the outcome of every relocation.
 //!
-//! An outcome alone is not enough to preserve. libbpf keeps one list of candidates for each local type, and drops those that
-//! did not match a relocation before it goes on to the next; so what a relocation sees depends on which others ran
-//! before it, hence on which programs are loaded. What is preserved is the *row* of each candidate, its own answer
-//! to every relocation of the root: then any selection in any order comes out the same.
+//! To preserve the outcomes alone is not enough. libbpf keeps one list of candidates for each local type. After each
+//! relocation, it drops the candidates that did not match. So the outcome of a relocation depends on the relocations before
+//! it, and these depend on the programs that are loaded. btfgen therefore preserves the *row* of each candidate: its own
+//! answer to every relocation of the root. Then any selection of relocations in any order has the same outcomes.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use btfgen_libbpf::{Checked, Failure, ReloKind, Relocation, Resolution, Resolver
 
 use crate::needs::{Needs, Root};
 
-/// What libbpf makes of one relocation against a kernel, with all candidates of its root.
+/// libbpf's result for one relocation on a kernel, with all candidates of its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "serde",
@@ -21,33 +21,33 @@ use crate::needs::{Needs, Root};
 )]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Resolved.
+    /// Resolved to a value.
     Value {
-        /// The value to patch in: offset or size in bytes, shift, enumerator, or 1 and 0 for yes and no.
+        /// The value to patch in: an offset or size in bytes, a shift, an enumerator, or 1 and 0 for yes and no.
         value: u64,
-        /// Size in bytes of the field, which loads and stores are resized to; 0 where it has no part.
+        /// The size of the field in bytes, to which loads and stores are resized; 0 if the size does not matter.
         size: u32,
         /// The size differs in a way that libbpf refuses for loads and stores.
         size_mismatch: bool,
     },
-    /// Resolved to a type: the candidate with this position among those that match anything. Type ids themselves
-    /// differ between a BTF and its minimized form.
+    /// Resolved to a type: the position of the candidate among the candidates that make a difference. A type may have
+    /// another id in the minimal BTF, so the id is not used.
     Type {
         /// Position, from 0.
         candidate: u32,
     },
-    /// Not there: libbpf replaces the instruction by one that the verifier refuses, unless it is never reached.
+    /// Missing: libbpf replaces the instruction by one that the verifier refuses, unless it is never reached.
     Missing,
     /// libbpf refuses to load the object.
     Failed {
         /// The positive errno.
         errno: i32,
-        /// Why.
+        /// The reason.
         reason: Refusal,
     },
 }
 
-/// Why libbpf refuses an object for one of its relocations. The `Display` form is for people.
+/// The reason why libbpf refuses an object because of a relocation. The `Display` form is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "serde",
@@ -56,21 +56,21 @@ pub enum Outcome {
 )]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The kernel has several types of this name, which do not agree about the value or the offset.
+    /// The kernel has several types of this name, and they disagree about the value or the offset.
     Disagreement,
-    /// A bitfield spans more than 8 bytes, or types are nested too deep: E2BIG.
+    /// A bitfield spans more than 8 bytes, or types are nested too deeply: E2BIG.
     TooLarge,
-    /// The relocation makes no sense by itself: an index beyond the program's own array, a shift of an array's element, the
-    /// size of a type that the program only declares.
+    /// The relocation makes no sense in the object's own types: an index beyond the program's own array, a shift of an
+    /// array's element, the size of a type that the program only declares.
     Invalid,
-    /// The root type has no name to look it up by: EOPNOTSUPP.
+    /// The root has no name, so libbpf cannot look it up: EOPNOTSUPP.
     Anonymous,
 }
 
 impl Refusal {
-    /// For an error that one candidate by itself gives, or none.
+    /// The reason of an error that libbpf gives with one candidate, or with none.
     pub(crate) fn of(errno: i32) -> Self {
-        // Linux's numbers, the same on all architectures that run BPF.
+        // Linux's error numbers, which are the same on all architectures that run BPF.
         const E2BIG: i32 = 7;
         const EOPNOTSUPP: i32 = 95;
         match errno {
@@ -84,12 +84,12 @@ impl Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Disagreement => "the kernel has several types of this name, which disagree",
-            Self::TooLarge => "a bitfield spans more than 8 bytes, or types are nested too deep",
+            Self::Disagreement => "the kernel has several types of this name, and they disagree",
+            Self::TooLarge => "a bitfield spans more than 8 bytes, or types are nested too deeply",
             Self::Invalid => {
-                "an index is out of range, an element of an array is to be shifted, or a type is only declared"
+                "an index is out of range, a shift of an array's element is asked for, or a type is only declared"
             }
-            Self::Anonymous => "its type has no name to look it up by",
+            Self::Anonymous => "the root type has no name, so libbpf cannot look it up",
         })
     }
 }
@@ -103,7 +103,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the relocation found what it asks for. A question for existence that is answered "no" did not.
+    /// Whether the relocation found what it asks for. If the answer to a question for existence is "no", nothing was found.
     pub fn is_found(&self, kind: ReloKind) -> bool {
         let question = matches!(
             kind,
@@ -115,7 +115,7 @@ impl Outcome {
                 | ReloKind::TypeSize
         );
         match self {
-            // These kinds answer 0 where libbpf has nothing to poison.
+            // These kinds answer 0 if there is no match, and libbpf does not poison the instruction.
             Self::Value { value, .. } => !(question && *value == 0),
             Self::Type { .. } => true,
             Self::Missing | Self::Failed { .. } => false,
@@ -127,18 +127,18 @@ impl Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Answer {
     NoMatch,
-    /// With the value of a target type id set to 0: it is the candidate itself.
+    /// A target type id has the value 0 here, because the row already names the candidate.
     Match(Resolution),
     Failed(i32),
 }
 
-/// How a candidate was reached by one relocation.
+/// How one relocation reached a candidate.
 #[derive(Debug, Clone)]
 pub(crate) struct Cell {
     pub(crate) answer: Answer,
-    /// Raw accessors in the target: of what was found, or of how far libbpf came before it failed.
+    /// The raw accessors in the target, up to the field or type that was found, or as far as libbpf came before it failed.
     pub(crate) path: Vec<u32>,
-    /// Offset in bits; libbpf compares it between candidates.
+    /// The offset in bits, which libbpf compares between candidates.
     pub(crate) bit_offset: u32,
 }
 
@@ -149,18 +149,18 @@ pub(crate) struct Row<'b> {
     pub(crate) cells: Vec<Cell>,
 }
 
-/// Everything that one kernel says to one root.
+/// One kernel's answers for one root.
 #[derive(Debug)]
 pub(crate) struct RootAnswers<'b> {
     /// The candidates that make a difference, in libbpf's order.
     pub(crate) rows: Vec<Row<'b>>,
-    /// Those that match something, too, but make no difference beside the others.
+    /// The candidates that also match something, but make no difference beside the others.
     pub(crate) others: Vec<Row<'b>>,
-    /// Outcomes of the root's relocations, in the root's order.
+    /// The outcomes of the root's relocations, in the root's order.
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// Asks a root's relocations of its candidates.
+/// Asks all candidates the relocations of a root.
 pub(crate) fn answers<'b>(
     needs: &Needs,
     root: &Root,
@@ -184,7 +184,7 @@ pub(crate) fn answers<'b>(
         .iter()
         .enumerate()
         .map(|(i, &n)| {
-            // Where there is one candidate, its answer is the outcome: no need to ask again.
+            // If there is only one candidate, its answer is the outcome, so libbpf need not compute it again.
             if let ([_], [row]) = (candidates, &*rows)
                 && let Answer::Match(_) = row.cells[i].answer
             {
@@ -250,7 +250,7 @@ fn cell(needs: &Needs, need: usize, candidate: Checked<'_>, resolver: &mut Resol
     };
     if let Some(reached) = reached {
         cell.bit_offset = reached.bit_offset;
-        // libbpf's indices are never negative; it keeps them in C ints.
+        // libbpf's indices are never negative, though their C type is signed.
         cell.path = reached.raw.iter().map(|&i| i.unsigned_abs()).collect();
     }
     cell
@@ -288,9 +288,9 @@ fn outcome(
     }
 }
 
-/// Divides the candidates into those that make a difference, and those that match something but make none: no selection of
-/// relocations, in any order, can tell whether they are there. What matches nothing is left out. A kernel has many types
-/// twice, where deduplication saw them differ behind some pointer.
+/// Divides the candidates into those that make a difference, and those that match something but make no difference: no
+/// selection of relocations, in any order, shows whether they are there. Candidates that match nothing are left out. A
+/// kernel has many types twice, because deduplication saw a difference behind some pointer.
 fn distinguishing<'b>(
     needs: &Needs,
     root: &Root,
@@ -324,7 +324,7 @@ fn distinguishing<'b>(
     (rows, others)
 }
 
-/// Whether one row makes another one superfluous: it gives each of its answers, and so is there whenever the other one is.
+/// Whether row `by` makes row `row` superfluous: `by` gives each of its answers, so `by` matches whenever `row` matches.
 ///
 /// libbpf takes the size and a failure from the *first* candidate that matches, and compares values and offsets of all. So the
 /// size counts only in a row ahead of the covering one, which may only go if all rows between them that match give the same.
@@ -353,7 +353,7 @@ fn covers(needs: &Needs, root: &Root, rows: &[Row<'_>], by: usize, row: usize) -
             return false;
         }
     }
-    // Of equal ones the first stays.
+    // The first one of equal rows stays.
     !equal || by < row
 }
 

@@ -1,4 +1,4 @@
-//! All kernels of a hub, minimized and packed: what `btfgen pack` and a `build.rs` call.
+//! Minimizes and packs all kernels of a hub, for `btfgen pack` and for a `build.rs`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -82,7 +82,7 @@ enum ObjectSource {
 
 #[derive(Debug)]
 enum HubSource {
-    /// None named means [`default_hub`].
+    /// Without folders, [`default_hub`] is used.
     Folders(Vec<PathBuf>),
     Opened(Hub),
 }
@@ -102,7 +102,7 @@ impl std::fmt::Debug for Pack<'_> {
     }
 }
 
-/// An archive that is on the disk, but does not have its name yet: see [`Pack::prepare`].
+/// An archive that is on the disk, but does not have its name yet. See [`Pack::prepare`].
 #[derive(Debug)]
 pub struct Prepared {
     packed: Packed,
@@ -110,58 +110,58 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// What was packed.
+    /// The result of the pack.
     pub fn packed(&self) -> &Packed {
         &self.packed
     }
 
-    /// Has another output of the same run take its name together with the archive.
+    /// Adds another output of the same run, which takes its name together with the archive.
     #[must_use]
     pub fn with(mut self, output: Staged) -> Self {
-        // The archive is the last one: who sees it sees the others.
+        // The archive takes its name last, so a program that sees the archive also sees the other outputs.
         self.outputs.insert(0, output);
         self
     }
 
-    /// Has the archive take its name, and all that belongs to it.
+    /// Gives the archive and the outputs that belong to it their names.
     ///
     /// # Errors
-    /// As [`commit`].
+    /// Those of [`commit`].
     pub fn commit(self) -> Result<Packed> {
         commit(self.outputs)?;
         Ok(self.packed)
     }
 }
 
-/// Is told how far the work is, from several threads.
+/// Receives the progress of the work, from several threads.
 pub trait Progress: Sync {
-    /// The work begins, on so many kernels.
+    /// The work begins on this number of kernels.
     fn start(&self, _kernels: usize) {}
     /// A kernel is done or left out.
     fn kernel(&self, _kernel: &KernelId, _error: Option<&Error>) {}
 }
 
 impl<'a> Pack<'a> {
-    /// Nothing to pack yet.
+    /// Creates a pack without objects.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an object file. The archive serves all objects that are added.
+    /// Adds an object file. The archive serves all added objects.
     #[must_use]
     pub fn object(mut self, path: impl Into<PathBuf>) -> Self {
         self.objects.push(ObjectSource::File(path.into()));
         self
     }
 
-    /// Adds an object that the caller has parsed, as [`Object::parse`] does from bytes.
+    /// Adds an object that the caller has parsed, for instance from bytes with [`Object::parse`].
     #[must_use]
     pub fn parsed_object(mut self, object: Object) -> Self {
         self.objects.push(ObjectSource::Parsed(object));
         self
     }
 
-    /// Adds a hub's folder; [`default_hub`] is taken if none is. It replaces [`Pack::opened_hub`].
+    /// Adds a hub's folder. Without any, [`default_hub`] is used. Replaces [`Pack::opened_hub`].
     #[must_use]
     pub fn hub(mut self, folder: impl Into<PathBuf>) -> Self {
         match &mut self.hub {
@@ -171,29 +171,29 @@ impl<'a> Pack<'a> {
         self
     }
 
-    /// Takes the kernels of a hub that the caller has opened. It replaces [`Pack::hub`].
+    /// Uses a hub that the caller has opened. Replaces [`Pack::hub`].
     #[must_use]
     pub fn opened_hub(mut self, hub: Hub) -> Self {
         self.hub = HubSource::Opened(hub);
         self
     }
 
-    /// Takes only kernels that pass.
+    /// Packs only kernels that pass the filter.
     #[must_use]
     pub fn filter(mut self, filter: KernelFilter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// Puts all entries of the archive below a folder.
+    /// Puts all entries of the archive into this folder.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// Whether equal BTFs are stored once, with hard links for the other kernels; on unless switched off. Simple
-    /// readers, as BCC's and bpf-compatible's, know no links.
+    /// Whether to store equal BTFs once, with hard links for the other kernels. The default is true. Simple readers, such as
+    /// those of BCC and bpf-compatible, cannot read links.
     #[must_use]
     pub fn hard_links(mut self, on: bool) -> Self {
         self.copies = !on;
@@ -207,65 +207,66 @@ impl<'a> Pack<'a> {
         self
     }
 
-    /// Has [`Pack::write`] write the archive also as an object to link with a C program; see [`linkable_object`].
+    /// Also writes the archive as an object to link with a C program; see [`linkable_object`].
     ///
-    /// All that [`Pack::write`] promises for the archive holds for it. Both take their names at once, see [`commit`].
+    /// [`Pack::write`] promises the same for this file as for the archive. Both take their names together, see [`commit`].
     #[must_use]
     pub fn linkable(mut self, path: impl Into<PathBuf>, arch: TargetArch) -> Self {
         self.linkable = Some((path.into(), arch));
         self
     }
 
-    /// Number of threads; 0, the default, is one for each processor. The archive's bytes do not depend on it.
+    /// The number of threads. 0, the default, means one for each processor. The archive's bytes do not depend on it.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Whether one kernel that cannot be packed fails the whole, and one on which libbpf refuses to load an object; they are
-    /// named otherwise, and the first kind is left out.
+    /// Whether the pack fails if a kernel cannot be packed, or if libbpf refuses to load an object on a kernel. Otherwise,
+    /// such kernels are named in the result, and kernels that cannot be packed are left out.
     #[must_use]
     pub fn strict(mut self, on: bool) -> Self {
         self.strict = on;
         self
     }
 
-    /// The largest BTF to unpack, in bytes; [`DEFAULT_MAX_BTF_BYTES`] unless set.
+    /// The largest BTF to unpack, in bytes. The default is [`DEFAULT_MAX_BTF_BYTES`].
     #[must_use]
     pub fn max_btf_bytes(mut self, bytes: u64) -> Self {
         self.max_btf_bytes = Some(bytes);
         self
     }
 
-    /// Files that the caller reads and writes in the same run: none of the outputs may be one of them.
+    /// Files that the caller reads and writes in the same run. No output may be one of these files.
     #[must_use]
     pub fn claims(mut self, claims: Claims) -> Self {
         self.claims = claims;
         self
     }
 
-    /// Reports progress here.
+    /// Reports the progress to `progress`.
     #[must_use]
     pub fn progress(mut self, progress: &'a dyn Progress) -> Self {
         self.progress = Some(progress);
         self
     }
 
-    /// Stops soon after the flag is set; nothing is written then.
+    /// Stops soon after the flag is set. Then nothing is written.
     #[must_use]
     pub fn cancel(mut self, flag: &'a AtomicBool) -> Self {
         self.cancel = Some(flag);
         self
     }
 
-    /// What to name to cargo with `cargo::rerun-if-changed`: the object files, and the folders of the hubs. cargo looks into a
-    /// [folder][cargo] as deep as it goes, and so notices kernels that are new, changed or gone. It also runs the script again
-    /// after a `btfgen fetch` or `btfgen add` that brought nothing, because these write to a hidden folder of the hub. A pack
-    /// changes nothing in a hub.
+    /// The paths for `cargo::rerun-if-changed`: the object files and the folders of the hubs. cargo looks into a
+    /// [folder][cargo] and all folders in it, so it notices kernels that are new, changed or gone. It also runs the script
+    /// again after a `btfgen fetch` or `btfgen add` that brought nothing, because these commands write to a hidden folder of
+    /// the hub. A pack changes nothing in a hub.
     ///
-    /// An object below `$OUT_DIR` is not in the list, for the script itself makes it at each run: have cargo watch its sources.
-    /// Where no hub is named, the script also depends on the variables of [`default_hub`]: see `cargo::rerun-if-env-changed`.
+    /// An object below `$OUT_DIR` is not in the list, because the script itself makes it at each run: let cargo watch its
+    /// sources. If the pack names no hub, the script also depends on the variables of [`default_hub`]: see
+    /// `cargo::rerun-if-env-changed`.
     ///
     /// ```no_run
     /// // build.rs
@@ -295,7 +296,7 @@ impl<'a> Pack<'a> {
         files.chain(hubs).collect()
     }
 
-    /// Does the work, and writes the archive in one step at its end.
+    /// Does the work, and writes the archive in one step at the end.
     ///
     /// # Errors
     /// Those of [`Pack::prepare`] and [`Prepared::commit`].
@@ -303,10 +304,10 @@ impl<'a> Pack<'a> {
         self.prepare(path)?.commit()
     }
 
-    /// Does the work, and writes the archive under a temporary name, for [`Prepared::commit`] to give it its own.
+    /// Does the work, and writes the archive under a temporary name. [`Prepared::commit`] gives it its own name.
     ///
     /// # Errors
-    /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or is one of the others or an input; those of
+    /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or is an input or another output; those of
     /// [`Pack::build`].
     pub fn prepare(mut self, path: impl AsRef<Path>) -> Result<Prepared> {
         let archive = Output::probe(path.as_ref())?;
@@ -328,13 +329,13 @@ impl<'a> Pack<'a> {
         Ok(Prepared { packed, outputs })
     }
 
-    /// Does the work. The archive is in [`Packed::archive`], and nothing is written.
+    /// Does the work, but writes no file. The archive is in [`Packed::archive`].
     ///
     /// # Errors
-    /// [`ErrorKind::Output`] if an input is claimed to be written; the errors of [`Object::open`] and [`Hub::open`],
-    /// [`ErrorKind::EmptyHub`] if there is no kernel to pack, or none that could be, [`ErrorKind::Archive`] for a prefix or a
-    /// file that cannot be in an archive, [`ErrorKind::Cancelled`], [`ErrorKind::Machine`]. With [`Pack::strict`] that of the
-    /// first kernel, in the order of their ids.
+    /// [`ErrorKind::Output`] if the caller claimed to write an input; the errors of [`Object::open`] and [`Hub::open`];
+    /// [`ErrorKind::EmptyHub`] if there is no kernel to pack, or none could be packed; [`ErrorKind::Archive`] if an archive
+    /// cannot have the prefix or a file; [`ErrorKind::Cancelled`]; [`ErrorKind::Machine`]. With [`Pack::strict`], the error
+    /// of the first kernel, in the order of their ids.
     pub fn build(mut self) -> Result<Packed> {
         let objects = std::mem::take(&mut self.objects);
         for object in &objects {
@@ -359,7 +360,7 @@ impl<'a> Pack<'a> {
         self.finish(&hub, builder, needs, left_out, harvest)
     }
 
-    /// The archive to be, with all but the kernels.
+    /// The archive without the kernels.
     fn builder(&self, needs: &Needs) -> btfgen_archive::Result<Builder> {
         let mut builder = Builder::new()
             .hard_links(!self.copies)
@@ -387,12 +388,12 @@ impl<'a> Pack<'a> {
             return Ok(hub);
         }
         Err(match (all, hub.take_rejected().into_iter().next()) {
-            (0, Some(e)) => empty(&hub, "the hub holds no kernel in its place").with_source(e),
-            (0, None) => empty(&hub, "the hub holds no kernels")
-                .with_help("`btfgen fetch` brings published kernels, `btfgen add` your own"),
+            (0, Some(e)) => empty(&hub, "the hub has no usable kernels").with_source(e),
+            (0, None) => empty(&hub, "the hub has no kernels")
+                .with_help("`btfgen fetch` brings published kernels, `btfgen add` adds your own"),
             (n, _) => {
                 let message = format!("none of the hub's {n} kernels passes the filters");
-                empty(&hub, &message).with_help("see which there are with `btfgen list`")
+                empty(&hub, &message).with_help("`btfgen list` shows the kernels of the hub")
             }
         })
     }
@@ -421,7 +422,8 @@ impl<'a> Pack<'a> {
         let first_failed = AtomicUsize::new(usize::MAX);
         kernels.par_iter().enumerate().try_for_each(|(n, kernel)| {
             go_on(self.cancel)?;
-            // The error is the first kernel's that fails, whichever thread is faster. So those before it are still looked at.
+            // The result is the error of the first kernel that fails, even if a later kernel fails earlier. So kernels
+            // before it are still read.
             if self.strict && n > first_failed.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -432,7 +434,7 @@ impl<'a> Pack<'a> {
             let mut harvest = harvest.lock().unwrap_or_else(PoisonError::into_inner);
             match one {
                 Ok(one) => harvest.add(needs, kernel.id().clone(), one),
-                // The kernel may be sound: an archive without it would only look whole.
+                // The kernel may be good. An archive without it would look complete, but would not be.
                 Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
                 Err(e) => {
                     first_failed.fetch_min(n, Ordering::Relaxed);
@@ -457,7 +459,7 @@ impl<'a> Pack<'a> {
             .minimize(&btf)
             .map_err(|e| refused(kernel.path(), e))?;
         Ok(HarvestedKernel {
-            // `void` is in no file.
+            // `void` is not stored in a file.
             types: btf.type_count() - 1,
             full_bytes,
             byte_order: btf.byte_order(),
@@ -549,7 +551,7 @@ fn go_on(cancel: Option<&AtomicBool>) -> Result<()> {
     Ok(())
 }
 
-/// The hubs that are named, else the default one.
+/// The given folders, or the default hub if there are none.
 fn or_default(folders: &[PathBuf]) -> Vec<PathBuf> {
     match (folders, default_hub()) {
         ([], Some(hub)) => vec![hub],
@@ -557,7 +559,7 @@ fn or_default(folders: &[PathBuf]) -> Vec<PathBuf> {
     }
 }
 
-/// The kernels whose names an archive can hold, and errors for the others.
+/// The kernels whose names fit into an archive, and errors for the others.
 fn nameable<'h>(builder: &Builder, kernels: &'h [HubKernel]) -> (Vec<&'h HubKernel>, Vec<Error>) {
     let (mut nameable, mut too_long) = (Vec::new(), Vec::new());
     for kernel in kernels {

@@ -1,11 +1,12 @@
-//! What relocations see of a kernel's types: the part that the minimal BTF must have.
+//! Collects the part of a kernel's types that relocations see: the minimal BTF must have this part.
 //!
-//! Each candidate's cells say along which path a relocation found what it asks for. Every type on the way is kept, with the
-//! members that the path goes through. A worked example: `task->real_parent->comm[0]` in a BPF program gives two relocations of
-//! `struct task_struct`, `real_parent` and `comm`. Of the kernel's `task_struct` two members are visible, with their
-//! offsets; of the pointer that `real_parent` is, that it is one; of the array that `comm` is, its element and length.
+//! Each candidate's cells hold the path along which a relocation found its answer. Every type on that path is kept, with the
+//! members that the path goes through. For example, `task->real_parent->comm[0]` in a BPF program gives two relocations of
+//! `struct task_struct`, for `real_parent` and for `comm`. Two members of the kernel's `task_struct` are then visible, with
+//! their offsets. The type of `real_parent` is visible as a pointer, and the type of `comm` as an array with its element and
+//! length.
 //!
-//! Not only libbpf's way counts: DESIGN.md, "The contract of visibility", says which loader looks at what.
+//! Other loaders read more than libbpf: DESIGN.md, "The contract of visibility", lists what each loader looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,11 +35,11 @@ pub(crate) struct Visible<'b> {
 /// The visible part of one type.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
-    /// Indices of members or enumerators.
+    /// The indices of members or enumerators.
     pub(crate) members: BTreeSet<u32>,
-    /// A struct's size; it may end behind its last kept member otherwise.
+    /// Whether the size of a struct is visible. Otherwise, the struct may end behind its last kept member.
     pub(crate) size: bool,
-    /// What a pointer points to; it may point to void otherwise.
+    /// Whether the target of a pointer is visible. Otherwise, the pointer may point to void.
     pub(crate) target: bool,
 }
 
@@ -51,19 +52,19 @@ impl<'b> Visible<'b> {
         }
     }
 
-    /// The part of a type; `None` where nothing sees it.
+    /// The visible part of a type; `None` if no relocation sees the type.
     pub(crate) fn part(&self, id: TypeId) -> Option<&Part> {
         self.types.get(&id)
     }
 
-    /// Whether some pointer is visible, and so its size.
+    /// Whether a pointer is visible, and therefore its size.
     pub(crate) fn has_pointer(&self) -> bool {
         let mut types = self.types.keys().filter_map(|&id| self.btf.type_by_id(id));
         types.any(|ty| ty.kind() == Kind::Ptr)
     }
 
-    /// Adds what one relocation sees of a candidate, whether it matched or not. `None` for a path that leads nowhere, which
-    /// only a damaged BTF has.
+    /// Adds what one relocation sees of a candidate, whether the candidate matched or not. `None` for a path that leads
+    /// nowhere, which only a damaged BTF has.
     pub(crate) fn see(
         &mut self,
         relocation: &Relocation,
@@ -109,7 +110,7 @@ impl<'b> Visible<'b> {
         self.types.entry(ty.id()).or_default()
     }
 
-    /// A field's type, as far as loaders compare fields: an array's elements, but nothing within a struct.
+    /// Adds a field's type, as far as loaders compare fields: an array's elements, but nothing within a struct.
     fn see_field(&mut self, ty: Type<'b>) -> Option<()> {
         self.part_of(ty);
         match ty.array() {
@@ -118,7 +119,7 @@ impl<'b> Visible<'b> {
         }
     }
 
-    /// A type whose size counts: it is loaded, or it is repeated in an array.
+    /// Adds a type whose size matters, because it is loaded or repeated in an array.
     fn see_value(&mut self, ty: Type<'b>) -> Option<()> {
         self.part_of(ty).size = true;
         self.see_field(ty)
@@ -141,7 +142,7 @@ impl<'b> Visible<'b> {
         self.see_path(member_ty, rest)
     }
 
-    /// Where libbpf fails because types are nested too deep, it does so at the first member of the last struct on its way.
+    /// If types are nested too deeply, libbpf fails at the first member of the last struct on its way.
     fn see_depth(&mut self, ty: Type<'b>, path: &[u32]) -> Option<()> {
         let mut last = ty;
         for &index in path.get(1..).unwrap_or_default() {
@@ -168,7 +169,7 @@ impl<'b> Visible<'b> {
         Some(())
     }
 
-    /// An enumerator, and others that it could be taken for: `A___x` is an `A`, too.
+    /// Adds an enumerator, and all others of the same essential name: `A___x` also counts as `A`.
     fn see_enumerator(&mut self, ty: Type<'b>, index: u32) -> Option<()> {
         let name = essential_name(ty.enumerator(index)?.name);
         let all = (0..).zip(ty.enumerators());
@@ -178,7 +179,7 @@ impl<'b> Visible<'b> {
         Some(())
     }
 
-    /// What `__bpf_core_types_are_compat` of libbpf walks.
+    /// Adds what libbpf's `__bpf_core_types_are_compat` walks.
     fn see_whole(&mut self, ty: Type<'b>) -> Option<()> {
         self.part_of(ty);
         match ty.kind() {
@@ -201,7 +202,7 @@ impl<'b> Visible<'b> {
         }
     }
 
-    /// What `__bpf_core_types_match` of libbpf walks, along both types.
+    /// Adds what libbpf's `__bpf_core_types_match` walks, along both types.
     fn see_match(
         &mut self,
         local_btf: &Btf<'_>,
@@ -223,7 +224,7 @@ impl<'b> Visible<'b> {
                 self.see_match(local_btf, local.array()?.element, element, behind_ptr)
             }
             (Kind::FuncProto, Kind::FuncProto) => {
-                // The number of parameters counts even where they are not compared.
+                // The number of parameters matters even if the parameters are not compared.
                 self.see_whole(ty)?;
                 for (l, t) in local.params().zip(ty.params()) {
                     self.see_match(local_btf, l, self.skip(t)?, behind_ptr)?;
@@ -248,7 +249,7 @@ impl<'b> Visible<'b> {
                 self.part_of(ty).members.append(&mut keep);
                 Some(())
             }
-            // Compared by kind, name and size, or not at all.
+            // libbpf compares these by kind, name and size, or not at all.
             _ => Some(()),
         }
     }
@@ -273,7 +274,7 @@ impl<'b> Visible<'b> {
     }
 }
 
-/// libbpf compares the number of members before it looks at any: keep as many as the local type has, if there are.
+/// libbpf compares the number of members before it looks at any member. So keep as many as the local type has, if there are.
 fn fill_up(keep: &mut BTreeSet<u32>, local: usize, target: usize) {
     let wanted = local.min(target);
     for i in (0_u32..).take(target) {

@@ -252,11 +252,7 @@ fn bad_hubs() {
     let file = raw(dir.path(), NEW);
     for hub in [file.clone(), file.join("below")] {
         let mut command = add(&file, &hub);
-        run(
-            command.args(["--id", NEW]),
-            2,
-            &["is not a folder"],
-        );
+        run(command.args(["--id", NEW]), 2, &["is not a folder"]);
     }
     assert_eq!(fs::read(&file).unwrap(), btf(NEW));
 }

@@ -209,7 +209,11 @@ fn refused() {
         .arg(&object)
         .arg("-o")
         .arg(dir.path().join("minimal.btf"));
-    run(&mut minimize, 0, &["on this kernel:\n", "and they disagree"]);
+    run(
+        &mut minimize,
+        0,
+        &["on this kernel:\n", "and they disagree"],
+    );
 }
 
 /// Check that a kernel's BTF without a type is packed, and that each command which reads one names it.

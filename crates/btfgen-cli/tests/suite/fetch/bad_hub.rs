@@ -31,10 +31,7 @@ fn files_are_no_hubs() {
     let (_, url) = archive(&ground);
     let file = place(&ground.path("folder"), "file", b"content");
     let before = everything(&ground.path("folder"));
-    let subject = format!(
-        "error: {}: is not a folder",
-        file.display()
-    );
+    let subject = format!("error: {}: is not a folder", file.display());
     for hub in [file.clone(), file.join("below"), file.join("a/b/c")] {
         let pieces = [&*subject, "help: name a folder with --hub"];
         run(&mut ground.fetch_into(&hub, Git::There, &url), 2, &pieces);
