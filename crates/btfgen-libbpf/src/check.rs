@@ -1,8 +1,8 @@
 //! Proof that libbpf may walk a type.
 //!
-//! libbpf trusts the shape of the types it relocates against: it follows modifiers and anonymous members without
-//! a bound, divides by the size of a bitfield's type, and adds up offsets in 32 bits. A BTF that comes from a file may do
-//! anything, so each root type is walked here once, within bounds, before it reaches libbpf.
+//! libbpf trusts the types that it relocates against: it follows modifiers and anonymous members without a bound, divides by
+//! the size of a bitfield's type, and adds up offsets in 32 bits. The BTF of a file may contain anything. So each root type
+//! is walked here once, within bounds, before it reaches libbpf.
 
 use std::collections::HashMap;
 
@@ -11,27 +11,27 @@ use btfgen_btf::{Kind, Type, TypeId};
 use crate::error::Error;
 use crate::loaded::LoadedBtf;
 
-/// The deepest nesting that is followed. Kernels stay below 20, and libbpf itself stops at 32 or 64 in most walks.
+/// The deepest nesting that a walk follows. Kernels stay below 20, and libbpf itself stops at 32 or 64 in most walks.
 const MAX_DEPTH: usize = 128;
 
-/// The most steps that one walk over a type may take in libbpf, if every shared part is walked anew each time.
-/// The largest struct of a kernel stays below 100,000.
+/// The most steps that libbpf may take for one walk over a type, if it walks each shared part every time. The largest struct
+/// of a kernel stays below 100,000.
 const MAX_STEPS: u64 = 1 << 20;
 
-/// Sizes from here on are negative numbers to libbpf, which takes them for errors (`int sz` in `bpf_core_spec_match`).
+/// Sizes from this one on are negative numbers in libbpf, which takes them for errors (`int sz` in `bpf_core_spec_match`).
 const SIZE_LIMIT: u64 = 1 << 31;
 
-/// The farthest end of a member, in bits from the start of the root: libbpf adds up offsets in 32 bits.
+/// The farthest end of a member, in bits from the start of the root, because libbpf adds up offsets in 32 bits.
 const MAX_END: u64 = u32::MAX as u64;
 
-/// A type that libbpf may be let loose on.
+/// A type that libbpf may safely walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checked<'b> {
     btf: BtfRef<'b>,
     id: TypeId,
 }
 
-/// Identity of a BTF: two references are equal if they are to the same one.
+/// The identity of a BTF: two references are equal if they refer to the same BTF.
 #[derive(Debug, Clone, Copy)]
 struct BtfRef<'b>(&'b LoadedBtf<'b>);
 
@@ -49,42 +49,43 @@ impl<'b> Checked<'b> {
         self.id
     }
 
-    /// The BTF it belongs to.
+    /// The BTF of the type.
     pub fn btf(&self) -> &'b LoadedBtf<'b> {
         self.btf.0
     }
 }
 
-/// Checks the types of one BTF and remembers what it has seen.
+/// Checks the types of one BTF, and remembers the results.
 #[derive(Debug)]
 pub struct Checker<'b> {
     btf: &'b LoadedBtf<'b>,
-    /// What a walk from this type found; `None` while it is under way.
+    /// The result of the walk from this type; `None` while the walk runs.
     walks: HashMap<(TypeId, Reach), Option<Walk>>,
 }
 
-/// How libbpf reaches a type.
+/// The way in which libbpf reaches a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Reach {
-    /// As a part of the root: all of it is walked.
+    /// As a part of the root: the walk follows all of it.
     ByValue,
-    /// Behind a pointer, where it is compared and not descended into: `struct A { int (*f)(struct A); }` ends there.
+    /// Behind a pointer: libbpf compares the type but does not look into it. So a walk of `struct A { int (*f)(struct A); }`
+    /// ends there.
     BehindPointer,
 }
 
-/// What a walk over one type found.
+/// The result of a walk over one type.
 #[derive(Debug, Clone, Copy)]
 struct Walk {
-    /// How many steps it takes in libbpf.
+    /// The number of steps that libbpf takes.
     steps: u64,
     /// The size in bytes; 0 for a type without one.
     size: u64,
-    /// Where the last member ends, in bits. A damaged BTF has members behind the end of their struct.
+    /// The end of the last member, in bits. A damaged BTF may have members behind the end of their struct.
     end: u64,
 }
 
 impl<'b> Checker<'b> {
-    /// A checker for the types of `btf`.
+    /// Creates a checker for the types of `btf`.
     pub fn new(btf: &'b LoadedBtf<'_>) -> Self {
         Self {
             btf,
@@ -92,11 +93,11 @@ impl<'b> Checker<'b> {
         }
     }
 
-    /// Walks everything that libbpf could reach from this type: by value through modifiers, arrays, members and prototypes,
+    /// Walks all types that libbpf could reach from this type: by value through modifiers, arrays, members and prototypes,
     /// and behind pointers up to structs.
     ///
     /// # Errors
-    /// [`ErrorKind::UnsafeType`](crate::ErrorKind::UnsafeType) with the type at fault.
+    /// [`ErrorKind::UnsafeType`](crate::ErrorKind::UnsafeType), which names the type at fault.
     pub fn check(&mut self, id: TypeId) -> Result<Checked<'b>, Error> {
         let walk = self.walk(id, Reach::ByValue, 0)?;
         require_addressable(id, walk)?;
@@ -131,13 +132,13 @@ impl<'b> Checker<'b> {
         });
         match walked {
             Ok(walk) => self.walks.insert((id, reach), Some(walk)),
-            // Whoever asks again is told the same.
+            // A later check of this type gives the same error.
             Err(_) => self.walks.remove(&(id, reach)),
         };
         walked
     }
 
-    /// Walks what a type consists of. `depth` is that of its parts.
+    /// Walks the parts of a type. `depth` is the depth of the parts.
     fn walk_type(&mut self, ty: Type<'b>, reach: Reach, depth: usize) -> Result<Walk, Error> {
         let whole = |size: Option<u32>| Walk {
             steps: 1,
@@ -146,7 +147,7 @@ impl<'b> Checker<'b> {
         };
         let to = ty.referenced().unwrap_or(TypeId::VOID);
         match ty.kind() {
-            // libbpf has a placeholder in the place of one that it does not know.
+            // libbpf has a placeholder for a type that it does not know.
             Kind::Void | Kind::Fwd | Kind::Func | Kind::Unknown => return Ok(whole(None)),
             Kind::Int | Kind::Float | Kind::Datasec => return Ok(whole(ty.size())),
             _ if !ty.is_classic() => {
@@ -162,7 +163,7 @@ impl<'b> Checker<'b> {
             | Kind::Var
             | Kind::DeclTag => return Ok(self.walk(to, reach, depth)?.one_step_more()),
             Kind::Ptr => {
-                // How large a thing behind a pointer is does not matter.
+                // The size of a type behind a pointer does not matter.
                 let mut pointer = whole(Some(8));
                 pointer.add_steps_of(self.walk(to, Reach::BehindPointer, depth)?);
                 return Ok(pointer);
@@ -215,13 +216,13 @@ impl<'b> Checker<'b> {
         } else {
             Err(Error::unsafe_type(
                 parent.id(),
-                "has a bitfield that is no integer",
+                "has a bitfield that is not an integer",
             ))
         }
     }
 }
 
-/// Refuses a type whose size or offsets libbpf cannot count: its answers would be wrong.
+/// Refuses a type if its size or offsets do not fit into libbpf's numbers, because libbpf's answers would be wrong.
 fn require_addressable(id: TypeId, walk: Walk) -> Result<(), Error> {
     if walk.size >= SIZE_LIMIT {
         return Err(Error::unsafe_type(
@@ -233,7 +234,7 @@ fn require_addressable(id: TypeId, walk: Walk) -> Result<(), Error> {
         return Err(Error::unsafe_type(
             id,
             format!(
-                "has a member that ends at bit {}, behind the last that 32 bits can tell",
+                "has a member that ends at bit {}, which does not fit into 32 bits",
                 walk.end
             ),
         ));
@@ -251,7 +252,7 @@ impl Walk {
         self
     }
 
-    /// An array of so many. A flexible one is taken for one of one element, which libbpf may look at.
+    /// An array with this number of elements. A flexible array counts as one element, because libbpf may look at that one.
     fn times(self, len: u64) -> Self {
         let before_last = self.size.saturating_mul(8 * len.saturating_sub(1));
         Self {
@@ -284,7 +285,7 @@ mod tests {
 
     const INT: [u32; 4] = [1, 1 << 24, 4, 32];
 
-    /// Check that a chain of typedefs without end is refused: libbpf would follow it for ever.
+    /// Check that an endless chain of typedefs is refused, because libbpf would follow it forever.
     #[test]
     fn endless_typedefs() {
         let typedef = |to| [1, kind(Kind::Typedef, 0), to];
@@ -295,7 +296,7 @@ mod tests {
         assert!(loops.skip_modifiers_and_typedefs(TypeId(1)).is_none());
     }
 
-    /// Check that a struct within itself is refused, and one behind a pointer is not.
+    /// Check that a struct that contains itself is refused, but not a struct that contains a pointer to itself.
     #[test]
     fn struct_within_itself() {
         let own = btf(&[&[1, kind(Kind::Struct, 1), 8, 0, 1, 0]], b"\0a\0");
@@ -311,7 +312,8 @@ mod tests {
         assert_eq!(checked.map(|c| c.id()), Ok(TypeId(1)));
     }
 
-    /// Check that a struct which passes itself to a function behind a pointer is taken, as C allows, in an array, too.
+    /// Check that a struct is accepted if it contains a pointer to a function that takes the struct, as C allows, also in an
+    /// array.
     #[test]
     fn struct_passed_to_its_own_functions() {
         let own = btf(
@@ -328,7 +330,7 @@ mod tests {
         assert_eq!(checked.map(|c| c.id()), Ok(TypeId(1)));
     }
 
-    /// Check that anonymous members that double at every level are refused: libbpf would walk 2^40 of them.
+    /// Check that anonymous members are refused if they double at every level: libbpf would walk 2^40 of them.
     #[test]
     fn expansion() {
         let mut types: Vec<Vec<u32>> = vec![INT.to_vec()];
@@ -341,7 +343,7 @@ mod tests {
         assert!(Checker::new(&btf).check(TypeId(11)).is_ok());
     }
 
-    /// Check that nesting beyond any kernel's is refused before the stack runs out.
+    /// Check that nesting deeper than in any kernel is refused before the stack overflows.
     #[test]
     fn depth() {
         let mut types: Vec<Vec<u32>> = vec![INT.to_vec()];
@@ -354,7 +356,7 @@ mod tests {
         assert!(Checker::new(&btf).check(TypeId(100)).is_ok());
     }
 
-    /// Check that a bitfield of a type without a size is refused: libbpf would divide by it.
+    /// Check that a bitfield of a type without a size is refused, because libbpf would divide by the size.
     #[test]
     fn bitfield_without_size() {
         let flagged = 1 << 31 | kind(Kind::Struct, 1);
@@ -366,7 +368,8 @@ mod tests {
         assert!(Checker::new(&good).check(TypeId(2)).is_ok());
     }
 
-    /// Check that sizes and offsets beyond 32 bits are refused, wherever they lie by value, and those of a kernel are not.
+    /// Check that sizes and offsets beyond 32 bits are refused if they are part of a root by value, and that those of a
+    /// kernel are accepted.
     #[test]
     fn sizes_and_offsets() {
         let array = |element, len| [0, kind(Kind::Array, 0), 0, element, 1, len];
@@ -374,15 +377,15 @@ mod tests {
         let int_of = |size| [1, 1 << 24, size, 32];
         let typedef = |to| [1, kind(Kind::Typedef, 0), to];
         for types in [
-            // What libbpf computes as -2147483648, as an error's number, and as 0.
+            // libbpf computes these sizes as -2147483648, as an error number, and as 0.
             &[&int_of(1 << 31)[..], &typedef(1)][..],
             &[&int_of(0xf000_0000), &around(1, 0)],
             &[&INT, &[1, kind(Kind::Struct, 0), 1 << 31]],
             &[&INT, &array(1, 1 << 29)],
             &[&INT, &array(1, 1 << 30), &around(2, 0)],
-            // The elements of a flexible array, which libbpf may look at.
+            // libbpf may look at the elements of a flexible array.
             &[&INT, &array(1, 1 << 29), &array(2, 0), &around(3, 0)],
-            // Ends that are 0 in 32 bits.
+            // These ends are 0 in 32 bits.
             &[&INT, &around(1, 0xffff_ffe0)],
             &[&INT, &around(1, 0xf000_0000), &around(2, 0x0fff_ffe0)],
             &[&INT, &around(1, 0x7fff_ffe0), &array(2, 1 << 28)],
@@ -402,7 +405,7 @@ mod tests {
         for types in [
             &[&INT[..], &around(1, 0xffff_ffc0)][..],
             &[&INT, &array(1, 1 << 26), &around(2, 0)],
-            // Maps tell their size by such a pointer.
+            // Maps give their size by such a pointer.
             &[
                 &INT,
                 &array(1, 1 << 31),

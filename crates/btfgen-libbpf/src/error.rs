@@ -1,17 +1,16 @@
 //! The crate's error type.
 
-/// What went wrong, without the details.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The bytes are no BTF that can be read.
+    /// The bytes are not BTF, or cannot be read.
     InvalidBtf,
-    /// A type that libbpf must not be let loose on: endless nesting, an impossible bitfield, a size beyond
-    /// any kernel's.
+    /// libbpf cannot safely walk a type: endless nesting, an impossible bitfield, or a size beyond any kernel's.
     UnsafeType,
-    /// A CO-RE relocation record that does not fit its object's BTF.
+    /// A CO-RE relocation record does not fit its object's BTF.
     InvalidRelocation,
-    /// The system has no memory for what libbpf wants to keep. It says nothing about the bytes.
+    /// The system has no memory for libbpf's data. The error says nothing about the bytes.
     OutOfMemory,
 }
 

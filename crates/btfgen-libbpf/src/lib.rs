@@ -1,18 +1,18 @@
 //! Safe API over libbpf's BTF and CO-RE relocation code.
 //!
-//! btfgen does not reimplement relocation: it calls the very functions libbpf runs when it loads a
-//! program (`bpf_core_calc_relo_insn` and `bpf_core_essential_name_len` of `relo_core.h`). They are internal to
-//! libbpf, and reachable because `libbpf-sys` links libbpf as a static archive; the version is pinned
-//! exactly. This is the only build-side crate with `unsafe` code, and its API is safe for any input:
+//! btfgen does not reimplement relocation. It calls the functions that libbpf runs when it loads a program
+//! (`bpf_core_calc_relo_insn` and `bpf_core_essential_name_len` of `relo_core.h`). These functions are internal to libbpf.
+//! btfgen can call them because `libbpf-sys` links libbpf as a static archive, and because the version is pinned exactly.
+//! This is the only build-side crate with `unsafe` code, and its API is safe for any input:
 //!
-//! * [`LoadedBtf`] is a BTF that libbpf has loaded, beside its data.
-//! * [`Checked`] is the proof that libbpf may walk a type: no endless chains, no bitfield whose size libbpf
-//!   would divide by, no sizes and offsets that libbpf cannot count. libbpf trusts its input there.
-//! * [`Relocation`] is one local CO-RE relocation, validated against its object's BTF, and
-//!   [`Resolver`] runs it against candidate types of a kernel.
+//! * [`LoadedBtf`] is a BTF together with libbpf's copy of it.
+//! * [`Checked`] is the proof that libbpf may walk a type: it has no endless chains, no bitfield whose size libbpf would
+//!   divide by, and no sizes and offsets that libbpf cannot count. libbpf itself does not check this.
+//! * [`Relocation`] is one local CO-RE relocation, validated against its object's BTF. [`Resolver`] runs it against
+//!   candidate types of a kernel.
 //!
-//! libbpf's own messages are switched off for the whole process as soon as a BTF is loaded (libraries do not
-//! print); callers that want them may install their own callback with `libbpf_set_print` afterwards.
+//! libbpf's own messages are switched off for the whole process when the first BTF is loaded, because libraries do not
+//! print. A caller who wants the messages may install its own callback with `libbpf_set_print` afterwards.
 
 mod check;
 mod error;
@@ -27,11 +27,11 @@ pub use crate::error::{Error, ErrorKind};
 pub use crate::loaded::LoadedBtf;
 pub use crate::relo::{Failure, Match, ReloKind, Relocation, Resolution, Resolver};
 
-/// Length of a name without its flavour: `task_struct___old` counts as `task_struct`.
+/// The length of a name without its flavour: `task_struct___old` counts as `task_struct`.
 ///
-/// The rule is libbpf's (`bpf_core_essential_name_len`): the part before the last `___`, if that is not empty.
+/// The rule is libbpf's (`bpf_core_essential_name_len`): the part before the last `___` counts, if it is not empty.
 pub fn essential_name(name: &[u8]) -> &[u8] {
-    // Nearly no name has a flavour, and libbpf wants a terminated copy: look before asking.
+    // Almost no name has a flavour, and libbpf needs a copy that ends with NUL. So look for a flavour before calling libbpf.
     if !name.windows(3).any(|w| w == b"___") {
         return name;
     }
@@ -47,7 +47,7 @@ pub fn essential_name(name: &[u8]) -> &[u8] {
 mod tests {
     use super::essential_name;
 
-    /// Check that a flavour is cut off as libbpf does: after the last `___` that has something before it and behind it.
+    /// Check that a flavour is cut off as in libbpf: from the last `___` that has something before it and behind it.
     #[test]
     fn flavours() {
         for (name, essential) in [

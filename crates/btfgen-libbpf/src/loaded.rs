@@ -11,9 +11,9 @@ use btfgen_btf::Btf;
 
 use crate::error::{Error, ErrorKind};
 
-/// A BTF, and libbpf's own copy of it, which relocations run against. It reads as a [`Btf`].
+/// A BTF, and libbpf's own copy of it, against which relocations run. It can be read as a [`Btf`].
 ///
-/// libbpf gets only bytes that [`Btf::parse`] has checked, in the form that it can read: see [`Btf::to_classic`].
+/// libbpf gets only bytes that [`Btf::parse`] has checked, in a form that it can read: see [`Btf::to_classic`].
 #[derive(Debug)]
 pub struct LoadedBtf<'d> {
     data: Btf<'d>,
@@ -42,7 +42,7 @@ impl<'d> Deref for LoadedBtf<'d> {
 }
 
 impl<'d> LoadedBtf<'d> {
-    /// Reads a BTF and has libbpf load it: [`Btf::parse`] and [`LoadedBtf::new`].
+    /// Reads a BTF and loads it into libbpf: [`Btf::parse`] and [`LoadedBtf::new`].
     ///
     /// # Errors
     /// [`ErrorKind::InvalidBtf`], and those of [`LoadedBtf::new`].
@@ -50,15 +50,16 @@ impl<'d> LoadedBtf<'d> {
         Self::new(Btf::parse(bytes)?)
     }
 
-    /// Has libbpf load a BTF, which it copies. The BTF has no base.
+    /// Loads a BTF into libbpf, which copies it. The BTF has no base.
     ///
     /// # Errors
-    /// [`ErrorKind::OutOfMemory`]; [`ErrorKind::InvalidBtf`] if libbpf refuses what [`Btf::parse`] took.
+    /// [`ErrorKind::OutOfMemory`]; [`ErrorKind::InvalidBtf`] if libbpf refuses a BTF that [`Btf::parse`] accepted.
     pub fn new(data: Btf<'d>) -> Result<Self, Error> {
         Self::load(data, None)
     }
 
-    /// As [`LoadedBtf::new`], for the types of a BPF object, whose pointers have 8 bytes whatever they say.
+    /// Like [`LoadedBtf::new`], for the types of a BPF object. Pointers of a BPF object have 8 bytes, whatever the types
+    /// say.
     ///
     /// # Errors
     /// Those of [`LoadedBtf::new`].
@@ -95,7 +96,7 @@ impl<'d> LoadedBtf<'d> {
     }
 }
 
-/// libbpf prints what it dislikes to stderr; errors are returned here instead.
+/// libbpf prints its errors to stderr; this crate returns errors instead.
 fn silence_libbpf() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -104,7 +105,7 @@ fn silence_libbpf() {
     });
 }
 
-/// Why `btf__new` answered NULL.
+/// The error behind a NULL of `btf__new`.
 fn refusal(errno: &io::Error, size: u32) -> Error {
     if errno.kind() == io::ErrorKind::OutOfMemory {
         let message = format!("no memory for a BTF of {size} bytes");
@@ -138,7 +139,7 @@ mod tests {
         }))
     }
 
-    /// What libbpf says of a type: name, info word, size or type, and its size as it resolves it.
+    /// libbpf's facts of a type: name, info word, size or type, and resolved size.
     fn as_libbpf_sees_it(btf: &LoadedBtf<'_>, id: u32) -> (Vec<u8>, u32, u32, Option<u32>) {
         // SAFETY: the BTF is valid, and libbpf checks ids and offsets; the test's BTFs have only good ones.
         unsafe {
@@ -167,7 +168,7 @@ mod tests {
         };
         assert_eq!(btf.type_count(), count, "{case}");
         assert!(btf.type_by_id(TypeId(count)).is_none(), "{case}");
-        // 0 is libbpf's answer where no type tells it.
+        // libbpf answers 0 if no type gives the size.
         let own = u64::from(btf.pointer_size().unwrap_or(0));
         assert_eq!(own, pointer_size, "{case}");
         for id in 0..count {
@@ -192,7 +193,8 @@ mod tests {
         }
     }
 
-    /// Check that sizes at the edges are those of libbpf: arrays of none, of nothing, and of too much, endless chains.
+    /// Check that unusual sizes are those of libbpf: arrays without elements, of void and of too many bytes, and endless
+    /// chains.
     #[test]
     fn sizes_at_the_edges() {
         let info = |kind: Kind| (kind as u32) << 24;
@@ -216,8 +218,8 @@ mod tests {
         compare("made up", &LoadedBtf::parse(bytes).expect("it is good"));
     }
 
-    /// Check that libbpf loads what kernels of the future have, with a placeholder for each type that it does not know, so that
-    /// ids stay as they are.
+    /// Check that libbpf loads BTFs of future kernels, with a placeholder for each type that it does not know, so that ids
+    /// stay the same.
     #[test]
     fn future_btfs() {
         let int = [1, (Kind::Int as u32) << 24, 4, 32];

@@ -37,7 +37,7 @@ pub enum ReloKind {
 }
 
 impl ReloKind {
-    /// All of them, in the order of their numbers.
+    /// All kinds, in the order of their numbers.
     pub const ALL: &'static [Self] = &[
         Self::FieldByteOffset,
         Self::FieldByteSize,
@@ -59,7 +59,7 @@ impl ReloKind {
         Self::ALL.get(raw as usize).copied()
     }
 
-    /// Name as in libbpf's log.
+    /// The name in libbpf's log.
     pub fn name(self) -> &'static str {
         match self {
             Self::FieldByteOffset => "byte_off",
@@ -103,7 +103,7 @@ impl fmt::Display for ReloKind {
 /// Linux's numbers, the same on all architectures that run BPF.
 const E2BIG: i32 = 7;
 
-/// One relocation of an object, validated: libbpf may run it.
+/// One relocation of an object. It is validated, so libbpf may run it.
 #[derive(Debug, Clone)]
 pub struct Relocation {
     btf: Arc<LoadedBtf<'static>>,
@@ -114,8 +114,8 @@ pub struct Relocation {
 }
 
 impl Relocation {
-    /// Validates a record of `.BTF.ext` against its object's BTF: the type must exist and be safe to walk, the
-    /// access string be a list of numbers. `checker` is one for this very BTF.
+    /// Validates a record of `.BTF.ext` against its object's BTF: the type must exist and be safe to walk, and the access
+    /// string must be a list of numbers. `checker` must be for the same BTF.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRelocation`] or [`ErrorKind::UnsafeType`].
@@ -158,7 +158,7 @@ impl Relocation {
         &self.btf
     }
 
-    /// What it asks.
+    /// The kind of its question.
     pub fn kind(&self) -> ReloKind {
         self.kind
     }
@@ -176,22 +176,23 @@ impl Relocation {
     }
 }
 
-/// What libbpf computed for one relocation.
+/// libbpf's result for one relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Resolution {
     /// The value to patch in; 0 if `poison`.
     pub value: u64,
-    /// No target: libbpf replaces the instruction by an invalid call.
+    /// There is no target: libbpf replaces the instruction by an invalid call.
     pub poison: bool,
-    /// Size in bytes of the target field, for byte offsets of plain fields; else 0. Loads and stores are resized to it.
+    /// The size of the target field in bytes, for byte offsets of plain fields; else 0. libbpf resizes loads and stores to
+    /// it.
     pub size: u32,
-    /// Size in bytes of the local field, where `size` has a meaning.
+    /// The size of the local field in bytes, if `size` is not 0.
     pub local_size: u32,
     /// The sizes differ in a way that libbpf refuses for a load or store.
     pub size_mismatch: bool,
 }
 
-/// Where a relocation landed in a candidate: libbpf's spec of it.
+/// The place in a candidate that a relocation reached: libbpf's spec.
 #[derive(Debug, Clone, Copy)]
 pub struct Match<'r> {
     /// Raw accessors: one index for each step from the root, through anonymous members too.
@@ -202,17 +203,17 @@ pub struct Match<'r> {
     pub bit_offset: u32,
 }
 
-/// Why libbpf refuses to load an object for a relocation.
+/// The reason why libbpf refuses to load an object because of a relocation.
 #[derive(Debug, Clone, Copy)]
 pub struct Failure<'r> {
-    /// The positive errno: `EINVAL` for candidates that disagree or a relocation that does not fit its own type, `E2BIG` for
-    /// too deep nesting or too wide a bitfield, `EOPNOTSUPP` for an anonymous root.
+    /// The positive errno: `EINVAL` for candidates that disagree, or a relocation that does not fit its own type; `E2BIG`
+    /// for too deep nesting or too wide a bitfield; `EOPNOTSUPP` for an anonymous root.
     pub errno: i32,
-    /// How far libbpf came in the candidate that it failed at; `None` if it failed before it looked at any.
+    /// How far libbpf came in the candidate at which it failed; `None` if it failed before it looked at any candidate.
     pub reached: Option<Match<'r>>,
 }
 
-/// Runs relocations; holds libbpf's scratch space.
+/// Runs relocations. It owns libbpf's scratch space.
 pub struct Resolver {
     /// Of the program's own type, of a candidate, and of the target.
     specs: Box<[sys::bpf_core_spec; 3]>,
@@ -233,7 +234,7 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// A resolver.
+    /// Creates a resolver.
     pub fn new() -> Self {
         Self {
             specs: Box::new([sys::bpf_core_spec::EMPTY; 3]),
@@ -242,8 +243,8 @@ impl Resolver {
         }
     }
 
-    /// Runs `bpf_core_calc_relo_insn` with these candidates, in this order. The match is that of the first candidate that
-    /// matched, if one did.
+    /// Runs `bpf_core_calc_relo_insn` with these candidates, in this order. The result has the first candidate that matched,
+    /// if one did.
     ///
     /// # Errors
     /// [`Failure`].
@@ -256,8 +257,8 @@ impl Resolver {
         result
     }
 
-    /// As [`Resolver::resolve`], and drops the candidates that did not match unless none did: so libbpf does before it goes on to
-    /// the next relocation of the same local type.
+    /// Like [`Resolver::resolve`], but then drops the candidates that did not match, unless none matched. libbpf does this
+    /// before it goes on to the next relocation of the same local type.
     ///
     /// # Errors
     /// [`Failure`].
@@ -275,7 +276,7 @@ impl Resolver {
         result
     }
 
-    /// Runs it. The second result is how many candidates libbpf leaves, at the beginning of its list.
+    /// Runs libbpf. The second result is the number of candidates that libbpf keeps, at the start of its list.
     fn run(
         &mut self,
         relocation: &Relocation,
@@ -302,7 +303,8 @@ impl Resolver {
             kind: relocation.kind as u32,
         };
         let mut result = sys::bpf_core_relo_res::default();
-        // The spec of a candidate is only written where there is one, that of the target when one matched; their `btf`s tell.
+        // libbpf writes the spec of a candidate only if there is one, and that of the target only if one matched. The `btf`
+        // of a spec shows whether it was written.
         for spec in &mut *self.specs {
             spec.btf = std::ptr::null();
         }

@@ -1,9 +1,9 @@
-//! What `libbpf-sys` has no bindings for: the internal part of libbpf, mirrored from `relo_core.h` of the pinned
-//! version. the test below compares every size and offset with that header.
+//! The internal part of libbpf, for which `libbpf-sys` has no bindings: it is mirrored from `relo_core.h` of the pinned
+//! version. A test below compares every size and offset with that header.
 
 use std::ffi::{c_char, c_int};
 
-/// `BPF_CORE_SPEC_MAX_LEN`: the longest access string, in accessors.
+/// `BPF_CORE_SPEC_MAX_LEN`: the most accessors of an access string.
 pub(crate) const SPEC_MAX_LEN: usize = 64;
 
 #[repr(C)]

@@ -1,7 +1,8 @@
-//! `.BTF.ext`: where an object keeps its relocations and its source lines.
+//! Reads `.BTF.ext`, the section with an object's relocations and source lines.
 //!
-//! The format is the kernel's Documentation/bpf/btf.rst, section "`.BTF.ext` section". libbpf parses it too, into a struct that is
-//! private; hence this reader. All offsets are checked here, all strings and types later, against the BTF.
+//! The format is in the kernel's Documentation/bpf/btf.rst, section "`.BTF.ext` section". libbpf also parses it, but into a
+//! private struct, so this crate has its own reader. All offsets are checked here, and all strings and types later, against
+//! the BTF.
 
 use btfgen_btf::{ByteOrder, TypeId, Words};
 
@@ -18,22 +19,22 @@ pub struct BtfExt<'d> {
 /// Records of one ELF section.
 #[derive(Debug)]
 pub struct Section<R> {
-    /// Offset of the ELF section's name in the BTF's strings.
+    /// The offset of the ELF section's name in the BTF's strings.
     pub name_off: u32,
     /// The records, in the table's order.
     pub records: Vec<R>,
 }
 
-/// A record begins with the byte offset of its instruction within the ELF section.
+/// A record. It begins with the byte offset of its instruction within the ELF section.
 trait Record: Sized {
-    /// What the table is called in messages.
+    /// The table's name in messages.
     const TABLE: &'static str;
-    /// Bytes of a record that this reader knows; longer records are of a newer format and read as far as known.
+    /// The bytes of a record that this reader knows. Longer records have a newer format; their known part is read.
     const LEN: usize;
     fn read(words: &[u32; 4]) -> Self;
 }
 
-/// Where a function begins.
+/// The start of a function.
 #[derive(Debug)]
 pub struct FunctionRecord {
     /// Offset in bytes of its first instruction.
@@ -42,7 +43,7 @@ pub struct FunctionRecord {
     pub type_id: TypeId,
 }
 
-/// Where the instructions of a source line begin.
+/// The start of the instructions of a source line.
 #[derive(Debug)]
 pub struct LineRecord {
     /// Offset in bytes of the first instruction.
@@ -54,7 +55,7 @@ pub struct LineRecord {
 }
 
 impl LineRecord {
-    /// The line, from 1. 0 is for instructions that the compiler made of several statements, or of none.
+    /// The line, from 1. It is 0 for instructions that the compiler made of several statements, or of none.
     pub fn line(&self) -> u32 {
         self.line_col >> 10
     }
@@ -74,7 +75,7 @@ pub struct RelocationRecord {
 }
 
 impl RelocationRecord {
-    /// All but the place: records with the same question are the same relocation.
+    /// The record without its place: records with the same question are the same relocation.
     pub fn question(&self) -> (u32, TypeId, u32) {
         (self.kind, self.type_id, self.access_str_off)
     }
@@ -117,13 +118,13 @@ impl Record for RelocationRecord {
 }
 
 const MAGIC: u16 = 0xeb9f;
-/// Header up to and including the line table; the relocation table came later (Linux 5.4).
+/// The header up to the line table. The relocation table came later (Linux 5.4).
 const HEADER_LEN: u32 = 24;
 const HEADER_LEN_WITH_RELOCATIONS: u32 = 32;
 
 impl<'d> BtfExt<'d> {
-    /// Finds the tables in a section's content, which is of the byte order of the object's BTF. Empty content has
-    /// empty tables.
+    /// Finds the tables in the content of a section, which has the byte order of the object's BTF. The tables of empty
+    /// content are empty.
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged); the message names the section.
@@ -174,7 +175,7 @@ impl<'d> BtfExt<'d> {
         })
     }
 
-    /// Where the functions begin.
+    /// The starts of the functions.
     ///
     /// # Errors
     /// Those of [`BtfExt::parse`].
@@ -182,7 +183,7 @@ impl<'d> BtfExt<'d> {
         sections(self.functions)
     }
 
-    /// Where the source lines begin.
+    /// The starts of the source lines.
     ///
     /// # Errors
     /// Those of [`BtfExt::parse`].
@@ -190,7 +191,7 @@ impl<'d> BtfExt<'d> {
         sections(self.lines)
     }
 
-    /// What is relocated, every place of it.
+    /// All relocation records, one for each place.
     ///
     /// # Errors
     /// Those of [`BtfExt::parse`].
@@ -203,7 +204,7 @@ fn damaged(message: impl std::fmt::Display) -> Error {
     Error::damaged(format!(".BTF.ext: {message}"))
 }
 
-/// A table is a record size, then for each ELF section its name, a count, and the records.
+/// A table is a record size and then, for each ELF section, its name, a count, and the records.
 fn sections<R: Record>(bytes: Words<'_>) -> Result<Vec<Section<R>>> {
     let mut out = Vec::new();
     if bytes.is_empty() {
@@ -211,10 +212,10 @@ fn sections<R: Record>(bytes: Words<'_>) -> Result<Vec<Section<R>>> {
     }
     let truncated = || damaged(format!("the {} table is truncated", R::TABLE));
     let record_len = bytes.u32(0).ok_or_else(truncated)? as usize;
-    // The upper bound only keeps `count * record_len` in range; records have 8 to 16 bytes.
+    // The upper bound only keeps `count * record_len` in range: records have 8 to 16 bytes.
     if record_len < R::LEN || !record_len.is_multiple_of(4) || record_len > 4096 {
         return Err(damaged(format!(
-            "bad size {record_len} of a {} record (at least {} and a multiple of 4 is right)",
+            "bad size {record_len} of a {} record: it must be at least {} and a multiple of 4",
             R::TABLE,
             R::LEN
         )));
@@ -248,7 +249,7 @@ fn sections<R: Record>(bytes: Words<'_>) -> Result<Vec<Section<R>>> {
 }
 
 impl<R> Section<R> {
-    /// The records at or before an instruction, which `of` gives; for tables that are sorted by it.
+    /// The records up to an instruction. `of` gives the instruction of a record. The table must be sorted by it.
     pub fn up_to(&self, insn_off: u32, of: impl Fn(&R) -> u32) -> &[R] {
         let after = self.records.partition_point(|r| of(r) <= insn_off);
         &self.records[..after]

@@ -1,4 +1,4 @@
-//! The two ELF sections that tell what an object asks for.
+//! Finds the two ELF sections with an object's types and relocations.
 
 use object::Endianness;
 use object::elf::{ELFCLASS32, EM_AARCH64, EM_BPF, EM_X86_64, FileHeader64};
@@ -6,26 +6,26 @@ use object::read::elf::{FileHeader as _, SectionHeader as _};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where an object keeps its types and its relocations.
+/// The sections with an object's types and its relocations.
 #[derive(Debug, Clone, Copy)]
 pub struct Sections<'d> {
     /// Content of `.BTF`, which is not empty.
     pub btf: &'d [u8],
-    /// Content of `.BTF.ext`; empty where there is none.
+    /// Content of `.BTF.ext`; empty if there is none.
     pub btf_ext: &'d [u8],
 }
 
 const MAGIC: &[u8] = b"\x7fELF";
-/// Of LLVM's bitcode by itself, and in its wrapper (LLVM's `BitCodeFormat`, "Bitcode Wrapper Format").
+/// The magic of plain LLVM bitcode, and of bitcode in its wrapper (LLVM's `BitCodeFormat`, "Bitcode Wrapper Format").
 const BITCODE_MAGICS: [[u8; 4]; 2] = [*b"BC\xc0\xde", 0x0b17_c0de_u32.to_le_bytes()];
-/// Where the file's class, 32 or 64 bits, is told.
+/// The offset of the file's class, 32 or 64 bits.
 const CLASS_AT: usize = 4;
 
 impl<'d> Sections<'d> {
-    /// Finds them in an ELF file of either byte order. The bytes may lie at any address.
+    /// Finds the sections in an ELF file of either byte order. The bytes may start at any address.
     ///
     /// # Errors
-    /// Any [`ErrorKind`] but [`ErrorKind::TooLarge`].
+    /// Any [`ErrorKind`] except [`ErrorKind::TooLarge`].
     pub fn of(file: &'d [u8]) -> Result<Self> {
         if file.is_empty() {
             return Err(Error::new(ErrorKind::NotElf, "the file is empty"));
@@ -60,11 +60,11 @@ impl<'d> Sections<'d> {
             let index = header.shstrndx(endian, file).map_err(damaged)?;
             headers
                 .get(index as usize)
-                .ok_or_else(|| Error::damaged("damaged ELF file: no names of sections"))?
+                .ok_or_else(|| Error::damaged("damaged ELF file: the sections have no names"))?
                 .data(endian, file)
                 .map_err(damaged)?
         };
-        // By prefix: to look for the end of each name takes quadratic time where the names are one long string.
+        // Compare prefixes: looking for the end of each name would take quadratic time if the names are one long string.
         let content = |name: &str| -> Result<&'d [u8]> {
             let terminated = [name.as_bytes(), b"\0"].concat();
             let found = headers.iter().find(|header| {

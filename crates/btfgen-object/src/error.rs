@@ -1,10 +1,10 @@
-//! The crate's one error type.
+//! The crate's error type.
 
-/// What went wrong, for a program to act on.
+/// The kind of an error, for a program to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The bytes are no ELF file.
+    /// The bytes are not an ELF file.
     NotElf,
     /// The bytes are LLVM bitcode, which `clang -flto` writes.
     Bitcode,
@@ -12,13 +12,13 @@ pub enum ErrorKind {
     NotBpf,
     /// The object was compiled without BTF.
     NoBtf,
-    /// The object contradicts itself, or uses what is not known here.
+    /// The object contradicts itself, or uses something that this crate does not know.
     Damaged,
-    /// The types are nested deeper, or expand to more, than those of any program: see [`Walk`](crate::Walk).
+    /// The types are nested more deeply, or expand to more, than those of any program: see [`Walk`](crate::Walk).
     TooLarge,
 }
 
-/// Why the bytes are not a usable BPF object.
+/// The reason why the bytes are not a usable BPF object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -38,12 +38,12 @@ impl Error {
         Self::new(ErrorKind::Damaged, message)
     }
 
-    /// For the content of a `.BTF` section.
+    /// An error in the content of a `.BTF` section.
     pub(crate) fn btf(error: btfgen_btf::Error) -> Self {
         Self::damaged(format!(".BTF: {error}"))
     }
 
-    /// What went wrong.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -19,12 +19,13 @@ pub use crate::relocation::{MAX_ACCESSOR, MAX_ACCESSORS, Relocation, parse_acces
 pub use crate::signature::{Signature, digest_of, signature};
 pub use crate::walk::Walk;
 
-/// Identifies what an object, given as the bytes of its ELF file, asks for. It stays the same when the object is
-/// rebuilt, or built against another `vmlinux.h`, as long as it asks the same (a type id of its own, if it asks for one,
-/// is part of that). 0 for one that asks for nothing: it has no `.BTF.ext`, or no relocations.
+/// A number for all that an object asks for, from the bytes of its ELF file. If the object is rebuilt, or built with another
+/// `vmlinux.h`, the number stays the same as long as the object asks the same. (If the object asks for one of its own type
+/// ids, that id is part of the question.) The number is 0 if the object asks for nothing: it has no `.BTF.ext`, or no
+/// relocations.
 ///
 /// # Errors
-/// Any [`ErrorKind`]: not an object for BPF with BTF, or a damaged one.
+/// Any [`ErrorKind`]: the bytes are not a BPF object with BTF, or are damaged.
 pub fn digest(object: &[u8]) -> Result<u32> {
     let sections = Sections::of(object)?;
     let btf = Btf::parse(sections.btf).map_err(Error::btf)?;

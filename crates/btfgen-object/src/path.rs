@@ -1,4 +1,4 @@
-//! The way from a relocation's root type to its field or enumerator.
+//! The path from a relocation's root type to its field or enumerator.
 
 use btfgen_btf::TypeId;
 
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::relocation::Relocation;
 use crate::walk::Walk;
 
-/// One accessor that libbpf matches by name or index; anonymous members are not among them.
+/// One accessor that libbpf matches by name or index. Accessors of anonymous members are left out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step<'d> {
     Index {
@@ -27,15 +27,15 @@ pub(crate) enum Step<'d> {
     },
 }
 
-/// The way to a field or an enumerator.
+/// The path to a field or an enumerator.
 #[derive(Debug)]
 pub(crate) struct Path<'d> {
     pub(crate) steps: Vec<Step<'d>>,
-    /// Where the local field begins, in bits from the root.
+    /// The start of the local field, in bits from the root.
     pub(crate) bit_offset: u64,
 }
 
-/// The way of a relocation of a field or an enumerator; `None` if its accessors do not fit its type.
+/// The path of a relocation of a field or an enumerator; `None` if its accessors do not fit its type.
 pub(crate) fn path<'d>(walk: &mut Walk<'d>, relocation: &Relocation) -> Result<Option<Path<'d>>> {
     let Some((&first, rest)) = relocation.accessors.split_first() else {
         return Ok(None);
@@ -63,7 +63,7 @@ pub(crate) fn path<'d>(walk: &mut Walk<'d>, relocation: &Relocation) -> Result<O
             exists: true,
         }],
     };
-    // Whether the last step led to the last member of a struct: an array of length 0 is a flexible one only there.
+    // Whether the last step led to the last member of a struct: an array of length 0 is flexible only there.
     let mut is_last_member = false;
     for &index in rest {
         let next = if let Some(array) = ty.array() {
@@ -97,7 +97,7 @@ pub(crate) fn path<'d>(walk: &mut Walk<'d>, relocation: &Relocation) -> Result<O
     Ok(Some(path))
 }
 
-/// The path in C's spelling: `real_parent`, `a.b[3]`, `[1].c`; the enumerator's name; empty for a type as a whole.
+/// The path in C's spelling: `real_parent`, `a.b[3]`, `[1].c`; the name of an enumerator; empty for a whole type.
 ///
 /// # Errors
 /// Those of [`signature`](crate::signature()).

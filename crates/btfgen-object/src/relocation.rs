@@ -6,7 +6,7 @@ use crate::btf_ext::RelocationRecord;
 use crate::error::{Error, Result};
 use crate::walk::Walk;
 
-/// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h), as far as its numbers matter one by one.
+/// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h): the numbers that this crate needs.
 pub(crate) const FIELD_BYTE_OFFSET: u32 = 0;
 pub(crate) const FIELD_EXISTS: u32 = 2;
 pub(crate) const TYPE_ID_LOCAL: u32 = 6;
@@ -18,11 +18,11 @@ pub(crate) const TYPE_MATCHES: u32 = 12;
 /// The most accessors that an access string may have (libbpf's `BPF_CORE_SPEC_MAX_LEN`).
 pub const MAX_ACCESSORS: usize = 64;
 
-/// The largest accessor. libbpf reads any 32-bit number and multiplies it by a size in signed 64 bits; this bound
-/// keeps that from overflowing, and no kernel type has so many elements.
+/// The largest accessor. libbpf reads any 32-bit number and multiplies it by a size in signed 64 bits. This bound prevents
+/// an overflow, and no kernel type has so many elements.
 pub const MAX_ACCESSOR: u32 = 1 << 24;
 
-/// A relocation record with a root type and an access string that can be some.
+/// A relocation record whose root type exists, and whose access string has the right form.
 #[derive(Debug, Clone)]
 pub struct Relocation {
     pub(crate) kind: u32,
@@ -31,10 +31,10 @@ pub struct Relocation {
 }
 
 impl Relocation {
-    /// Looks a record's type and access string up in the object's BTF.
+    /// Looks up a record's type and access string in the object's BTF.
     ///
     /// # Errors
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if there is no such type, string or kind of relocation.
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the type, the string or the kind of relocation does not exist.
     pub fn read(walk: &mut Walk<'_>, record: &RelocationRecord) -> Result<Self> {
         let bad = |what: &dyn std::fmt::Display| {
             let instruction = record.insn_off / 8;
@@ -43,7 +43,7 @@ impl Relocation {
             ))
         };
         if record.kind > TYPE_MATCHES {
-            return Err(bad(&format_args!("kind {} is not known", record.kind)));
+            return Err(bad(&format_args!("unknown kind {}", record.kind)));
         }
         let root = walk.type_by_id(record.type_id).map_err(|e| bad(&e))?;
         if root.kind() == Kind::Void {
@@ -69,14 +69,14 @@ impl Relocation {
     }
 }
 
-/// The accessors of an access string: `0:1:2` is `[0, 1, 2]`. `None` for what is none, or beyond [`MAX_ACCESSORS`] or
-/// [`MAX_ACCESSOR`].
-// libbpf's own parser takes negative numbers and walks out of the type with them.
+/// The accessors of an access string: `0:1:2` is `[0, 1, 2]`. `None` if the string has another form, or exceeds
+/// [`MAX_ACCESSORS`] or [`MAX_ACCESSOR`].
+// libbpf's own parser accepts negative numbers, and then walks out of the type.
 pub fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
     let s = std::str::from_utf8(s).ok()?;
     let mut out = Vec::new();
     for part in s.split(':') {
-        // `parse` would take a plus sign.
+        // `parse` would accept a plus sign.
         if !part.bytes().all(|b| b.is_ascii_digit()) || out.len() == MAX_ACCESSORS {
             return None;
         }
@@ -91,7 +91,7 @@ mod tests {
     use crate::testing::section;
     use btfgen_btf::Btf;
 
-    /// Check that access strings are lists of numbers, as long and as large as libbpf can take.
+    /// Check that access strings are lists of numbers, as long and as large as libbpf can handle.
     #[test]
     fn access_strings() {
         assert_eq!(parse_access_string(b"0:12:3"), Some(vec![0, 12, 3]));
@@ -119,7 +119,7 @@ mod tests {
         }
     }
 
-    /// Check that a record that cannot be a relocation is refused with its instruction and what is wrong.
+    /// Check that an invalid record is refused, and that the error names its instruction and the reason.
     #[test]
     fn records() {
         let bytes = section(&[&[0, 1 << 24, 4, 32]], b"\x000\0-1\0");
@@ -135,7 +135,7 @@ mod tests {
         };
         assert_eq!(read(1, 1, 8).map(|r| r.accessors), Ok(vec![0]));
         for (record, message) in [
-            ((1, 1, 13), "kind 13 is not known"),
+            ((1, 1, 13), "unknown kind 13"),
             ((0, 1, 8), "its type is void"),
             ((2, 1, 8), "there is no type [2]"),
             ((1, 99, 8), "offset 99 is beyond"),

@@ -271,7 +271,7 @@ impl<'b> Records<'b> {
 
     fn add_distinct(&mut self, record: &RelocationRecord) -> Result<(), BoxError> {
         let kind = ReloKind::from_raw(record.kind)
-            .ok_or_else(|| format!("this libbpf does not know kind {}", record.kind))?;
+            .ok_or_else(|| format!("unknown kind {}", record.kind))?;
         let relocation = Relocation::new(
             self.btf,
             &mut self.checker,

@@ -298,7 +298,7 @@ fn damaged_relocations_are_refused() {
                 put(b, at + 8, 0x7fff_fff0);
             },
         ),
-        ("does not know kind 99", |b| {
+        ("unknown kind 99", |b| {
             let at = relocation_table(b) + 12;
             put(b, at + 12, 99);
         }),
