@@ -51,7 +51,7 @@ fn write(types: &Composer<'_>, last: &[Node]) -> Result<Vec<u8>> {
     types.write(ByteOrder::Little, last, &Reserved::default())
 }
 
-/// `struct list { struct list *next; }`, with as many copies of it as wanted, each of which points to the next one.
+/// `struct list { struct list *next; }`, with any number of copies, each of which points to the next one.
 fn lists(count: usize) -> (Composer<'static>, Vec<Node>) {
     let mut types = Composer::new();
     let lists: Vec<Node> = (0..count).map(|_| types.declare()).collect();
@@ -66,7 +66,7 @@ fn lists(count: usize) -> (Composer<'static>, Vec<Node>) {
     (types, lists)
 }
 
-/// Check that copies become one, also where they refer to each other in a circle, unless they must stay apart.
+/// Check that copies become one type, also if they refer to each other in a circle, unless they are kept apart.
 #[test]
 fn equal_types_become_one() {
     let (one, last) = lists(1);
@@ -158,8 +158,8 @@ fn records_survive() {
     }
 }
 
-/// Check that what the format cannot express is refused: a bitfield too far behind the start, whose offset has 24 bits, and
-/// too many members.
+/// Check that the composer refuses types that the format cannot express: too many members, and a bitfield whose offset does
+/// not fit into 24 bits.
 #[test]
 fn limits() {
     let try_to_write = |members| {
@@ -178,7 +178,7 @@ fn limits() {
     );
 }
 
-/// Check that reserved names have their places whether they are used or not, within their budget.
+/// Check that reserved names have their places, used or not, within their budget.
 #[test]
 fn reserved_names() {
     let names: BTreeSet<Vec<u8>> = [&b"a"[..], b"bb", b"z"].map(<[u8]>::to_vec).into();

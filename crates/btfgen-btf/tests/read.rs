@@ -1,4 +1,4 @@
-//! Reading BTF: what is there, what is damaged, and what kernels of the future write.
+//! Reading BTF: good, damaged, and of future kernels.
 
 use btfgen_btf::{Btf, ErrorKind, Kind, TypeId};
 use btfgen_testkit::{made_up_btf, sample_btf, sample_kernels};
@@ -15,19 +15,20 @@ fn put(bytes: &mut [u8], at: usize, word: u32) {
     bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
 }
 
-/// The same BTF in the other byte order. All its words are of 4 bytes, up to the strings.
+/// The same BTF in the other byte order. Everything before the strings is words of 4 bytes.
 fn big_endian(bytes: &[u8], strings: usize) -> Vec<u8> {
     let (words, strings) = bytes.split_at(bytes.len() - strings);
     let mut swapped: Vec<u8> = words
         .chunks(4)
         .flat_map(|word| word.iter().rev().copied())
         .collect();
-    // Magic, version and flags are not a word.
+    // Magic, version and flags together are not a word.
     swapped[..4].copy_from_slice(&[0xeb, 0x9f, 1, 0]);
     [&swapped, strings].concat()
 }
 
-/// Check that what cannot be split into types, or refers to what is not there, is refused with what is wrong.
+/// Check that a BTF is refused, with the reason, if it cannot be split into types, or if it refers to something that is
+/// missing.
 #[test]
 fn damage_is_named() {
     let good = made_up_btf(&[&INT], b"\0int\0");
@@ -128,7 +129,7 @@ fn damage_is_named() {
     }
 }
 
-/// Check that each of a type's facts is read, in either byte order, and none that its kind does not have.
+/// Check that all facts of a type are read in either byte order, and that a kind has no facts of other kinds.
 #[test]
 fn facts_of_types() {
     let strings = b"\0int\0s\0a\0A\0";
@@ -178,7 +179,7 @@ fn facts_of_types() {
         assert_eq!(members(4), [(&b"a"[..], 3, 32, 0), (b"a", 1, 8, 5)]);
         assert_eq!(ty(4).member(1).map(|m| m.ty), Some(TypeId(1)));
         assert!(ty(4).member(2).is_none() && ty(1).member(0).is_none());
-        // Without the flag the whole word is the offset.
+        // Without the flag, the whole word is the offset.
         assert_eq!(members(8), [(&b"a"[..], 1, 5 << 24 | 8, 0)]);
         let value = |id| ty(id).enumerators().map(|e| (e.name, e.value)).next();
         assert_eq!(value(5), Some((&b"A"[..], u64::MAX)));
@@ -193,7 +194,7 @@ fn facts_of_types() {
     }
 }
 
-/// A BTF with the header of Linux 7.1, which tells where a layout section lies.
+/// A BTF with the header of Linux 7.1, which gives the place of a layout section.
 fn with_layout(btf: &[u8], layout: &[u8]) -> Vec<u8> {
     let mut header = btf[..HEADER_LEN].to_vec();
     put(&mut header, 4, 32);
@@ -202,7 +203,7 @@ fn with_layout(btf: &[u8], layout: &[u8]) -> Vec<u8> {
     [&header, &btf[HEADER_LEN..], layout].concat()
 }
 
-/// Check that a layout section changes nothing where all kinds are known, in either byte order.
+/// Check that a layout section changes nothing if all kinds are known, in either byte order.
 #[test]
 fn layout_sections_are_taken() {
     let old = made_up_btf(&[&INT, &[0, info(Kind::Ptr, 0), 1]], b"\0int\0");
@@ -225,7 +226,7 @@ fn layout_sections_are_taken() {
     assert!(error.to_string().contains("the layout section"), "{error}");
 }
 
-/// Check that types at an odd place in the file are read, and lie at a multiple of 4 in what libbpf gets.
+/// Check that types at an odd place of the file are read, and that libbpf gets them at a multiple of 4.
 #[test]
 fn unaligned_types_are_read() {
     let old = made_up_btf(&[&INT, &[0, info(Kind::Ptr, 0), 1]], b"\0int\0");
@@ -238,8 +239,8 @@ fn unaligned_types_are_read() {
     assert_eq!(*btf.to_classic(), old);
 }
 
-/// Check that types of unknown kinds are passed over: by the layout section, else by what is known to come; and that ids stay
-/// as they are where placeholders take their places.
+/// Check that types of unknown kinds are skipped, by the layout section or by the known lengths of coming kinds, and that
+/// ids stay the same with placeholders.
 #[test]
 fn unknown_kinds_are_passed_over() {
     let pointer = [0, info(Kind::Ptr, 0), 1];
@@ -252,7 +253,7 @@ fn unknown_kinds_are_passed_over() {
         &pointer,
     ];
     let coming = made_up_btf(&coming, b"\0int\0");
-    // Kind 100 with 8 bytes of its own and 4 for each of three.
+    // Kind 100, with 8 bytes of its own and 4 bytes for each of three members.
     let future: [&[u32]; 3] = [&INT, &[1, 100 << 24 | 3, 0, 7, 7, 7, 7, 7], &pointer];
     let mut layout = vec![0; 4 * 101];
     layout[400..402].copy_from_slice(&[8, 4]);
@@ -279,7 +280,7 @@ fn unknown_kinds_are_passed_over() {
     }
 }
 
-/// Check that more than 65,535 members are read, and that only such a type is replaced in what older readers get.
+/// Check that more than 65,535 members are read, and that older readers get a placeholder only for such a type.
 #[test]
 fn many_members() {
     let count = 70_000;
@@ -296,12 +297,12 @@ fn many_members() {
     assert_eq!(kinds, [Kind::Datasec, Kind::Int]);
 }
 
-/// Check that split BTF is read with its base, and that the reason is told where there is none.
+/// Check that split BTF is read with its base, and that the error without a base gives the reason.
 #[test]
 fn split() {
     let base = made_up_btf(&[&INT], b"\0int\0");
     let base = Btf::parse(&base).expect("good");
-    // Strings go on at 5, types at 2.
+    // Strings continue at 5, and types at 2.
     let module = made_up_btf(
         &[
             &[5, info(Kind::Struct, 1), 8, 7, 3, 0],
@@ -328,7 +329,7 @@ fn split() {
     assert_eq!(error.kind(), ErrorKind::Dangling);
 }
 
-/// Check that real kernels are read, and that a `task_struct` is found in each.
+/// Check that BTFs of real kernels are read, and that each has a `task_struct`.
 #[test]
 fn real_kernels() {
     for kernel in sample_kernels() {
@@ -347,7 +348,7 @@ fn real_kernels() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
-    /// Check that no damage does harm: the BTF is refused, or all of it can be looked at.
+    /// Check that damage does no harm: the BTF is refused, or every part of it can be read.
     #[test]
     fn damage_does_no_harm(damage in prop::collection::vec((0..200_usize, any::<u8>()), 1..8)) {
         let mut bytes = with_layout(
@@ -377,7 +378,7 @@ proptest! {
                 ty.params().for_each(drop);
             }
             let classic = btf.to_classic().into_owned();
-            // A reader of the classic form sees as many types, and all that they refer to is there.
+            // The classic form has as many types, and everything that they refer to exists.
             let again = Btf::parse(&classic).expect("it is BTF");
             prop_assert_eq!(again.type_count(), btf.type_count());
         }

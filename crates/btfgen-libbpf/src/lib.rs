@@ -29,7 +29,8 @@ pub use crate::relo::{Failure, Match, ReloKind, Relocation, Resolution, Resolver
 
 /// The length of a name without its flavour: `task_struct___old` counts as `task_struct`.
 ///
-/// The rule is libbpf's (`bpf_core_essential_name_len`): the part before the last `___` counts, if it is not empty.
+/// The rule is libbpf's (`bpf_core_essential_name_len`): the name ends before the last three underscores in a row that have
+/// something else on both sides.
 pub fn essential_name(name: &[u8]) -> &[u8] {
     // Almost no name has a flavour, and libbpf needs a copy that ends with NUL. So look for a flavour before calling libbpf.
     if !name.windows(3).any(|w| w == b"___") {
@@ -47,7 +48,7 @@ pub fn essential_name(name: &[u8]) -> &[u8] {
 mod tests {
     use super::essential_name;
 
-    /// Check that a flavour is cut off as in libbpf: from the last `___` that has something before it and behind it.
+    /// Check that a flavour is cut off as in libbpf: from the last three underscores that have something else on both sides.
     #[test]
     fn flavours() {
         for (name, essential) in [

@@ -1,9 +1,9 @@
-//! What a relocation asks, apart from how its object happens to spell it.
+//! The signature of a relocation: its question, without the parts that depend on the object's spelling.
 //!
-//! A signature holds everything of the local type that libbpf compares with the target, and nothing else: names
-//! along the path, whether each field is a struct, pointer, integer or array (`bpf_core_fields_are_compat`), the local
-//! size where a load may be resized, the whole shape for relocations of types (`__bpf_core_types_are_compat`,
-//! `__bpf_core_types_match`). Local offsets and type ids are not part of it. Its form is specified in the crate's README.
+//! A signature holds exactly the facts of the local type that libbpf compares with the target: the names along the path,
+//! whether each field is a struct, pointer, integer or array (`bpf_core_fields_are_compat`), the local size where a load may
+//! be resized, and the whole shape for relocations of types (`__bpf_core_types_are_compat`, `__bpf_core_types_match`). Local
+//! offsets and type ids are not part of it. The crate's README specifies its form.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::relocation::{
 };
 use crate::walk::{MAX_DEPTH, Walk, too_deep};
 
-/// A byte string that is equal for two relocations if libbpf gives both the same outcome against any kernel.
+/// A byte string. If two relocations have equal signatures, libbpf gives both the same outcome on every kernel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signature(Vec<u8>);
 
@@ -26,7 +26,7 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// The digest of an object whose relocations have these signatures, in any order: see [`digest`](crate::digest()).
+/// The digest of an object whose relocations have these signatures, in any order. See [`digest`](crate::digest()).
 pub fn digest_of<'s>(signatures: impl IntoIterator<Item = &'s Signature>) -> u32 {
     let mut all: Vec<&Signature> = signatures.into_iter().collect();
     all.sort_unstable();
@@ -39,9 +39,9 @@ pub fn digest_of<'s>(signatures: impl IntoIterator<Item = &'s Signature>) -> u32
     crc.finalize()
 }
 
-/// Length of a name without its flavour: `task_struct___old` counts as `task_struct`.
+/// The length of a name without its flavour: `task_struct___old` counts as `task_struct`.
 ///
-/// The rule is libbpf's (`bpf_core_essential_name_len`): the part before the last three underscores in a row that have
+/// The rule is libbpf's (`bpf_core_essential_name_len`): the name ends before the last three underscores in a row that have
 /// something else on both sides.
 pub(crate) fn essential_name(name: &[u8]) -> &[u8] {
     let separator = |w: &[u8]| w[0] != b'_' && &w[1..4] == b"___" && w[4] != b'_';
@@ -52,9 +52,9 @@ pub(crate) fn essential_name(name: &[u8]) -> &[u8] {
 /// The signature of one relocation.
 ///
 /// # Errors
-/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if a type that it leads to refers to none,
-/// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the budget of the walk is used up, or types are nested more
-/// than 128 deep.
+/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if it leads to a type that refers to a missing one;
+/// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the walk's budget is used up, or types are nested more than 128
+/// deep.
 pub fn signature(walk: &mut Walk<'_>, relocation: &Relocation) -> Result<Signature> {
     let root = walk.type_by_id(relocation.root)?;
     let name = walk.name(root.name())?;
@@ -65,7 +65,7 @@ pub fn signature(walk: &mut Walk<'_>, relocation: &Relocation) -> Result<Signatu
     writer.number(relocation.kind);
     writer.out.extend([b' ', class(root.kind()), b' ']);
     if relocation.kind == TYPE_ID_LOCAL {
-        // Answered from the object itself.
+        // libbpf answers it from the object itself.
         writer.number(relocation.root.0);
         writer.name(name, b' ');
     } else {
@@ -121,7 +121,7 @@ impl<'d> Writer<'_, 'd> {
 
     fn path(&mut self, relocation: &Relocation) -> Result<()> {
         let Some(path) = path(self.walk, relocation)? else {
-            // libbpf refuses such a relocation whatever the kernel; keep different ones apart.
+            // libbpf refuses such a relocation on every kernel; keep different ones apart.
             self.out.push(b'!');
             for &accessor in &relocation.accessors {
                 self.out.push(b':');
@@ -134,7 +134,7 @@ impl<'d> Writer<'_, 'd> {
                 Step::Index { index, exists, .. } => {
                     self.out.push(b'[');
                     self.number(index);
-                    // libbpf refuses it whatever the kernel.
+                    // libbpf refuses it on every kernel.
                     self.out.extend((!exists).then_some(b'!'));
                     self.out.push(b']');
                 }
@@ -149,7 +149,7 @@ impl<'d> Writer<'_, 'd> {
                 }
             }
         }
-        // The local field itself counts where libbpf computes its value too, and where a load may be resized.
+        // The local field itself matters if libbpf also computes its value, or if a load may be resized.
         match path.steps.last() {
             Some(&Step::Member {
                 ty, bitfield_size, ..
@@ -178,7 +178,7 @@ impl<'d> Writer<'_, 'd> {
     fn end(&mut self, relocation: &Relocation, ty: TypeId) -> Result<()> {
         self.out.push(b'=');
         if relocation.kind == FIELD_BYTE_OFFSET {
-            // A load of an array is resized by other rules than one of its element.
+            // libbpf resizes a load of an array by other rules than a load of its element.
             let (dimensions, element) = self.innermost(ty)?;
             self.out
                 .extend(std::iter::repeat_n(b'a', dimensions as usize));
@@ -195,7 +195,7 @@ impl<'d> Writer<'_, 'd> {
         Ok(())
     }
 
-    /// What `bpf_core_fields_are_compat` compares of a field's type.
+    /// The facts of a field's type that `bpf_core_fields_are_compat` compares.
     fn field(&mut self, id: TypeId) -> Result<()> {
         let (dimensions, ty) = self.innermost(id)?;
         self.out
@@ -213,7 +213,7 @@ impl<'d> Writer<'_, 'd> {
         Ok(())
     }
 
-    /// The element of an array of any dimension, or the type itself; and how many dimensions there are.
+    /// The number of an array's dimensions and its innermost element; for another type, 0 and the type itself.
     fn innermost(&mut self, id: TypeId) -> Result<(u32, Type<'d>)> {
         let mut ty = self.walk.skip_modifiers_and_typedefs(id)?;
         let mut dimensions = 0;
@@ -227,7 +227,7 @@ impl<'d> Writer<'_, 'd> {
         Ok((dimensions, ty))
     }
 
-    /// What the comparison of whole types sees of one.
+    /// The facts of a type that the comparison of whole types uses.
     fn shape(&mut self, id: TypeId, how: Shape) -> Result<()> {
         if how.depth == MAX_DEPTH {
             return Err(too_deep(id));
@@ -292,7 +292,7 @@ impl<'d> Writer<'_, 'd> {
                 }
                 self.out.push(b'}');
             }
-            // By kind alone. libbpf gives up on function, variable and section types.
+            // libbpf compares only the kind. For function, variable and section types it gives up.
             Kind::Void
             | Kind::Struct
             | Kind::Union
@@ -314,8 +314,8 @@ impl<'d> Writer<'_, 'd> {
     }
 }
 
-/// Whether no load of up to 8 bytes reads a bitfield. Loads begin at multiples of their own size, at first that of the
-/// bitfield's type (`bpf_core_calc_field_relo`).
+/// Whether no load of up to 8 bytes can read a bitfield. A load begins at a multiple of its own size, and the first size is
+/// that of the bitfield's type (`bpf_core_calc_field_relo`).
 fn is_too_wide(bit_offset: u64, bits: u32, type_size: u32) -> bool {
     let end = bit_offset + u64::from(bits);
     let mut bytes = u64::from(type_size);
@@ -337,12 +337,12 @@ fn has_offset(ty: Type<'_>) -> bool {
     ty.int().is_some_and(|int| int.offset != 0)
 }
 
-/// How a shape is written.
+/// The form of a shape.
 #[derive(Clone, Copy)]
 struct Shape {
-    /// With the names, members and sizes of a match.
+    /// Whether it has the names, members and sizes of a match.
     deep: bool,
-    /// A match compares no members there.
+    /// Whether the type is behind a pointer, where a match compares no members.
     behind_pointer: bool,
     depth: u32,
 }

@@ -1,28 +1,28 @@
-//! Looking at types that may refer to each other in any way.
+//! Walks types that may refer to each other in any way.
 
 use btfgen_btf::{Btf, Type, TypeId};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The deepest nesting that is followed. Kernels stay below 20.
+/// The deepest nesting that a walk follows. Kernels stay below 20.
 pub(crate) const MAX_DEPTH: u32 = 128;
 
-/// What all that is asked of one [`Walk`] may cost. A thousand fields cost about 1 % of it, a match of the whole
-/// `task_struct` a seventh of that.
+/// The budget of one [`Walk`]. A thousand fields cost about 1 % of it, and a match of the whole `task_struct` costs a
+/// seventh of that 1 %.
 const BUDGET: u32 = 1 << 25;
 
-/// What it costs to look at a type. A signature has no more bytes for one, names apart, which cost their length: so the
-/// budget is also a bound of the memory that all signatures take.
+/// The cost of looking at a type. A type adds at most this number of bytes to a signature, without names. Names cost their
+/// length. So the budget also bounds the memory of all signatures.
 const TYPE_COST: u32 = 24;
 
-/// What it costs to resolve a size, which takes up to 32 steps and no memory.
+/// The cost of resolving a size, which takes up to 32 steps and no memory.
 const RESOLVE_COST: u32 = 2 * TYPE_COST;
 
-/// Pointers of BPF programs have 8 bytes, whatever their types say.
+/// Pointers of BPF programs have 8 bytes, whatever the types say.
 const POINTER_SIZE: u32 = 8;
 
-/// Follows the references between an object's types, within a bound for all that is done with it: types may contain
-/// themselves, or a few of them expand to billions.
+/// Follows the references between an object's types, within one budget for all its work: types may contain themselves, or a
+/// few types may expand to billions.
 #[derive(Debug)]
 pub struct Walk<'d> {
     btf: &'d Btf<'d>,
@@ -30,7 +30,7 @@ pub struct Walk<'d> {
 }
 
 impl<'d> Walk<'d> {
-    /// Begins with the whole budget.
+    /// Creates a walk with the whole budget.
     pub fn new(btf: &'d Btf<'_>) -> Self {
         Self { btf, left: BUDGET }
     }
@@ -49,14 +49,14 @@ impl<'d> Walk<'d> {
         self.name(string)
     }
 
-    /// A name that somebody looks at.
+    /// A name, whose length is charged to the budget.
     pub(crate) fn name(&mut self, name: &'d [u8]) -> Result<&'d [u8]> {
         self.charge(u32::try_from(name.len()).unwrap_or(u32::MAX))?;
         self.charge(1)?;
         Ok(name)
     }
 
-    /// The type behind modifiers and typedefs, `void` included.
+    /// The type behind modifiers and typedefs, which may be `void`.
     pub(crate) fn skip_modifiers_and_typedefs(&mut self, id: TypeId) -> Result<Type<'d>> {
         let mut ty = self.type_by_id(id)?;
         for _ in 0..MAX_DEPTH {
@@ -68,7 +68,7 @@ impl<'d> Walk<'d> {
         Err(too_deep(id))
     }
 
-    /// Size of a type in bytes as libbpf's `btf__resolve_size` gives it; `None` where that fails.
+    /// The size of a type in bytes, as libbpf's `btf__resolve_size` gives it; `None` if that fails.
     pub(crate) fn resolve_size(&mut self, id: TypeId) -> Result<Option<u32>> {
         self.charge(RESOLVE_COST)?;
         Ok(self.btf.resolve_size_with(id, POINTER_SIZE))
@@ -93,7 +93,7 @@ mod tests {
     use crate::testing::{info, section};
     use btfgen_btf::Kind;
 
-    /// Check that a chain of typedefs without end is refused, and a type that is not there.
+    /// Check that an endless chain of typedefs is refused, and a type that does not exist.
     #[test]
     fn chains() {
         let typedef = |to| [0, info(Kind::Typedef, 0), to];

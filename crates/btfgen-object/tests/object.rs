@@ -1,4 +1,4 @@
-//! Digests of whole objects, good and damaged.
+//! Digests of whole objects, both good and damaged.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ fn digest_of(name: &str) -> u32 {
     digest(&bytes(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// Check that objects have the same digest in both byte orders, and that those that ask for something else have another.
+/// Check that an object has the same digest in both byte orders, and that objects that ask for different things have
+/// different digests.
 #[test]
 fn digests_tell_objects_apart() {
     let mut known = BTreeMap::new();
@@ -31,7 +32,7 @@ fn digests_tell_objects_apart() {
     }
 }
 
-/// Check that objects that ask for nothing have the digest of nothing.
+/// Check that an object that asks for nothing has the digest 0.
 #[test]
 fn nothing_has_a_digest() {
     for name in ["no-btf-ext", "no-relocations", "maps"] {
@@ -40,7 +41,7 @@ fn nothing_has_a_digest() {
     }
 }
 
-/// Check that the layout of the program's own `vmlinux.h` does not count: all members of all structs are moved.
+/// Check that the layout of the program's own `vmlinux.h` does not matter: the test moves all members of all structs.
 #[test]
 fn moved_members_do_not_count() {
     let mut moved = bytes("fields");
@@ -74,7 +75,7 @@ fn moved_members_do_not_count() {
     assert_eq!(digest(&moved), digest(&bytes("fields")));
 }
 
-/// Check that the bytes may lie at any address, as those that a program embeds do.
+/// Check that the bytes may start at any address, as in a program that embeds them.
 #[test]
 fn any_alignment() {
     let expected = digest_of("execsnoop");
@@ -85,7 +86,7 @@ fn any_alignment() {
     }
 }
 
-/// Check that what is no BPF object with BTF is refused with what it is.
+/// Check that a file that is not a BPF object with BTF is refused, and that the error says what it is.
 #[test]
 fn other_files_are_refused() {
     let own = std::fs::read(std::env::current_exe().expect("this test")).expect("readable");
@@ -108,7 +109,7 @@ fn other_files_are_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Check that no damage makes the digest panic or run away: in words anywhere, with the end cut off.
+    /// Check that damage never makes the digest panic or take long: with changed words, and with the end cut off.
     #[test]
     fn damaged_objects(
         name in prop::sample::select(vec!["edge", "edge-matches.eb", "types", "enums.eb", "bitfields"]),
@@ -117,7 +118,7 @@ proptest! {
     ) {
         let mut bytes = bytes(name);
         let sections = Sections::of(&bytes).expect("good");
-        // Most of the file is instructions and what is for debuggers.
+        // Most of the file is instructions and debug information.
         let start = (sections.btf.as_ptr() as usize - bytes.as_ptr() as usize) / 4 * 4;
         let words_of_btf = (sections.btf.len() + sections.btf_ext.len()) / 4;
         for (at, value, sort) in words {

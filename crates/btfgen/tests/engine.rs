@@ -1,4 +1,4 @@
-//! The engine against what we did not write: bpftool, libbpf's own loader, btf-rs, the kernels of the sample hub.
+//! Tests the engine with foreign programs and data: bpftool, libbpf's own loader, btf-rs, the kernels of the sample hub.
 
 mod suite {
     mod aya;

@@ -23,7 +23,7 @@ fn ask(btf: &Btf<'_>, kind: u32, root: u32, accessors: &[u32]) -> Result<String,
     Ok(String::from_utf8(signature.0).expect("the names are UTF-8"))
 }
 
-/// Strings, of which each is found by its text.
+/// Strings, each of which can be found by its text.
 struct Strings(Vec<u8>);
 
 impl Strings {
@@ -41,7 +41,7 @@ impl Strings {
     }
 }
 
-/// Check that signatures have the form that the README specifies: archives hold digests of it.
+/// Check that signatures have the form of the README's specification, because archives hold digests of them.
 #[test]
 fn form() {
     let s = Strings::new(&["int", "a", "b", "s___old", "e", "ONE", "cb", "w", "bits"]);
@@ -115,7 +115,8 @@ fn form() {
     }
 }
 
-/// Check that ids, offsets, sizes of what is not loaded, modifiers, typedefs and flavours make no difference.
+/// Check that a signature does not depend on ids, offsets, sizes of fields that are not loaded, modifiers, typedefs and
+/// flavours.
 #[test]
 fn layout_does_not_count() {
     let s = Strings::new(&["int", "f", "g", "s", "s___x", "u32"]);
@@ -173,7 +174,7 @@ fn kinds_of_errors(types: &[Vec<u32>], strings: &[u8], root: u32) -> Vec<Option<
         .to_vec()
 }
 
-/// Check that types that contain themselves are refused where they would be walked without end, and only there.
+/// Check that types that contain themselves are refused only where a walk would be endless.
 #[test]
 fn endless_types() {
     let too_large = Some(ErrorKind::TooLarge);
@@ -199,8 +200,9 @@ fn endless_types() {
     );
 }
 
-/// Check that what libbpf refuses whatever the kernel is not taken for the same as what it takes: an index beyond the local
-/// array, a bitfield that no load reads, and an array in place of its element, which is resized by other rules.
+/// Check that a relocation which libbpf refuses on every kernel has another signature than one that it accepts: an index
+/// beyond the local array, and a bitfield that no load reads. An array also differs from its element, because libbpf resizes
+/// loads of it by other rules.
 #[test]
 fn local_types_count_where_libbpf_looks_at_them() {
     let s = Strings::new(&["int", "s", "a", "flex", "b"]);
@@ -247,7 +249,7 @@ fn local_types_count_where_libbpf_looks_at_them() {
         (&four, FIELD_BYTE_OFFSET, 4, &[0, 2], "0 s s [0].b:i#"),
         (&eight, FIELD_BYTE_OFFSET, 4, &[0, 2], "0 s s [0].b:i#!"),
         (&eight, FIELD_EXISTS, 4, &[0, 2], "2 s s [0].b:i#"),
-        // It begins in the middle of a load where the whole struct is not the first one.
+        // If the struct is not the first of an array, the bitfield begins in the middle of a load.
         (&four, FIELD_BYTE_OFFSET, 4, &[1, 2], "0 s s [1].b:i#"),
         (&four, FIELD_BYTE_OFFSET, 5, &[0], "0 a  [0]=aai8,0"),
         (&four, FIELD_BYTE_OFFSET, 5, &[0, 2], "0 a  [0][2]=ai8,0"),
@@ -263,7 +265,7 @@ fn local_types_count_where_libbpf_looks_at_them() {
     }
 }
 
-/// Check that members that double at every level are refused, and so are long names that are repeated.
+/// Check that members that double at every level are refused, and long names that are repeated, too.
 #[test]
 fn expansion() {
     let mut doubling: Vec<Vec<u32>> = vec![INT.to_vec()];
@@ -281,7 +283,7 @@ fn expansion() {
     assert_eq!(kinds_of_errors(&types, &name, 1), expected);
 }
 
-/// Check that the budget is one for all signatures of an object.
+/// Check that all signatures of an object share one budget.
 #[test]
 fn budget_is_shared() {
     let name = [b"\0", &vec![b'n'; 1 << 20][..], b"\0"].concat();
@@ -297,7 +299,7 @@ fn budget_is_shared() {
     assert!((25..35).contains(&signatures.count()));
 }
 
-/// Check that nesting as deep as the engine takes it is taken here.
+/// Check that this crate accepts nesting as deep as the engine accepts.
 #[test]
 fn depth() {
     let mut types: Vec<Vec<u32>> = vec![INT.to_vec()];
@@ -309,21 +311,21 @@ fn depth() {
     assert_eq!(kinds_of_errors(&types, b"\0int\0", 200)[3], too_large);
 }
 
-/// Check the digest's definition: gzip's CRC-32, of each signature once, in their order.
+/// Check the definition of the digest: gzip's CRC-32, over each signature once, in sorted order.
 #[test]
 fn digests() {
     let signature = |s: &str| Signature(s.into());
     assert_eq!(digest_of([]), 0);
     let (a, b) = (signature("1234"), signature("678"));
     assert_eq!(digest_of([&b, &a, &b]), crc32fast::hash(b"1234\x00678\0"));
-    // The value that every specification of this CRC gives for its nine digits.
+    // Specifications of this CRC give this value for the nine digits.
     assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Check that a flavour is cut off where libbpf does.
+    /// Check that a flavour is cut off as in libbpf.
     #[test]
     fn essential_names_are_those_of_libbpf(name in "[a_]{0,14}") {
         let name = name.as_bytes();

@@ -1,4 +1,4 @@
-//! aya as another judge: it relocates by its own code, which is not libbpf's, and comes to the same instructions.
+//! Compares with aya: it relocates by its own code, not by libbpf's, and must make the same instructions.
 
 use std::error::Error;
 
@@ -8,24 +8,25 @@ use aya_obj::btf::Btf;
 
 use super::util::{btf, kernels, minimal, name, needs, objects};
 
-/// Objects with relocations that aya and libbpf answer differently even with the full BTF; a minimal one has what libbpf asks for.
+/// Objects with relocations that aya and libbpf answer differently even with the full BTF. A minimal BTF has what libbpf
+/// needs.
 const OTHER_RULES: [&str; 4] = [
-    // aya tells signed enumerators by a flag of the type that libbpf does not look at, and enums of 32 bits from those of 64.
+    // aya recognizes signed enumerators by a flag of the type that libbpf ignores, and does not mix enums of 32 and 64 bits.
     "enums.bpf.o",
     "enum64.bpf.o",
     // aya cuts a name at its first `___`, libbpf at its last.
     "flavours.bpf.o",
-    // libbpf wants a field to be of the same kind: page.flags was an integer, and is a struct since 6.18.
+    // libbpf requires a field of the same kind: page.flags was an integer, and is a struct since 6.18.
     "thousand.bpf.o",
 ];
 
-/// Objects that aya must be able to relocate. Others are big-endian, or have sections that it does not know.
+/// Objects that aya must be able to relocate. Others are big-endian, or have sections that aya does not know.
 const EXAMPLES: [&str; 2] = ["bootstrap.bpf.o", "execsnoop.bpf.o"];
 
 /// Code, registers, offset and immediate.
 type Instruction = (u8, u8, i16, i32);
 
-/// The instructions of all functions, after aya relocated them.
+/// The instructions of all functions after aya has relocated them.
 pub(super) fn relocated(object: &[u8], target: &Btf) -> Result<Vec<Instruction>, Box<dyn Error>> {
     let mut object = Object::parse(object)?;
     object.relocate_btf(target)?;
@@ -36,7 +37,7 @@ pub(super) fn relocated(object: &[u8], target: &Btf) -> Result<Vec<Instruction>,
         .collect())
 }
 
-/// Check that aya relocates programs alike with our BTF and with the full one, on every kernel.
+/// Check that aya relocates every program alike with our BTF and with the full one, on every kernel.
 #[test]
 fn instructions_equal_those_with_the_full_btf() {
     let (mut same, mut refused) = (0, 0);

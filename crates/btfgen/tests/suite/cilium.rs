@@ -1,4 +1,4 @@
-//! cilium/ebpf as another judge, in the versions that scripts/cilium-judges built: it relocates by its own code and rules, one
+//! Compares with cilium/ebpf, in the versions that scripts/cilium-judges built: it relocates by its own code and rules, one
 //! program at a time.
 
 use std::collections::BTreeMap;
@@ -9,21 +9,21 @@ use btfgen_testkit::{target_btf, target_names};
 
 use super::util::{bpftool_minimized, btf, judges, kernels, minimal, name, needs, objects};
 
-/// Programs that ask for a type by a name that kernels have for another kind of type: a struct's for a typedef, a union's for a
-/// struct. Only cilium/ebpf takes that for a candidate, so a minimal BTF does not have it, nor has bpftool's.
+/// Programs that ask for a type by a name that kernels have for a type of another kind: a struct for a typedef, a union for
+/// a struct. Only cilium/ebpf accepts such a candidate, so neither a minimal BTF nor bpftool's has it.
 const OTHER_KINDS: [(&str, &str); 3] = [
     ("typedefs", "roots"),
     ("edge", "offsets"),
     ("edge-matches", "offsets"),
 ];
 
-/// A relocation that the loader does not know: cilium/ebpf before 0.15 no `type_matches`.
+/// The error for a relocation that the loader does not know: cilium/ebpf before 0.15 does not know `type_matches`.
 const UNKNOWN: &str = "unknown: not supported";
 
-/// What became of each program, by the number of its pair and its name: instructions, or "refused" with the reason.
+/// The result of each program, by the number of its pair and its name: instructions, or "refused" with the reason.
 type Answers = BTreeMap<(usize, String), String>;
 
-/// What the judge makes of each object with the BTF beside it.
+/// The judge's result for each object with the BTF beside it.
 fn relocated<'a>(judge: &Path, pairs: impl Iterator<Item = (&'a Path, &'a Path)>) -> Answers {
     let mut command = Command::new(judge);
     for (btf, object) in pairs {
@@ -49,7 +49,7 @@ fn targets() -> BTreeMap<String, PathBuf> {
         let name = format!("{target}.eb");
         let big_endian = little_endian.with_file_name(format!("{name}.btf"));
         targets.insert(target, little_endian);
-        // Not all have a twin.
+        // Some have no twin in the other byte order.
         if big_endian.exists() {
             targets.insert(name, big_endian);
         }
@@ -57,7 +57,7 @@ fn targets() -> BTreeMap<String, PathBuf> {
     targets
 }
 
-/// What the judge makes of an object with bpftool's BTF, if there is one.
+/// The judge's result for an object with bpftool's BTF, if there is one.
 fn with_bpftool(judge: &Path, kernel: &Path, object: &Path) -> Option<Answers> {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     write(file.path(), &bpftool_minimized(kernel, object)?);
@@ -68,7 +68,7 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).expect("the temporary folder can be written");
 }
 
-/// How many programs were relocated, and refused, with the full BTF and with ours alike.
+/// The numbers of programs that were relocated alike, and refused alike, with the full BTF and with ours.
 #[derive(Default)]
 struct Counts {
     same: u32,
@@ -79,7 +79,7 @@ struct Counts {
     unread: u32,
 }
 
-/// Compares what the judge makes of each object with the kernel's BTF and with ours beside it. Returns what differs.
+/// Compares the judge's results for each object with the kernel's BTF and with ours beside it. Returns the differences.
 fn compare(
     judge: &Path,
     full: &Path,
@@ -101,7 +101,7 @@ fn compare(
             continue;
         }
         let got = got.get(&key);
-        // Of a refusal the reason may be another, for types are relocated in any order.
+        // The reasons of a refusal may differ, because types are relocated in any order.
         if is_refused && got.is_some_and(|got| got.starts_with("refused")) {
             counts.refused += 1;
         } else if got == Some(&expected) {
@@ -109,7 +109,7 @@ fn compare(
         } else if OTHER_KINDS.contains(&(source, program)) && !is_refused {
             counts.other_kind += 1;
             let theirs = with_bpftool(judge, full, object);
-            // bpftool takes no objects of the other byte order.
+            // bpftool does not accept objects of the other byte order.
             let theirs = theirs.as_ref().map(|t| t.get(&(0, program.clone())));
             if theirs.is_some_and(|theirs| theirs != got) {
                 wrong.push(format!(
@@ -125,7 +125,7 @@ fn compare(
     wrong
 }
 
-/// Check that cilium/ebpf makes the same of every program with our BTF as with the full one, on every kernel.
+/// Check that cilium/ebpf gives the same result for every program with our BTF as with the full one, on every kernel.
 #[test]
 fn programs_equal_those_with_the_full_btf() {
     let judges = judges("cilium-");
@@ -140,7 +140,7 @@ fn programs_equal_those_with_the_full_btf() {
         let full = dir.path().join("full.btf");
         let bytes = btfgen::read_kernel_file(&path, u64::MAX).expect("the kernel can be read");
         write(&full, &bytes);
-        // A program is for kernels of its byte order only, which the first bytes show.
+        // A program is only for kernels of its byte order, which the first bytes show.
         let is_big_endian = bytes.starts_with(&[0xeb, 0x9f]);
         let parsed = btf(&path);
         let mut pairs = Vec::new();

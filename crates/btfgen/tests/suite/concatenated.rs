@@ -1,4 +1,4 @@
-//! Several BTFs merged into one as they are, without deduplication: kernels whose names stand for several types.
+//! Merges several BTFs into one without deduplication: a kernel whose names stand for several types.
 
 /// A BTF's words in its byte order.
 struct Raw<'b> {
@@ -29,7 +29,7 @@ impl<'b> Raw<'b> {
         }
     }
 
-    /// A part of what is behind the header; the header has its offset and length.
+    /// A section behind the header. The header has its offset and length.
     fn section(&self, offset: usize) -> std::ops::Range<usize> {
         let start = self.word(4) as usize + self.word(offset) as usize;
         start..start + self.word(offset + 4) as usize
@@ -44,8 +44,7 @@ impl<'b> Raw<'b> {
     }
 }
 
-/// Of the record of a type: its words, which of them are ids of types, and which are names (kernel
-/// Documentation/bpf/btf.rst).
+/// The layout of a type's record: its words, and which of them are ids of types or names (kernel Documentation/bpf/btf.rst).
 fn layout(record: &[u32]) -> (usize, Vec<usize>, Vec<usize>) {
     let vlen = (record[1] & 0xffff) as usize;
     let each = |size: usize, word: usize| (0..vlen).map(move |n| 3 + size * n + word);
@@ -69,10 +68,11 @@ fn layout(record: &[u32]) -> (usize, Vec<usize>, Vec<usize>) {
     (3 + more, ids, [vec![0], names].concat())
 }
 
-/// One BTF with the types of all of these, which have one byte order, in this order. Equal strings sections are one.
+/// One BTF with the types of all these BTFs, in this order. They must have the same byte order. Equal string sections are
+/// merged.
 ///
 /// # Panics
-/// If one of them is no BTF.
+/// If one of them is not BTF.
 pub(super) fn concatenated(btfs: &[&[u8]]) -> Vec<u8> {
     let raw = Raw::new(btfs[0]);
     let (mut types, mut strings) = (Vec::new(), Vec::new());
@@ -92,7 +92,7 @@ pub(super) fn concatenated(btfs: &[&[u8]]) -> Vec<u8> {
             let (len, ids, names) = layout(&words[at..]);
             let mut record = words[at..at + len].to_vec();
             for (shifted, by) in [(ids, first_id), (names, first_name)] {
-                // Type 0 is void, and the name at 0 is none.
+                // Type 0 is void, and the name at 0 is empty.
                 for word in shifted {
                     record[word] += if record[word] > 0 { by } else { 0 };
                 }

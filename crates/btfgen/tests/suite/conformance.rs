@@ -1,10 +1,10 @@
-//! Every kernel times every object: the outcomes with the full BTF, with ours, and with bpftool's are the same.
+//! Every kernel with every object: the full BTF, ours, and bpftool's give the same outcomes.
 
 use btfgen::{LoadedBtf, Minimizer, Outcome};
 
 use super::util::{bpftool_minimized, btf, kernels, name, needs, objects};
 
-/// Check that ours gives the outcomes of the full BTF, gives those of bpftool's wherever it makes one, and is never larger.
+/// Check that our BTF gives the outcomes of the full BTF and of bpftool's, if bpftool makes one, and is never larger.
 #[test]
 fn outcomes_equal_full_and_bpftool() {
     let (mut pairs, mut with_bpftool, mut outcomes) = (0, 0, 0);
@@ -32,7 +32,7 @@ fn outcomes_equal_full_and_bpftool() {
             compare(&mut wrong, &case, "ours", needs, &expected, &again);
             pairs += 1;
             outcomes += expected.len();
-            // Objects of the other byte order, and type kinds it does not know, are refused by bpftool.
+            // bpftool refuses objects of the other byte order, and kinds of types that it does not know.
             let Some(theirs) = bpftool_minimized(plain.path(), object) else {
                 continue;
             };

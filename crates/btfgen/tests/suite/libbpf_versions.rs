@@ -1,5 +1,5 @@
-//! Other versions of libbpf than ours as judges: the system's, which is 1.1 on Debian 12, and those that
-//! scripts/libbpf-versions built. Some look at more than ours does.
+//! Compares with other versions of libbpf: the system's, which is 1.1 on Debian 12, and those that scripts/libbpf-versions
+//! built. Some look at more facts than ours.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use super::util::{btf, judges, kernels, minimal, name, needs, objects};
 
 const JUDGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/judges/libbpf.c");
 
-/// The judge with the system's libbpf, or why there is none.
+/// The judge with the system's libbpf, or the reason why there is none.
 pub(super) fn build(folder: &Path) -> Result<PathBuf, String> {
     let out = folder.join("libbpf-system");
     let flags = Command::new("pkg-config")
@@ -32,7 +32,7 @@ pub(super) fn build(folder: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// What the judge prints of these programs, a bit for each. The error is how it ended before it was done.
+/// The judge's output for these programs, a bit for each. The error says how the judge ended early.
 pub(super) fn relocated(
     judge: &Path,
     object: &Path,
@@ -48,18 +48,19 @@ pub(super) fn relocated(
     Ok(String::from_utf8(output.stdout).expect("the judge prints text"))
 }
 
-/// A judge, and how many objects it relocated, and refused, with the full BTF and with ours alike.
+/// A judge, and the numbers of objects that it relocated alike, and refused alike, with the full BTF and with ours.
 struct Judge {
     program: PathBuf,
     same: AtomicU32,
     refused: AtomicU32,
-    /// With the full BTF it does not come to the relocations: libbpf before 1.0 knows no enums of 64 bits, for instance.
+    /// With the full BTF, the judge does not reach the relocations: for instance, libbpf before 1.0 does not know enums of
+    /// 64 bits.
     unread: AtomicU32,
     wrong: Mutex<Vec<String>>,
 }
 
 impl Judge {
-    /// All judges that there are. Says it where the system's libbpf is none of them.
+    /// All existing judges. Reports it if there is none for the system's libbpf.
     fn all(folder: &Path) -> Vec<Self> {
         let mut programs = judges("libbpf-");
         match build(folder) {
@@ -78,7 +79,7 @@ impl Judge {
         programs.into_iter().map(new).collect()
     }
 
-    /// Compares what becomes of an object with the full BTF and with ours.
+    /// Compares the results for an object with the full BTF and with ours.
     fn compare(&self, case: &str, object: &Path, [full, ours]: [&Path; 2], programs: u64) {
         let judged = |btf: &Path| {
             relocated(&self.program, object, btf, programs).expect("the judge ends by itself")
@@ -101,7 +102,7 @@ impl Judge {
         }
     }
 
-    /// How many were relocated, and how many refused; `None` where nothing could be judged, which is said.
+    /// The numbers of relocated and refused objects; `None`, with a message, if nothing could be judged.
     fn finish(self) -> Option<[u32; 2]> {
         let judge = name(&self.program);
         let wrong = self.wrong.into_inner().expect("no panics");
@@ -126,7 +127,7 @@ fn write(path: &Path, bytes: Vec<u8>) {
 fn instructions_equal_those_with_the_full_btf() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let judges = Judge::all(dir.path());
-    // Type ids differ, and are compared elsewhere; libbpf opens objects of this host's byte order only.
+    // Type ids differ, and other tests compare them. libbpf opens only objects of this host's byte order.
     let mut objects = objects();
     objects.retain(|o| {
         let name = name(o);
@@ -155,8 +156,8 @@ fn instructions_equal_those_with_the_full_btf() {
     }
 }
 
-/// Check that this holds for any selection of an object's programs: libbpf drops candidates from one relocation to the next,
-/// so that each selection may come out otherwise.
+/// Check the same for any selection of an object's programs: libbpf drops candidates after each relocation, so each
+/// selection may have other results.
 #[test]
 fn any_selection_of_programs() {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -171,8 +172,8 @@ fn any_selection_of_programs() {
         let full = target_btf(target);
         for object in ["edge", "first", "nesting", "enums"].map(object) {
             write(&ours, minimal(&needs(&object), &btf(&full)));
-            // Each of the first four programs alone, all of them, and some pairs and triples. The fifth one of `edge` asks for
-            // type ids, which differ.
+            // Each of the first four programs alone, all of them, and some pairs and triples. The fifth program of `edge`
+            // asks for type ids, which differ.
             for programs in [1, 2, 4, 8, 3, 5, 6, 7, 0xa, 0xc, 0xf] {
                 let case = format!("{target} for {}, programs {programs:#x}", name(&object));
                 for judge in &judges {

@@ -1,5 +1,4 @@
-//! libbpf's own loader as the judge: it relocates a program with the full BTF and with ours, and the instructions are
-//! the same.
+//! Compares with libbpf's own loader: it must make the same instructions of a program with the full BTF and with ours.
 
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use libbpf_rs::{AsRawLibbpf as _, ObjectBuilder};
 
 use super::util::{btf, kernels, minimal, name, needs};
 
-/// The instructions of all programs after libbpf relocated them, or its error. `None` if this process may not use BPF.
+/// The instructions of all programs after libbpf has relocated them, or its error. `None` if this process may not use BPF.
 pub(super) fn relocated(object: &Path, custom_btf: &Path) -> Result<Vec<Vec<u8>>, i32> {
     let mut builder = ObjectBuilder::default();
     let open = builder
@@ -21,7 +20,7 @@ pub(super) fn relocated(object: &Path, custom_btf: &Path) -> Result<Vec<Vec<u8>>
         return Err(err);
     }
     let bytes = |insn: &libbpf_sys::bpf_insn| {
-        // A map's descriptor is whatever number was free.
+        // A map's descriptor is any free number.
         let is_map = insn.code == 0x18 && insn.src_reg() != 0;
         let imm = if is_map { 0 } else { insn.imm };
         let regs = insn.dst_reg() | insn.src_reg() << 4;
@@ -36,7 +35,7 @@ pub(super) fn relocated(object: &Path, custom_btf: &Path) -> Result<Vec<Vec<u8>>
         .collect())
 }
 
-/// Check that every program comes out of libbpf's loader the same with our BTF as with the full one, on every kernel.
+/// Check that libbpf's loader relocates every program alike with our BTF and with the full one, on every kernel.
 #[test]
 fn instructions_equal_those_with_the_full_btf() {
     let host = Path::new("/sys/kernel/btf/vmlinux");
@@ -62,7 +61,7 @@ fn instructions_equal_those_with_the_full_btf() {
             std::fs::write(&ours, minimal(&needs(&object), &full)).expect("as above");
             let (expected, got) = (relocated(&object, &plain), relocated(&object, &ours));
             let case = format!("{kernel} for {}", name(&object));
-            // Of a type id only the type must be the same, which the outcomes are compared for elsewhere.
+            // For a type id only the type must be the same; the outcomes elsewhere compare it.
             let ids = name(&object).starts_with("types.") || name(&object).starts_with("missing.");
             if !ids || expected.is_err() {
                 assert_eq!(got, expected, "{case}");

@@ -25,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
     format!("{e}{}", source.unwrap_or_default())
 }
 
-/// Where a section's content lies in the file.
+/// The place of a section's content in the file.
 fn section(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
     let elf = object::File::parse(bytes).expect("the object is ELF");
     let (start, len) = elf
@@ -39,13 +39,13 @@ fn word(bytes: &[u8], at: usize) -> usize {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize
 }
 
-/// Offset in the file of the relocation table: its record size, then the first section.
+/// The offset of the relocation table in the file: its record size, then the first section.
 fn relocation_table(bytes: &[u8]) -> usize {
     let ext = section(bytes, ".BTF.ext").start;
     ext + word(bytes, ext + 4) + word(bytes, ext + 24)
 }
 
-/// Offset in the file of the first relocation's access string.
+/// The offset of the first relocation's access string in the file.
 fn first_access_string(bytes: &[u8]) -> usize {
     let btf = section(bytes, ".BTF").start;
     let strings = btf + word(bytes, btf + 4) + word(bytes, btf + 16);
@@ -56,7 +56,7 @@ fn put(bytes: &mut [u8], at: usize, word: u32) {
     bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
 }
 
-/// Check that all relocation kinds are there in the test objects, and read from them.
+/// Check that the test objects have all kinds of relocations, and that all are read.
 #[test]
 fn objects_have_every_kind() {
     let mut missing: Vec<ReloKind> = ReloKind::ALL.to_vec();
@@ -77,7 +77,7 @@ fn byte_orders_are_alike() {
             needs
                 .iter()
                 .map(|n| {
-                    // How often a bitfield's size is asked for depends on the byte order.
+                    // The number of questions for a bitfield's size depends on the byte order.
                     let lines: BTreeSet<_> = needs.places(n).iter().map(|p| p.line).collect();
                     (n.to_string(), lines)
                 })
@@ -89,7 +89,7 @@ fn byte_orders_are_alike() {
     }
 }
 
-/// Check that the same needs are one, whichever objects they come from and however often they are used.
+/// Check that the same needs are one need, in any object and however often they are used.
 #[test]
 fn needs_are_distinct() {
     let both = [object("few"), object("many"), object("few")];
@@ -104,7 +104,7 @@ fn needs_are_distinct() {
     assert_eq!(all.len(), needs(&object("few")).len());
 }
 
-/// Check that a program on the target, which has no libbpf for it, finds the digest that the engine finds.
+/// Check that a program on the target host, which has no libbpf for it, computes the same digest as the engine.
 #[test]
 fn digests_are_those_of_the_target() {
     for path in objects() {
@@ -123,7 +123,7 @@ fn digests_are_those_of_the_target() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Check that a damaged object that the engine takes has the same digest on the target.
+    /// Check that the target computes the same digest of a damaged object, if the engine accepts the object.
     #[test]
     fn damaged_digests_are_those_of_the_target(
         name in prop::sample::select(vec!["edge", "edge-matches.eb", "types.eb", "enums", "bitfields"]),
@@ -159,7 +159,7 @@ fn places_are_source_lines() {
             if file.ends_with("execsnoop.bpf.c") {
                 own += 1;
                 let last = need.path().rsplit('.').next().map(str::to_owned);
-                // A read that is spread over several lines is told at one of them.
+                // A read that spans several lines has the place of one of them.
                 let around = lines[line as usize - 1..]
                     .iter()
                     .take(3)
@@ -175,7 +175,7 @@ fn places_are_source_lines() {
     );
 }
 
-/// Check that an instruction which the compiler gives no line is told at a statement that it belongs to.
+/// Check that an instruction without a line of its own gets the line of a statement that it belongs to.
 #[test]
 fn lines_of_merged_statements() {
     let source = concat!(
@@ -196,7 +196,8 @@ fn lines_of_merged_statements() {
     assert!(places.iter().all(is_there), "{places:?}");
 }
 
-/// Check that what libbpf refuses whatever the kernel is known without one, with the reason; and only that.
+/// Check that the relocations which libbpf refuses on every kernel, and only these, are known without a kernel, with the
+/// reason.
 #[test]
 fn refusals_without_a_kernel() {
     let needs = needs(&object("refused"));
@@ -222,7 +223,7 @@ fn refusals_without_a_kernel() {
     let anonymous = |need: &&Need| need.root().contains("(anonymous)");
     let mut anonymous = needs.iter().filter(anonymous);
     assert!(anonymous.all(|need| need.refusal() == Some(Refusal::Anonymous)));
-    // Each kernel says the same.
+    // Each kernel gives the same result.
     let kernel = btf(kernels().values().next().expect("there is a kernel"));
     let outcomes = Minimizer::new(&needs).outcomes(&kernel);
     for (need, outcome) in needs.iter().zip(outcomes.expect("the kernel is good")) {
@@ -235,7 +236,7 @@ fn refusals_without_a_kernel() {
     }
 }
 
-/// Check that objects that ask for nothing are good: no relocations, no `.BTF.ext`, maps only.
+/// Check that objects that ask for nothing are good: without relocations, without `.BTF.ext`, with maps only.
 #[test]
 fn objects_may_ask_for_nothing() {
     for name in ["no-btf-ext", "no-relocations", "maps"] {
@@ -243,7 +244,7 @@ fn objects_may_ask_for_nothing() {
     }
 }
 
-/// Check that what is no BPF object with BTF is refused with what it is.
+/// Check that a file that is not a BPF object with BTF is refused, and that the error says what it is.
 #[test]
 fn other_files_are_refused() {
     let own = std::fs::read(std::env::current_exe().expect("this test")).expect("readable");
@@ -266,7 +267,7 @@ fn other_files_are_refused() {
     assert!(e.to_string().contains("/nonexistent/x.bpf.o"), "{e}");
 }
 
-/// Check that damage in `.BTF.ext` is told with what is wrong.
+/// Check that the error for damage in `.BTF.ext` gives the reason.
 #[test]
 fn damaged_relocations_are_refused() {
     type Damage = fn(&mut Vec<u8>);

@@ -110,7 +110,7 @@ fn broken_kernels_are_named() {
     );
 }
 
-/// A hub with a sound kernel and broken ones, and a file without a kernel's place.
+/// A hub with a good kernel, broken kernels, and a file with a wrong path.
 fn hub(dir: &Path, broken: std::ops::Range<u32>) -> PathBuf {
     let hub = dir.join("hub");
     let folder = hub.join("debian/12/x86_64");
@@ -123,7 +123,7 @@ fn hub(dir: &Path, broken: std::ops::Range<u32>) -> PathBuf {
     hub
 }
 
-/// Check that objects and a hub that are values give the same archive as their files.
+/// Check that objects and a hub that are values give the same archive as the same objects and hub in files.
 #[test]
 fn values() {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -159,7 +159,8 @@ fn strict_names_the_first() {
     }
 }
 
-/// The newest time of a path and all below it, as cargo takes it; none if it is missing, which has cargo run the script.
+/// The newest time of a path and everything below it, as cargo computes it. `None` if the path is missing: cargo then runs
+/// the script.
 fn time(path: &Path) -> Option<SystemTime> {
     let metadata = std::fs::metadata(path).ok()?;
     let below = metadata.is_dir().then(|| std::fs::read_dir(path));
@@ -180,7 +181,7 @@ fn rerun_if_changed() {
         pack.rerun_if_changed()
     };
     let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-    // Runs a change, with everything old before it, and says whether cargo would run the script again.
+    // Makes everything old, makes the change, and returns whether cargo would run the script again.
     let is_noticed = |change: &dyn Fn()| {
         fn age(path: &Path, past: SystemTime) {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten();

@@ -20,7 +20,7 @@ static TARGETS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         .into()
 });
 
-/// Some bytes of `original` overwritten: each with a place and a value.
+/// Overwrites some bytes of `original`: each change is a place and a value.
 fn damaged(original: &[u8], damage: &[(prop::sample::Index, u8)]) -> Vec<u8> {
     let mut bytes = original.to_vec();
     for (at, value) in damage {
@@ -30,7 +30,7 @@ fn damaged(original: &[u8], damage: &[(prop::sample::Index, u8)]) -> Vec<u8> {
     bytes
 }
 
-/// All that the types say. The strings may have gaps, as many as were saved by what the kernel's BTF had besides.
+/// All facts of the types. The strings may have gaps, within the bytes that were saved elsewhere.
 fn types(bytes: &[u8]) -> Vec<String> {
     let btf = LoadedBtf::parse(bytes).expect("what we write is BTF");
     let facts = |ty: btfgen::Type<'_>| {
@@ -58,7 +58,7 @@ fn damage() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Check that a damaged object is refused or used, and never harms.
+    /// Check that a damaged object is refused or used, and does no harm.
     #[test]
     fn damaged_objects_do_no_harm(damage in damage()) {
         let bytes = damaged(&EDGE, &damage);
@@ -68,7 +68,7 @@ proptest! {
                 needs.places(need);
             }
             let target = LoadedBtf::parse(&TARGETS[0]).expect("the fixture is good");
-            // Whatever is asked, what is written is proved, or not written.
+            // A minimal BTF is proved before it is returned, whatever the object asks.
             let _ = Minimizer::new(&needs).minimize(&target);
         }
     }
@@ -94,8 +94,8 @@ proptest! {
         prop_assert!(LoadedBtf::parse(&bytes[..at.index(bytes.len())]).is_err());
     }
 
-    /// Check that for any choice of objects, in any order, minimizing twice changes no type, and the bytes do not depend on the
-    /// order.
+    /// Check for any choice of objects, in any order, that minimizing twice changes no type, and that the bytes do not
+    /// depend on the order.
     #[test]
     fn minimizing_is_idempotent_and_blind_to_order(
         mut chosen in prop::sample::subsequence(btfgen_testkit::objects(), 1..6).prop_shuffle(),

@@ -1,4 +1,4 @@
-//! Other readers of BTF agree with libbpf about what we write: btf-rs, which is independent of it, and bpftool.
+//! Other readers of BTF agree with libbpf about our BTFs: btf-rs, which does not use libbpf, and bpftool.
 
 use btf_rs::{BtfType as _, Type};
 use btfgen::LoadedBtf;

@@ -1,4 +1,4 @@
-//! The kernel's own CO-RE selftests: its programs, and the kernels that it made up for them, alone and several in one BTF.
+//! Runs the kernel's own CO-RE selftests: its programs, and its made-up kernels, each alone and several in one BTF.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,25 +7,25 @@ use super::concatenated::concatenated;
 use super::judges::{Judges, Loaders, Relocated};
 use super::util::{kernels, needs};
 
-/// Ends of the names of objects and BTFs: little-endian, big-endian.
+/// The suffixes of the names of objects and BTFs: little-endian, big-endian.
 const ORDERS: [&str; 2] = ["", ".eb"];
 
-/// The loaders relocate objects of this host's byte order.
+/// The suffix of this host's byte order: the loaders relocate only such objects.
 const HOST_ORDER: &str = ORDERS[cfg!(target_endian = "big") as usize];
 
-/// Of the triples of a program's kernels every seventh is taken.
+/// Only every seventh triple of a program's kernels is tested.
 const TRIPLES_STEP: usize = 7;
 
-/// One of the kernel's cases, a line of the file that scripts/kernel-selftests writes.
+/// One of the kernel's cases: a line of the file that scripts/kernel-selftests writes.
 struct Case {
     name: String,
     program: String,
-    /// The made-up kernel; without one, the program is for real kernels.
+    /// The made-up kernel; `None` if the program is for real kernels.
     target: Option<String>,
     fails: bool,
 }
 
-/// The folder that scripts/kernel-selftests filled, with its cases. `None` where there is none, which is said.
+/// The folder of scripts/kernel-selftests, with its cases. `None`, with a message, if there is none.
 fn selftests() -> Option<(PathBuf, Vec<Case>)> {
     let Some(folder) = std::env::var_os("SELFTESTS").map(PathBuf::from) else {
         btfgen_testkit::skipped("$SELFTESTS names no folder of scripts/kernel-selftests");
@@ -60,7 +60,7 @@ impl Selftests {
         Self { folder, judges }
     }
 
-    /// The BTFs of some made-up kernels, of one byte order, as one.
+    /// Merges the BTFs of some made-up kernels of one byte order.
     fn target(&self, names: &[&str], order: &str) -> Vec<u8> {
         let read = |name| std::fs::read(self.folder.join(format!("{name}{order}.btf")));
         let btfs: Vec<Vec<u8>> = names
@@ -70,7 +70,7 @@ impl Selftests {
         concatenated(&btfs.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
-    /// Compares a program on several kernels in one, all of both byte orders.
+    /// Compares a program on several kernels in one BTF, in both byte orders.
     fn compare_merged(&mut self, program: &str, targets: &[&str]) {
         for order in ORDERS {
             let full = self.target(targets, order);
@@ -78,7 +78,7 @@ impl Selftests {
         }
     }
 
-    /// Compares a program of both byte orders on one kernel. What libbpf makes of it, if it could be asked.
+    /// Compares a program on one kernel, in both byte orders. Returns libbpf's result, if libbpf could be asked.
     fn compare(&mut self, case: &str, program: &str, full: &[u8]) -> Option<Relocated> {
         let mut relocated = None;
         for order in ORDERS {
@@ -94,7 +94,8 @@ impl Selftests {
     }
 }
 
-/// Check that each of the kernel's cases comes out with the minimal BTF as with the full one, and as the kernel says.
+/// Check that each of the kernel's cases has the same result with the minimal BTF as with the full one, and the result that
+/// the kernel expects.
 #[test]
 fn cases() {
     let Some((folder, cases)) = selftests() else {
@@ -134,8 +135,8 @@ fn cases() {
     selftests.judges.finish(&format!("{} cases", cases.len()));
 }
 
-/// Check that this holds where one BTF has the types of two or three of a program's kernels, in any order: names with several
-/// types, which agree or not.
+/// Check the same if one BTF has the types of two or three of a program's kernels, in any order: then names have several
+/// types, which may or may not agree.
 #[test]
 fn pairs_and_triples() {
     let Some((folder, cases)) = selftests() else {

@@ -1,11 +1,11 @@
-//! Made-up kernels, where the outcome is known beforehand.
+//! Tests with made-up kernels, whose outcomes are known.
 
 use btfgen::{LoadedBtf, Minimizer, Outcome, ReloKind};
 use btfgen_testkit::{object, target_btf, target_names};
 
 use super::util::{bpftool_minimized, btf, minimal, name, needs, objects};
 
-/// All made-up kernels, in both byte orders where there are both.
+/// All made-up kernels, in both byte orders if they exist.
 fn targets() -> Vec<(String, LoadedBtf<'static>)> {
     let mut out = Vec::new();
     for target in target_names() {
@@ -18,8 +18,8 @@ fn targets() -> Vec<(String, LoadedBtf<'static>)> {
     out
 }
 
-/// Check that every object can be minimized for every made-up kernel, with the outcomes of the full BTF, and those of
-/// bpftool's where it makes one.
+/// Check that every object can be minimized for every made-up kernel, with the outcomes of the full BTF and of bpftool's, if
+/// bpftool makes one.
 #[test]
 fn outcomes_are_preserved() {
     let mut compared = 0;
@@ -32,8 +32,8 @@ fn outcomes_are_preserved() {
             let ours = LoadedBtf::parse(minimal(&needs, &full)).expect("what we write is BTF");
             let again = minimizer.outcomes(&ours).expect("what we write is good");
             assert_eq!(again, expected, "{case}");
-            // Of several types of one name bpftool keeps those that were left when it came to them in the object's
-            // order; so its outcomes differ from the full BTF's if only some of the programs are loaded.
+            // If several types have one name, bpftool keeps those that were left when it reached them in the object's order.
+            // So its outcomes differ from those of the full BTF if only some of the programs are loaded.
             if !name(&path).starts_with("edge") || target.contains("agreeing") {
                 continue;
             }
@@ -60,7 +60,7 @@ fn byte_orders_are_alike() {
         let minimizer = Minimizer::new(&needs);
         let outcomes = |btf| minimizer.outcomes(btf).expect("the kernel is good");
         for ((need, l), b) in needs.iter().zip(outcomes(&little)).zip(outcomes(&big)) {
-            // Bitfields are allocated from the other end of their unit.
+            // Bitfields start at the other end of their unit.
             let placed = matches!(
                 need.kind(),
                 ReloKind::FieldLshiftU64 | ReloKind::FieldByteOffset
@@ -72,7 +72,7 @@ fn byte_orders_are_alike() {
     }
 }
 
-/// Check that types of one name that disagree are refused before and after, as libbpf does, and those that agree are one.
+/// Check that types of one name are refused before and after if they disagree, as in libbpf, and are one if they agree.
 #[test]
 fn several_candidates() {
     let needs = needs(&object("edge"));
@@ -97,7 +97,7 @@ fn several_candidates() {
     assert_eq!(kept, failures("disagreeing"));
 }
 
-/// Check that a 32-bit kernel's pointers keep their size, though this host has others.
+/// Check that pointers of a 32-bit kernel keep their size, though those of this host have another.
 #[test]
 fn pointer_size_is_kept() {
     let full = btf(&target_btf("ilp32"));

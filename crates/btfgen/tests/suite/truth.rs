@@ -1,4 +1,4 @@
-//! A minimal BTF says nothing that the kernel's own does not say, and equal types once.
+//! A minimal BTF has only facts of the kernel's own BTF, and has equal types once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,16 +8,16 @@ use btfgen_testkit::target_btf;
 use super::concatenated::concatenated;
 use super::util::{btf, kernels, minimal, name, needs, objects};
 
-/// Holds a minimal BTF against the full one.
+/// Compares a minimal BTF with the full one.
 struct Judge<'b> {
     minimal: &'b Btf<'b>,
     full: &'b Btf<'b>,
-    /// Pairs that are being looked at, or were: a struct may hold a pointer to itself.
+    /// Pairs that were compared, or are being compared: a struct may have a pointer to itself.
     seen: HashSet<(u32, u32)>,
 }
 
 impl Judge<'_> {
-    /// Whether one type is a part of another one: whatever it says, the other one says, too.
+    /// Whether one type is a part of another: all facts of the first are facts of the second.
     fn is_part(&mut self, part: TypeId, whole: TypeId) -> bool {
         let part = self.minimal.type_by_id(part).expect("it is written");
         let modified = part.kind().is_modifier_or_typedef();
@@ -93,7 +93,7 @@ fn nothing_is_made_up() {
         for object in objects() {
             let ours = LoadedBtf::parse(minimal(&needs(&object), &full)).expect("BTF");
             for ty in ours.types() {
-                // The others are looked at where something refers to them.
+                // Other types are compared when a type refers to them.
                 if ty.name().is_empty() {
                     continue;
                 }
@@ -116,7 +116,8 @@ fn nothing_is_made_up() {
     assert!(compared > 1000, "{compared}");
 }
 
-/// Check that of a kernel that was never deduplicated each type comes out once: the same bytes as with it deduplicated.
+/// Check that each type of a kernel that was never deduplicated is written once: the bytes are the same as with
+/// deduplication.
 #[test]
 fn never_deduplicated() {
     for target in ["same", "resized", "bitfields", "arrays"] {
@@ -126,7 +127,7 @@ fn never_deduplicated() {
         assert_eq!(many.type_count() - 1, 50 * (once.type_count() - 1));
         for object in objects() {
             let needs = needs(&object);
-            // Two types to choose from for an id are an ambiguity, one is not.
+            // For a type id, two types are an ambiguity, but one type is not.
             if needs
                 .iter()
                 .any(|need| need.kind() == ReloKind::TypeIdTarget)

@@ -1,4 +1,4 @@
-//! What several tests need.
+//! Helpers of several tests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ pub(super) fn objects() -> Vec<PathBuf> {
     objects
 }
 
-/// A file's name.
+/// The name of a file.
 pub(super) fn name(path: &Path) -> String {
     path.file_name()
         .map(|n| n.to_string_lossy().into_owned())
@@ -93,7 +93,7 @@ pub(super) fn bpftool_minimized(kernel: &Path, object: &Path) -> Option<Vec<u8>>
         .then(|| std::fs::read(out).expect("bpftool wrote its result"))
 }
 
-/// Programs in the folder `$JUDGES` whose names begin so, sorted.
+/// The programs in the folder `$JUDGES` whose names have this prefix, sorted.
 pub(super) fn judges(prefix: &str) -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("JUDGES") else {
         return Vec::new();
