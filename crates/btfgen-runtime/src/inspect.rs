@@ -1,6 +1,7 @@
 //! Checks whether libbpf can use a file or an archive's entry as BTF.
 //!
-//! The rules are those of [`Header`], which are libbpf's: if they refuse a BTF, libbpf cannot load a program with it. The check reads only the header and two bytes of a kernel's BTF, which has megabytes; it does not read the types.
+//! The rules are those of [`Header`], which are libbpf's: if they refuse a BTF, libbpf cannot load a program with it. The
+//! check reads only the header and two bytes of a kernel's BTF, which has megabytes; it does not read the types.
 
 use std::fmt;
 use std::fs::File;

@@ -5,8 +5,8 @@
 //	cilium BTF OBJECT [BTF OBJECT]...
 //
 // A line for each program with relocations: the number of its pair, its name, and the relocated instructions, or
-// "refused" with the reason. What cannot be read at all is "unread" instead of the name. A BTF that is named several times in a
-// row is read once.
+// "refused" with the reason. An object that cannot be read has "unread" instead of the name. If a BTF is named several times in a
+// row, it is read once.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// Older versions know only one target, and no local types but the object's.
+// Older versions know only one target, and only the object's own local types.
 func fixups(relocations []*btf.CORERelocation, target *btf.Spec, order binary.ByteOrder) ([]btf.COREFixup, error) {
 	localID := func(btf.Type) (btf.TypeID, error) { return 1, nil }
 	switch relocate := any(btf.CORERelocate).(type) {
@@ -34,11 +34,11 @@ func fixups(relocations []*btf.CORERelocation, target *btf.Spec, order binary.By
 	return nil, errors.ErrUnsupported
 }
 
-// One instruction. Of a type's id it says which type it is, for the number is another in each BTF.
+// One instruction. A type's id is replaced by the type's name, because the number differs between BTFs.
 func text(instruction *asm.Instruction, relocation *btf.CORERelocation, target *btf.Spec) string {
 	constant := fmt.Sprintf("%x", instruction.Constant)
 	if strings.HasPrefix(relocation.String(), "CORERelocation(target_type_id,") {
-		// No type has the number that stands for "not found".
+		// The number that means "not found" belongs to no type.
 		if found, err := target.TypeByID(btf.TypeID(instruction.Constant)); err == nil {
 			constant = fmt.Sprintf("%T:%s", found, found.TypeName())
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Relocates an object by the BTF in a file with the libbpf that it is linked with, and prints the programs' instructions, or
-// "refused", or "unread" where libbpf does not come to the relocations. Nothing is loaded: the programs have a type that no
+// "refused", or "unread" if libbpf does not reach the relocations. Nothing is loaded, because the programs have a type that no
 // kernel has.
 //
 //     libbpf OBJECT BTF [PROGRAMS]
@@ -15,7 +15,7 @@
 
 static int reached, refused, unread;
 
-// libbpf has no call that says how far it came, but every version says it in these words.
+// libbpf has no call that reports its progress, but every version prints these words.
 static int listen(enum libbpf_print_level level, const char *format, va_list arguments)
 {
     (void)arguments;
@@ -36,12 +36,12 @@ int main(int argc, char **argv)
     libbpf_set_print(listen);
     LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = argv[2]);
     struct bpf_object *object = bpf_object__open_file(argv[1], &options);
-    // Before 1.0, libbpf has its errors inside of pointers.
+    // Before 1.0, libbpf returns errors as pointers.
     if (libbpf_get_error(object)) {
         puts("unread: the object");
         return 0;
     }
-    // Maps are made before programs are relocated, and some need a size that their own program gives them.
+    // libbpf creates maps before it relocates programs, and some maps need a size that their own program sets.
     struct bpf_map *map;
     bpf_object__for_each_map(map, object)
         bpf_map__set_autocreate(map, false);
@@ -49,8 +49,8 @@ int main(int argc, char **argv)
     unsigned int n = 0;
     bpf_object__for_each_program(program, object) {
         bpf_program__set_type(program, 9999);
-        // Up to 1.1 an fentry program still looks for its function, in a BTF that was not read for this type. No program has
-        // this descriptor, which ends the search before.
+        // Up to 1.1, libbpf still looks for the function of an fentry program, in a BTF that was not read for this type. A
+        // descriptor of no program ends that search early.
         bpf_program__set_attach_target(program, 9999, NULL);
         bpf_program__set_autoload(program, programs >> n++ & 1);
     }
