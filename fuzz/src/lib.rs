@@ -1,9 +1,12 @@
 //! What the fuzz targets share: bytes of a fuzzer never have the checksums of an archive, so archives are forged of them.
+//! And what makes two types of two BTFs the same.
 #![forbid(unsafe_code)]
 
 #[path = "../../crates/btfgen-archive/tests/suite/forge.rs"]
 mod forge;
 mod indexed;
+
+use btfgen_btf::Type;
 
 pub use indexed::{Indexed, file_name, kernel};
 
@@ -53,4 +56,13 @@ pub fn deb(data: &[u8]) -> Vec<u8> {
         deb.resize(deb.len().next_multiple_of(2), b'\n');
     }
     deb
+}
+
+/// Whether two types of two BTFs say the same but for their sizes, wherever their names lie.
+pub fn is_same(a: Type<'_>, b: Type<'_>) -> bool {
+    (a.kind(), a.kind_flag(), a.name()) == (b.kind(), b.kind_flag(), b.name())
+        && (a.referenced(), a.int(), a.array()) == (b.referenced(), b.int(), b.array())
+        && a.members().eq(b.members())
+        && a.enumerators().eq(b.enumerators())
+        && a.params().eq(b.params())
 }
