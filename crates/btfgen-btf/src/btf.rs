@@ -76,6 +76,14 @@ pub(crate) fn kind_number(info: u32) -> u32 {
 /// The largest number of members before Linux 7.1.
 const CLASSIC_VLEN: u32 = 0xffff;
 
+/// Whether libbpf 1.7 and older read a type of this kind with this info word as it is.
+pub(crate) fn is_classic(kind: Kind, info: u32) -> bool {
+    // A type without members, enumerators or parameters has nothing to count.
+    let has_parts = |(_, each)| each > 0;
+    let parts = kind.trailing().map(has_parts);
+    parts.is_some_and(|has_parts| !has_parts || vlen(info) <= CLASSIC_VLEN)
+}
+
 impl<'d> Btf<'d> {
     /// Reads the content of a `.BTF` section or of /sys/kernel/btf/vmlinux. Borrowed bytes are not copied.
     ///
@@ -411,7 +419,7 @@ fn split(types: Words<'_>, layout: Layout<'_>, first_id: u32) -> Result<Split> {
             return Err(Error::of_type(ErrorKind::Damaged, id, "is of kind 0"));
         }
         let known = kind.trailing();
-        split.classic &= known.is_some() && vlen(info) <= CLASSIC_VLEN;
+        split.classic &= is_classic(kind, info);
         let lens = known
             .or_else(|| layout.trailing(number))
             .or_else(|| coming(number));

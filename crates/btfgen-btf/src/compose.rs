@@ -137,7 +137,7 @@ impl<'a, R: Copy> Record<'a, R> {
     }
 
     /// The names in it, without the empty one.
-    fn names(&self) -> impl Iterator<Item = &'a [u8]> {
+    pub fn names(&self) -> impl Iterator<Item = &'a [u8]> {
         let (own, inner): (&[u8], Vec<&[u8]>) = match self {
             Self::Int { name, .. } | Self::Float(name, _) | Self::Fwd(name, _) => {
                 (name, Vec::new())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::btf::{Btf, TypeId, kind_number, vlen};
+use crate::btf::{Btf, TypeId, is_classic, kind_number, vlen};
 use crate::kind::Kind;
 use crate::words::Words;
 
@@ -222,7 +222,7 @@ impl<'b> Type<'b> {
 
     /// Whether libbpf 1.7 and older can read it unchanged; see [`Btf::to_classic`].
     pub fn is_classic(&self) -> bool {
-        self.kind() != Kind::Unknown && self.len() <= usize::from(u16::MAX)
+        is_classic(self.kind(), self.word(INFO))
     }
 
     fn enumerator_places(&self) -> impl ExactSizeIterator<Item = usize> + use<'b> {

@@ -149,12 +149,18 @@ impl<'b> Checker<'b> {
         match ty.kind() {
             // libbpf has a placeholder for a type that it does not know.
             Kind::Void | Kind::Fwd | Kind::Func | Kind::Unknown => return Ok(whole(None)),
-            Kind::Int | Kind::Float | Kind::Datasec => return Ok(whole(ty.size())),
             _ if !ty.is_classic() => {
                 let message = format!("has {} members, more than libbpf can count", ty.len());
                 return Err(Error::unsafe_type(ty.id(), message));
             }
-            Kind::Enum | Kind::Enum64 => return Ok(whole(ty.size())),
+            // libbpf compares the names of all types, and a minimal BTF has none here.
+            Kind::Ptr | Kind::Array | Kind::FuncProto if !ty.name().is_empty() => {
+                let message = "has a name, and the kernel allows none for its kind";
+                return Err(Error::unsafe_type(ty.id(), message));
+            }
+            Kind::Int | Kind::Float | Kind::Datasec | Kind::Enum | Kind::Enum64 => {
+                return Ok(whole(ty.size()));
+            }
             Kind::Typedef
             | Kind::Volatile
             | Kind::Const
@@ -328,6 +334,19 @@ mod tests {
         );
         let checked = Checker::new(&own).check(TypeId(1));
         assert_eq!(checked.map(|c| c.id()), Ok(TypeId(1)));
+    }
+
+    /// Check that a pointer, an array or a prototype with a name is refused, as the kernel does (`btf_check_meta`).
+    #[test]
+    fn names_of_nameless_kinds() {
+        for ty in [
+            &[1, kind(Kind::Ptr, 0), 1][..],
+            &[1, kind(Kind::Array, 0), 0, 1, 1, 1],
+            &[1, kind(Kind::FuncProto, 0), 1],
+        ] {
+            let named = btf(&[&INT, ty], b"\0int\0");
+            assert!(error(&named, 2).to_string().contains("has a name"));
+        }
     }
 
     /// Check that anonymous members are refused if they double at every level: libbpf would walk 2^40 of them.

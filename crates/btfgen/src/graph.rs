@@ -250,7 +250,8 @@ impl<'v, 'b> Graph<'v, 'b> {
                 names.insert(e.name);
             }
         }
-        let names = names.into_iter().filter(|name| !name.is_empty());
+        let written: BTreeSet<&[u8]> = self.types.records().flat_map(Record::names).collect();
+        let names = names.difference(&written).filter(|name| !name.is_empty());
         let names = names.map(|name| name.len() + 1);
         (left_out.len() + pointers.saturating_sub(1)) * TYPE_LEN
             + count * ENUMERATOR_LEN

@@ -288,6 +288,10 @@ fn outcome(
     }
 }
 
+/// The most different candidates of a root that are compared with each other, which takes the third power of the time. Kernels
+/// have a few. A BTF that was made to take long keeps them all.
+const MAX_COMPARED: usize = 32;
+
 /// Divides the candidates into those that make a difference, and those that match something but make no difference: no
 /// selection of relocations, in any order, shows whether they are there. Candidates that match nothing are left out. A
 /// kernel has many types twice, because deduplication saw a difference behind some pointer.
@@ -308,7 +312,7 @@ fn distinguishing<'b>(
         others.extend(rows.extract_if(.., |row| !seen.insert(facts(row))));
     }
     // Without one of them another one may be superfluous, too.
-    let mut before = usize::MAX;
+    let mut before = MAX_COMPARED + 1;
     while rows.len() < before {
         before = rows.len();
         let mut i = 0;
