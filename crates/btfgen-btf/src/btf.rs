@@ -213,9 +213,26 @@ impl<'d> Btf<'d> {
         self.ids().filter_map(|id| self.type_by_id(id))
     }
 
+    /// All types but `void` of these kinds, those of the base included, in their order.
+    pub fn types_of(&self, wanted: impl Fn(Kind) -> bool + Copy) -> impl Iterator<Item = Type<'_>> {
+        let base = self.base.into_iter().flat_map(|base| base.types());
+        let base = base.filter(move |ty| wanted(ty.kind()));
+        base.chain(self.own_types_of(wanted))
+    }
+
     pub(crate) fn own_types(&self) -> impl Iterator<Item = Type<'_>> {
-        let own = (self.first_id()..self.type_count()).map(TypeId);
-        own.filter_map(|id| self.type_by_id(id))
+        self.own_types_of(|_| true)
+    }
+
+    /// Only the info word is read of a type of another kind.
+    fn own_types_of(&self, wanted: impl Fn(Kind) -> bool) -> impl Iterator<Item = Type<'_>> {
+        let types = Words::new(&self.data[self.types.clone()], self.order);
+        let ids = (self.first_id()..).map(TypeId);
+        let places = ids.zip(&self.places).filter(move |(_, place)| {
+            let info = types.u32(**place as usize + 4).unwrap_or_default();
+            wanted(Kind::of_number(kind_number(info)))
+        });
+        places.filter_map(|(id, _)| self.type_by_id(id))
     }
 
     /// The type with this id.
@@ -296,7 +313,7 @@ impl<'d> Btf<'d> {
 
     /// Requires that every function's type is a prototype.
     fn check_functions(&self) -> Result<()> {
-        for ty in self.own_types().filter(|ty| ty.kind() == Kind::Func) {
+        for ty in self.own_types_of(|kind| kind == Kind::Func) {
             let to = ty.referenced().and_then(|id| self.type_by_id(id));
             if to.is_none_or(|to| to.kind() != Kind::FuncProto) {
                 let message = "is a function, but its type is not a prototype";

@@ -55,11 +55,9 @@ impl<'n> RootNames<'n> {
     ) -> Result<Vec<Vec<Checked<'b>>>, btfgen_libbpf::Error> {
         let mut checker = Checker::new(btf);
         let mut found = vec![Vec::new(); self.roots.len()];
-        for ty in btf.types() {
+        let is_wanted = |kind| self.kinds & 1 << normalized(kind) as u32 != 0;
+        for ty in btf.types_of(is_wanted) {
             let kind = normalized(ty.kind());
-            if self.kinds & 1 << kind as u32 == 0 {
-                continue;
-            }
             let name = ty.name();
             let wanted = prefix(name).is_some_and(|p| self.prefixes[p / 64] >> (p % 64) & 1 == 1);
             if !wanted {

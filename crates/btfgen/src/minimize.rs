@@ -5,7 +5,7 @@ use btfgen_libbpf::{LoadedBtf, Resolver};
 use crate::candidates::RootNames;
 use crate::minimal::minimal_btf;
 use crate::needs::Needs;
-use crate::outcome::{Outcome, RootAnswers, answers};
+use crate::outcome::{Outcome, RootAnswers, answers, without_match};
 use crate::visible::Evidence;
 
 /// Minimizes kernels' BTFs for one set of needs.
@@ -13,6 +13,7 @@ use crate::visible::Evidence;
 pub struct Minimizer<'n> {
     needs: &'n Needs,
     roots: RootNames<'n>,
+    without_match: Vec<Outcome>,
 }
 
 /// A kernel's BTF, reduced to the parts that the needs ask for.
@@ -63,6 +64,7 @@ impl<'n> Minimizer<'n> {
         Self {
             needs,
             roots: RootNames::new(needs),
+            without_match: without_match(needs),
         }
     }
 
@@ -106,7 +108,10 @@ impl<'n> Minimizer<'n> {
             .roots()
             .iter()
             .zip(&candidates)
-            .map(|(root, candidates)| answers(self.needs, root, candidates, &mut resolver))
+            .map(|(root, candidates)| {
+                let without_match = &self.without_match;
+                answers(self.needs, root, candidates, without_match, &mut resolver)
+            })
             .collect())
     }
 

@@ -160,11 +160,25 @@ pub(crate) struct RootAnswers<'b> {
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// Asks all candidates the relocations of a root.
+/// The outcome of every need on a kernel where no candidate matches. It does not depend on the kernel.
+pub(crate) fn without_match(needs: &Needs) -> Vec<Outcome> {
+    let mut resolver = Resolver::new();
+    let mut resolve = |need| match resolver.resolve(relocation(needs, need), &[]) {
+        Ok((resolution, _)) => outcome(needs, need, Answer::Match(resolution), &[], None),
+        Err(Failure { errno, .. }) => {
+            let reason = Refusal::of(errno);
+            Outcome::Failed { errno, reason }
+        }
+    };
+    (0..needs.len()).map(&mut resolve).collect()
+}
+
+/// Asks all candidates the relocations of a root. `without_match` has the outcomes of [`without_match`].
 pub(crate) fn answers<'b>(
     needs: &Needs,
     root: &Root,
     candidates: &[Checked<'b>],
+    without_match: &[Outcome],
     resolver: &mut Resolver,
 ) -> RootAnswers<'b> {
     let rows: Vec<Row<'b>> = candidates
@@ -195,6 +209,12 @@ pub(crate) fn answers<'b>(
                     &rows,
                     Some(row.candidate.id()),
                 );
+            }
+            if rows
+                .iter()
+                .all(|row| row.cells[i].answer == Answer::NoMatch)
+            {
+                return without_match[n];
             }
             match resolver.resolve(relocation(needs, n), candidates) {
                 Ok((resolution, matched)) => outcome(
