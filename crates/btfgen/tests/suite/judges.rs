@@ -226,7 +226,9 @@ impl Judges {
         let got = Minimizer::new(needs).outcomes(&parsed);
         let is_same = got.expect("bpftool's BTF is good") == outcomes;
         count(&mut self.tally.bpftool, is_same);
-        if !is_same {
+        // Where libbpf refuses the object, bpftool drops candidates that other selections of its programs would need.
+        let is_refused = outcomes.iter().any(|outcome| outcome.refusal().is_some());
+        if !is_same || is_refused {
             return;
         }
         let (ours, theirs) = (input.btfs[1].len(), theirs.len());
