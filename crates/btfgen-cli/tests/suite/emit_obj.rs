@@ -335,9 +335,9 @@ fn before_the_work() {
     for (output, piece) in [
         (
             dir.path().join("none/b.o"),
-            "folder to write to does not exist",
+            "its folder does not exist",
         ),
-        (file.join("b.o"), "folder to write to does not exist"),
+        (file.join("b.o"), "its folder does not exist"),
         (dir.path().to_owned(), "is a folder"),
         ("/proc/b.o".into(), "its folder is not writable"),
         ("-".into(), "cannot be written to stdout"),

@@ -181,7 +181,7 @@ fn hubs() {
         2,
         &[
             "missing: the hub does not exist",
-            "help: `btfgen fetch` makes one",
+            "help: run `btfgen fetch` to create it",
         ],
     );
     let mut command = btfgen();

@@ -16,9 +16,9 @@ fn before_the_work() {
     for (output, piece) in [
         (
             dir.path().join("none/a.tar.gz"),
-            "folder to write to does not exist",
+            "its folder does not exist",
         ),
-        (file.join("a.tar.gz"), "folder to write to does not exist"),
+        (file.join("a.tar.gz"), "its folder does not exist"),
         (dir.path().to_owned(), "is a folder"),
         ("/proc/a.tar.gz".into(), "its folder is not writable"),
     ] {
