@@ -333,10 +333,7 @@ fn before_the_work() {
     let archive = dir.path().join("a.tar.gz");
     let file = place(dir.path(), "file", b"x");
     for (output, piece) in [
-        (
-            dir.path().join("none/b.o"),
-            "its folder does not exist",
-        ),
+        (dir.path().join("none/b.o"), "its folder does not exist"),
         (file.join("b.o"), "its folder does not exist"),
         (dir.path().to_owned(), "is a folder"),
         ("/proc/b.o".into(), "its folder is not writable"),
