@@ -41,14 +41,16 @@ mod compose;
 mod error;
 mod header;
 mod kind;
+mod record;
 mod types;
 mod words;
 mod write;
 
 pub use crate::btf::{Btf, TypeId};
-pub use crate::compose::{Composer, Node, Record, Reserved};
+pub use crate::compose::{Composer, Node};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::header::{Header, HeaderFault};
 pub use crate::kind::Kind;
+pub use crate::record::{Record, Reserved};
 pub use crate::types::{Array, Enumerator, Int, Member, Type};
 pub use crate::words::{ByteOrder, Words};

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::btf::TypeId;
 use crate::classic::assemble;
-use crate::compose::{Record, Reserved};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kind::Kind;
+use crate::record::{Record, Reserved};
 use crate::words::ByteOrder;
 
 /// A BTF that is being written.

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use btfgen_btf::{Btf, Node, TypeId};
 
+use crate::answers::{RootAnswers, Row};
 use crate::graph::Graph;
 use crate::needs::{Needs, Root};
-use crate::outcome::{RootAnswers, Row};
 use crate::visible::{Evidence, Visible};
 
 /// The pointer size, in bytes, that loaders assume if a BTF has no integer called `long`.

@@ -2,10 +2,11 @@
 
 use btfgen_libbpf::{LoadedBtf, Resolver};
 
+use crate::answers::{RootAnswers, answers, without_match};
 use crate::candidates::RootNames;
 use crate::minimal::minimal_btf;
 use crate::needs::Needs;
-use crate::outcome::{Outcome, RootAnswers, answers, without_match};
+use crate::outcome::Outcome;
 use crate::visible::Evidence;
 
 /// Minimizes kernels' BTFs for one set of needs.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use btfgen_btf::{Btf, Kind, Type, TypeId};
 use btfgen_libbpf::{MAX_ACCESSORS, ReloKind, Relocation, essential_name};
 
-use crate::outcome::{Answer, Cell};
+use crate::answers::{Answer, Cell};
 
 /// How much is kept of why a candidate does not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
