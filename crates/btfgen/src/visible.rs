@@ -18,7 +18,7 @@ use crate::answers::{Answer, Cell};
 /// How much is kept of why a candidate does not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Evidence {
-    /// Nothing: nearly always what matches is enough, for what was left out does not match either.
+    /// Nothing. A part of a type seldom matches what the whole type does not, so the parts that match are enough.
     None,
     /// All of it.
     All,
