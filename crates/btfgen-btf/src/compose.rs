@@ -22,6 +22,7 @@ pub struct Composer<'a> {
     types: Vec<Option<Record<'a, Option<Node>>>>,
     /// Numbers that keep types of the same content apart. The number is 0 for all other types.
     apart: HashMap<Node, usize>,
+    first: Option<Node>,
 }
 
 impl<'a> Composer<'a> {
@@ -58,6 +59,11 @@ impl<'a> Composer<'a> {
         self.apart.extend(nodes.iter().copied().zip(0..));
     }
 
+    /// Places a type ahead of all others when they are written.
+    pub fn place_first(&mut self, node: Node) {
+        self.first = Some(node);
+    }
+
     /// Writes the types `last` and all types that they refer to. The types `last` are at the end, in this order. Before them
     /// are the types that they refer to, the innermost first. If one of two BTFs has an additional type in `last`, the other
     /// types have the same numbers in both.
@@ -72,9 +78,14 @@ impl<'a> Composer<'a> {
     ) -> Result<Vec<u8>> {
         let classes = self.classes();
         let mut placed = BTreeSet::new();
+        let mut sequence = Vec::new();
+        if let Some(first) = self.first {
+            placed.insert(classes[first.0]);
+            sequence.push(first);
+            self.place_below(first, &classes, &mut placed, &mut sequence);
+        }
         let mut last = last.to_vec();
         last.retain(|node| placed.insert(classes[node.0]));
-        let mut sequence = Vec::new();
         for &node in &last {
             self.place_below(node, &classes, &mut placed, &mut sequence);
         }

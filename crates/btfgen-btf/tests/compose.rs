@@ -178,6 +178,24 @@ fn limits() {
     );
 }
 
+/// Check that a type which is placed first has the first number, also where others refer to it.
+#[test]
+fn first_type() {
+    let mut types = Composer::new();
+    let (int, other) = (int(&mut types, b"int"), int(&mut types, b"other"));
+    let s = types.declare();
+    let members = vec![
+        member(b"a", Some(other), 0, 0),
+        member(b"b", Some(int), 32, 0),
+    ];
+    types.define(s, composite(b"s", members));
+    types.place_first(int);
+    let bytes = write(&types, &[s]).expect("it can be written");
+    let btf = Btf::parse(&bytes).expect("it is BTF");
+    let names: Vec<&[u8]> = btf.types().map(|ty| ty.name()).collect();
+    assert_eq!(names, [&b"int"[..], b"other", b"s"]);
+}
+
 /// Check that reserved names have their places, used or not, within their budget.
 #[test]
 fn reserved_names() {

@@ -45,10 +45,19 @@ impl<'v, 'b> Graph<'v, 'b> {
         self.alias(outer)
     }
 
-    /// The integer whose size loaders take for the size of a pointer.
-    pub(crate) fn long(&mut self) -> Result<Node, String> {
+    /// Writes the integer whose size loaders take for the size of a pointer, ahead of all others that they would take for it.
+    pub(crate) fn place_long(&mut self) -> Result<(), String> {
         let long = self.btf.types().find(|ty| ty.long_size().is_some());
-        self.node(long.ok_or("no integer gives the size of a pointer")?)
+        let long = self.node(long.ok_or("no integer gives the size of a pointer")?)?;
+        self.types.place_first(long);
+        Ok(())
+    }
+
+    /// Whether an integer is written that loaders could take for another size of a pointer than this one.
+    pub(crate) fn has_other_long(&self, size: u32) -> bool {
+        let types = self.by_id.keys().filter_map(|&id| self.btf.type_by_id(id));
+        let mut sizes = types.filter_map(|ty| ty.long_size());
+        sizes.any(|other| other != size)
     }
 
     /// Keeps equal types apart, in their order.

@@ -34,12 +34,13 @@ pub(crate) fn minimal_btf(
         }
         roots.push(nodes);
     }
-    let long = match btf.pointer_size() {
-        Some(size) if size != USUAL_POINTER_SIZE && visible.has_pointer() => Some(graph.long()?),
-        _ => None,
-    };
-    let first = long.into_iter().chain(roots.into_iter().flatten());
-    graph.write(needs.names(), &first.collect::<Vec<_>>())
+    if let Some(size) = btf.pointer_size()
+        && visible.has_pointer()
+        && (size != USUAL_POINTER_SIZE || graph.has_other_long(size))
+    {
+        graph.place_long()?;
+    }
+    graph.write(needs.names(), &roots.concat())
 }
 
 /// What all relocations see, and the candidates of each root, in libbpf's order.

@@ -108,3 +108,34 @@ fn pointer_size_is_kept() {
         Some(4)
     );
 }
+
+/// Check that pointers keep their size where another integer of that name would tell another one: the first one counts.
+#[test]
+fn several_longs() {
+    let info = |kind: btfgen::Kind, vlen: u32| (kind as u32) << 24 | vlen;
+    let (long, task, parent, tgid) = (1, 6, 18, 30);
+    let bytes = btfgen_testkit::made_up_btf(
+        &[
+            &[long, info(btfgen::Kind::Int, 0), 8, 1 << 24 | 64],
+            &[long, info(btfgen::Kind::Int, 0), 4, 1 << 24 | 32],
+            &[
+                task,
+                info(btfgen::Kind::Struct, 2),
+                16,
+                parent,
+                4,
+                0,
+                tgid,
+                2,
+                64,
+            ],
+            &[0, info(btfgen::Kind::Ptr, 0), 3],
+        ],
+        b"\0long\0task_struct\0real_parent\0tgid\0",
+    );
+    let full = LoadedBtf::parse(bytes).expect("it is good");
+    assert_eq!(full.pointer_size(), Some(8));
+    let minimal = minimal(&needs(&btfgen_testkit::object("execsnoop")), &full);
+    let minimal = LoadedBtf::parse(minimal).expect("it is BTF");
+    assert_eq!(minimal.pointer_size(), Some(8));
+}
