@@ -65,9 +65,10 @@ fn see_all<'b>(
             see(&mut visible, n, root, row).unwrap_or(Some(()))?;
         }
     }
-    // A type that is written for another root's sake is a candidate again, though it makes no difference by itself. With a
-    // part of its members it may be a new one, and then gets all that its root asks for.
-    let mut changed = evidence == Evidence::All;
+    // A type that is written because another root needs it is a candidate again, though it makes no difference by itself. It
+    // gets all that its own root asks for. libbpf would not notice what is missing, but cilium/ebpf would: it takes a field
+    // that exists in one candidate and not in the other one for an ambiguity.
+    let mut changed = true;
     while changed {
         changed = false;
         for (n, (root, answers)) in all() {
