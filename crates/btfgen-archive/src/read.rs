@@ -221,23 +221,13 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// [`ErrorKind::NoManifest`], [`ErrorKind::InvalidObject`], and the errors of [`Archive::manifest`].
     ///
-    /// ```
-    /// # #[cfg(feature = "write")] {
-    /// use btfgen_archive::{Archive, Builder, KernelId, Manifest};
-    /// # let object = std::fs::read(btfgen_testkit::object("execsnoop")).unwrap();
-    /// # let another = std::fs::read(btfgen_testkit::object("bootstrap")).unwrap();
+    /// ```no_run
+    /// use btfgen_archive::Archive;
+    /// # const ARCHIVE: &[u8] = &[];
     ///
-    /// let manifest = Manifest {
-    ///     objects: vec![btfgen_object::digest(&object).unwrap()],
-    ///     ..Manifest::default()
-    /// };
-    /// let mut bytes = Vec::new();
-    /// Builder::new().manifest(manifest).write(&mut bytes)?;
-    ///
-    /// let archive = Archive::from_bytes(&bytes)?;
-    /// assert!(archive.matches_object(&object)?);
-    /// assert!(!archive.matches_object(&another)?);
-    /// # }
+    /// // const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/btfs.tar.gz"));
+    /// let archive = Archive::from_bytes(ARCHIVE)?;
+    /// assert!(archive.matches_object(&std::fs::read("app.bpf.o").unwrap())?);
     /// # Ok::<(), btfgen_archive::Error>(())
     /// ```
     pub fn matches_object(&self, object: &[u8]) -> Result<bool> {

@@ -42,6 +42,9 @@ mod error;
 mod header;
 mod kind;
 mod record;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 mod types;
 mod words;
 mod write;

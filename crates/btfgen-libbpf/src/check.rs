@@ -275,7 +275,7 @@ mod tests {
     use crate::ErrorKind;
 
     fn btf(types: &[&[u32]], strings: &[u8]) -> LoadedBtf<'static> {
-        let bytes = btfgen_testkit::made_up_btf(types, strings);
+        let bytes = btfgen_btf::testing::made_up_btf(types, strings);
         LoadedBtf::parse(bytes).expect("libbpf takes it")
     }
 

@@ -117,106 +117,8 @@ fn refusal(errno: &io::Error, size: u32) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use btfgen_btf::{Kind, TypeId};
-    use btfgen_object::Sections;
+    use btfgen_btf::{Kind, TypeId, testing::made_up_btf};
     use std::ffi::CStr;
-
-    /// The `.BTF` sections of all objects in both byte orders, and some real kernels.
-    fn real_btfs() -> impl Iterator<Item = (String, Vec<u8>)> {
-        let objects = btfgen_testkit::object_names().into_iter();
-        let objects = objects
-            .filter(|name| name != "no-btf")
-            .flat_map(|name| [name.clone(), format!("{name}.eb")])
-            .map(|name| {
-                let file = std::fs::read(btfgen_testkit::object(&name)).expect("it is there");
-                let sections = Sections::of(&file).expect("the object is good");
-                (name, sections.btf.to_vec())
-            });
-        let kernels = btfgen_testkit::sample_kernels().into_iter().step_by(3);
-        objects.chain(kernels.map(|kernel| {
-            let path = btfgen_testkit::sample_btf(&kernel);
-            (kernel, std::fs::read(path).expect("it is there"))
-        }))
-    }
-
-    /// libbpf's facts of a type: name, info word, size or type, and resolved size.
-    fn as_libbpf_sees_it(btf: &LoadedBtf<'_>, id: u32) -> (Vec<u8>, u32, u32, Option<u32>) {
-        // SAFETY: the BTF is valid, and libbpf checks ids and offsets; the test's BTFs have only good ones.
-        unsafe {
-            let ty = &*libbpf_sys::btf__type_by_id(btf.as_ptr(), id);
-            let name = libbpf_sys::btf__name_by_offset(btf.as_ptr(), ty.name_off);
-            let size = libbpf_sys::btf__resolve_size(btf.as_ptr(), id);
-            let name = CStr::from_ptr(name).to_bytes().to_vec();
-            (
-                name,
-                ty.info,
-                ty.__bindgen_anon_1.size,
-                size.try_into().ok(),
-            )
-        }
-    }
-
-    /// Requires that libbpf sees the same types.
-    fn compare(case: &str, btf: &LoadedBtf<'_>) {
-        // SAFETY: the BTF is valid.
-        let (count, pointer_size) = unsafe {
-            let raw = btf.as_ptr();
-            (
-                libbpf_sys::btf__type_cnt(raw),
-                libbpf_sys::btf__pointer_size(raw),
-            )
-        };
-        assert_eq!(btf.type_count(), count, "{case}");
-        assert!(btf.type_by_id(TypeId(count)).is_none(), "{case}");
-        // libbpf answers 0 if no type gives the size.
-        let own = u64::from(btf.pointer_size().unwrap_or(0));
-        assert_eq!(own, pointer_size, "{case}");
-        for id in 0..count {
-            let ty = btf.type_by_id(TypeId(id)).expect("it is in range");
-            let (name, info, word, size) = as_libbpf_sees_it(btf, id);
-            assert_eq!(ty.name(), name, "{case}: {ty:?}");
-            assert_eq!(ty.kind(), Kind::of_number(info >> 24 & 0x1f), "{case}");
-            assert_eq!(ty.kind_flag(), info >> 31 == 1, "{case}: {ty:?}");
-            assert_eq!(ty.len(), (info & 0xffff) as usize, "{case}: {ty:?}");
-            if let Some(own) = ty.size().or(ty.referenced().map(|id| id.0)) {
-                assert_eq!(own, word, "{case}: {ty:?}");
-            }
-            assert_eq!(btf.resolve_size(TypeId(id)), size, "{case}: {ty:?}");
-        }
-    }
-
-    /// Check that libbpf sees the same types and sizes in all objects and in real kernels.
-    #[test]
-    fn types_are_those_of_libbpf() {
-        for (case, bytes) in real_btfs() {
-            compare(&case, &LoadedBtf::parse(&bytes).expect("it is good"));
-        }
-    }
-
-    /// Check that unusual sizes are those of libbpf: arrays without elements, of void and of too many bytes, and endless
-    /// chains.
-    #[test]
-    fn sizes_at_the_edges() {
-        let info = |kind: Kind| (kind as u32) << 24;
-        let int = vec![1, info(Kind::Int), 4, 32];
-        let array = |element, len| vec![0, info(Kind::Array), 0, element, 1, len];
-        let mut types: Vec<Vec<u32>> = vec![
-            int.clone(),
-            array(1, 0),
-            array(2, u32::MAX),
-            array(1, (1 << 29) - 1),
-            array(4, 1),
-            array(0, 3),
-            array(7, 1),
-        ];
-        for next in 8..48 {
-            types.push(vec![0, info(Kind::Const), next + 1]);
-        }
-        types.push(int);
-        let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
-        let bytes = btfgen_testkit::made_up_btf(&types, b"\0int\0");
-        compare("made up", &LoadedBtf::parse(bytes).expect("it is good"));
-    }
 
     /// Check that libbpf loads BTFs of future kernels, with a placeholder for each type that it does not know, so that ids
     /// stay the same.
@@ -224,7 +126,7 @@ mod tests {
     fn future_btfs() {
         let int = [1, (Kind::Int as u32) << 24, 4, 32];
         let location_section = [1, 22 << 24 | 1, 0, 1, 1, 0];
-        let bytes = btfgen_testkit::made_up_btf(
+        let bytes = made_up_btf(
             &[&location_section, &int, &[0, (Kind::Ptr as u32) << 24, 2]],
             b"\0int\0",
         );
@@ -233,9 +135,14 @@ mod tests {
             btf.type_by_id(TypeId(1)).map(|ty| ty.kind()),
             Some(Kind::Unknown)
         );
-        let (name, info, ..) = as_libbpf_sees_it(&btf, 1);
-        assert_eq!((&name[..], info), (&b""[..], (Kind::Datasec as u32) << 24));
-        assert_eq!(as_libbpf_sees_it(&btf, 2).0, b"int");
-        assert_eq!(as_libbpf_sees_it(&btf, 3).2, 2);
+        // SAFETY: the BTF is valid, and has these types and names.
+        let as_libbpf_sees_it = |id| unsafe {
+            let ty = &*libbpf_sys::btf__type_by_id(btf.as_ptr(), id);
+            let name = libbpf_sys::btf__name_by_offset(btf.as_ptr(), ty.name_off);
+            (CStr::from_ptr(name), ty.info, ty.__bindgen_anon_1.size)
+        };
+        assert_eq!(as_libbpf_sees_it(1), (c"", (Kind::Datasec as u32) << 24, 0));
+        assert_eq!(as_libbpf_sees_it(2).0, c"int");
+        assert_eq!(as_libbpf_sees_it(3).2, 2);
     }
 }

@@ -74,6 +74,7 @@ pub(crate) struct bpf_core_relo_res {
 }
 
 unsafe extern "C" {
+    #[cfg(test)]
     pub(crate) fn bpf_core_essential_name_len(name: *const c_char) -> usize;
 
     pub(crate) fn bpf_core_calc_relo_insn(

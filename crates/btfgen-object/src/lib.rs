@@ -16,7 +16,7 @@ pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::path::accessor_path;
 pub use crate::relocation::{MAX_ACCESSOR, MAX_ACCESSORS, Relocation, parse_access_string};
-pub use crate::signature::{Signature, digest_of, signature};
+pub use crate::signature::{Signature, digest_of, essential_name, signature};
 pub use crate::walk::Walk;
 
 /// A number for all that an object asks for, from the bytes of its ELF file. If the object is rebuilt, or built with another

@@ -43,7 +43,7 @@ pub fn digest_of<'s>(signatures: impl IntoIterator<Item = &'s Signature>) -> u32
 ///
 /// The rule is libbpf's (`bpf_core_essential_name_len`): the name ends before the last three underscores in a row that have
 /// something else on both sides.
-pub(crate) fn essential_name(name: &[u8]) -> &[u8] {
+pub fn essential_name(name: &[u8]) -> &[u8] {
     let separator = |w: &[u8]| w[0] != b'_' && &w[1..4] == b"___" && w[4] != b'_';
     let flavour = name.windows(5).rposition(separator);
     flavour.map_or(name, |before| &name[..=before])

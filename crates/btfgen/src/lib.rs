@@ -46,7 +46,10 @@ pub use btfgen_btf::{
     Member, Type, TypeId,
 };
 pub use btfgen_files::LockError;
-pub use btfgen_libbpf::{Checked, Checker, Error as LibbpfError, LoadedBtf, ReloKind, Relocation};
+pub use btfgen_libbpf::{
+    Checked, Checker, Error as LibbpfError, LoadedBtf, ReloKind, Relocation, Resolver,
+    essential_name,
+};
 
 pub use crate::arch::{arch_fits, hub_arch};
 pub use crate::claims::Claims;
@@ -64,8 +67,3 @@ pub use crate::output::{Output, Staged, commit};
 pub use crate::pack::{Pack, Prepared, Progress};
 pub use crate::packed::{Packed, PackedKernel, Totals};
 pub use crate::threads::in_pool;
-
-/// The README's example compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-pub struct Readme;

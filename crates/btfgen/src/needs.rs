@@ -240,7 +240,7 @@ impl Need {
     }
 
     /// One of its relocation records, which stands for all.
-    pub(crate) fn relocation(&self) -> &Relocation {
+    pub fn relocation(&self) -> &Relocation {
         &self.relocation
     }
 

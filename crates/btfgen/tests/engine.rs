@@ -10,6 +10,7 @@ mod suite {
     mod loader;
     mod made_up;
     mod objects;
+    mod order;
     mod pack;
     mod properties;
     mod random;

@@ -14,6 +14,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::{fs, thread};
 
+pub use btfgen_btf::testing::made_up_btf;
+
 const OBJECTS: &str = concat!(env!("OUT_DIR"), "/objects");
 const KERNELS: &str = concat!(env!("OUT_DIR"), "/kernels");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -128,17 +130,10 @@ pub fn sample_btf(kernel: &str) -> PathBuf {
     Path::new(KERNELS).join(format!("{kernel}.btf"))
 }
 
-/// A little-endian BTF of these types, each given by its words, and these strings.
-#[must_use]
-pub fn made_up_btf(types: &[&[u32]], strings: &[u8]) -> Vec<u8> {
-    let words = types.concat();
-    let type_len = 4 * words.len() as u32;
-    let header = [24, 0, type_len, type_len, strings.len() as u32];
-    let magic_version_flags = [0x9f, 0xeb, 1, 0];
-    let words = header.into_iter().chain(words).flat_map(u32::to_le_bytes);
-    let words: Vec<u8> = words.collect();
-    [&magic_version_flags, &words[..], strings].concat()
-}
+/// The examples of the README compile. They need several crates, and the README is outside their packages.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
 
 /// Says that a test, or a part of it, cannot run here, and why. The test harness would hide what a passing test prints.
 pub fn skipped(reason: impl Display) {

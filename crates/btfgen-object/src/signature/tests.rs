@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::path::accessor_path;
 use crate::testing::{info, section};
 use btfgen_btf::Btf;
-use proptest::prelude::{ProptestConfig, proptest};
 
 const INT: [u32; 4] = [1, 1 << 24, 4, 1 << 24 | 32];
 const TYPE_EXISTS: u32 = 8;
@@ -320,15 +319,4 @@ fn digests() {
     assert_eq!(digest_of([&b, &a, &b]), crc32fast::hash(b"1234\x00678\0"));
     // Specifications of this CRC give this value for the nine digits.
     assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    /// Check that a flavour is cut off as in libbpf.
-    #[test]
-    fn essential_names_are_those_of_libbpf(name in "[a_]{0,14}") {
-        let name = name.as_bytes();
-        assert_eq!(essential_name(name), btfgen_libbpf::essential_name(name));
-    }
 }
