@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 300
 # Debian has bpftool in /usr/sbin, which is not on a normal user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build demo example test e2e faults lint conformance kernel-images bench fuzz install clean
+.PHONY: help setup build demo example test e2e faults lint conformance kernel-images bench fuzz packages debian-packages install clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,6 +57,12 @@ bench: build ## Compare speed and sizes with bpftool and with bare decompression
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS; needs cargo-fuzz and a nightly toolchain.
 	@scripts/fuzz all $(FUZZ_SECONDS)
+
+packages: ## Build and test every crate from its package for crates.io.
+	@scripts/packages
+
+debian-packages: setup ## Make Debian packages of the command and the C library, in target/debian; needs cargo-deb.
+	@scripts/debian-packages
 
 install: build ## Install the command and the C library under $(DESTDIR)$(PREFIX); LIBDIR=… for the libraries.
 	@scripts/install "$(PREFIX)" "$(LIBDIR)" "$(DESTDIR)"
