@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use crate::content::Content;
 use crate::error::Result;
 use crate::place::Place;
-use crate::scan;
+use crate::search::search;
 
 const BANNER: &[u8] = b"Linux version ";
 
@@ -26,10 +26,8 @@ pub(crate) fn release(
     let end = range
         .end
         .min(range.start.saturating_add(MAX_SEARCHED_BYTES));
-    scan::search(content, range.start..end, &[BANNER], place, |at, _| {
-        let behind = content
-            .read(at + BANNER.len() as u64, MAX_RELEASE_BYTES + 2)
-            .map_err(|e| place.unreadable(e))?;
+    search(content, range.start..end, &[BANNER], place, |at, _| {
+        let behind = content.read(at + BANNER.len() as u64, MAX_RELEASE_BYTES + 2, place)?;
         // The kernel also contains the format "Linux version %s (…", and sentences about versions.
         Ok(match first_word(&behind, b" (") {
             Some(release) => ControlFlow::Break(release),

@@ -1,5 +1,6 @@
 //! Kernel images whose header says where the compressed kernel is.
 
+use std::io::Read;
 use std::ops::Range;
 
 use crate::banner;
@@ -7,29 +8,28 @@ use crate::compression::{Codec, Followed, MAGIC_BYTES};
 use crate::content::{Content, MAX_KERNEL_BYTES};
 use crate::error::{ErrorKind, Result};
 use crate::form::Form;
+use crate::layer::{Layer, Peel};
 use crate::place::Place;
-use crate::reader::{Peeled, Reader};
+use crate::scan;
 
 /// x86: `Documentation/arch/x86/boot.rst`, "The Real-Mode Kernel Header".
-pub(crate) fn read_bzimage(reader: &Reader, content: Content, mut place: Place) -> Result<Peeled> {
-    let header = content
-        .read(0, HEADER_BYTES)
-        .map_err(|e| place.unreadable(e))?;
+pub(crate) fn read_bzimage(content: &Content, mut place: Place, peel: Peel) -> Result<Layer> {
+    let header = content.read(0, HEADER_BYTES, &place)?;
     let Some(setup) = Setup::parse(&header) else {
         return Err(place.error(ErrorKind::Damaged, "is truncated within its header"));
     };
     place.is_kernel = true;
     place.image.arch = setup.is_64.then(|| "x86_64".to_owned());
     if let Some(at) = setup.version {
-        let text = content.read(at, 128).map_err(|e| place.unreadable(e))?;
+        let text = content.read(at, 128, &place)?;
         place.image.release = banner::first_word(&text, b" ");
     }
-    // Before protocol 2.08, the header does not give the payload's offset.
-    let Some(payload) = setup.payload else {
-        return reader.peel_unknown(content, place.inside("x86 boot image")?);
-    };
     let inner = place.inside("x86 boot image")?;
-    read_payload(reader, &content, payload, inner)
+    match setup.payload {
+        Some(payload) => read_payload(content, payload, &inner),
+        // Before protocol 2.08, the header does not give the payload's offset.
+        None => scan::read(content, inner, peel).map(Layer::Peeled),
+    }
 }
 
 /// The header up to `init_size`, which is the last field that is read.
@@ -73,8 +73,8 @@ impl Setup {
 }
 
 /// arm64, riscv64, loongarch64: `struct linux_efi_zboot_header` of `drivers/firmware/efi/libstub/zboot.h`.
-pub(crate) fn read_zboot(reader: &Reader, content: Content, mut place: Place) -> Result<Peeled> {
-    let header = content.read(0, 64).map_err(|e| place.unreadable(e))?;
+pub(crate) fn read_zboot(content: &Content, mut place: Place) -> Result<Layer> {
+    let header = content.read(0, 64, &place)?;
     let field = |at: usize| {
         let bytes = header.get(at..).and_then(<[u8]>::first_chunk);
         bytes.map(|b| u64::from(u32::from_le_bytes(*b)))
@@ -84,41 +84,35 @@ pub(crate) fn read_zboot(reader: &Reader, content: Content, mut place: Place) ->
     };
     place.is_kernel = true;
     let inner = place.inside("EFI zboot image")?;
-    read_payload(reader, &content, start..start + len, inner)
+    read_payload(content, start..start + len, &inner)
 }
 
 /// Reads a kernel, compressed or not, from a known part of an image.
 ///
 /// The kernel's build appends the unpacked size to most streams, so bytes after a stream are not an error.
-pub(crate) fn read_payload(
-    reader: &Reader,
-    content: &Content,
-    range: Range<u64>,
-    place: Place,
-) -> Result<Peeled> {
+pub(crate) fn read_payload(content: &Content, range: Range<u64>, place: &Place) -> Result<Layer> {
     if range.end > content.len() {
         return Err(place.error(
             ErrorKind::Damaged,
             "is truncated within the compressed kernel",
         ));
     }
-    let head = content
-        .read(range.start, MAGIC_BYTES)
-        .map_err(|e| place.unreadable(e))?;
+    let head = content.read(range.start, MAGIC_BYTES, place)?;
     let window = content.window(range);
-    let Some(codec) = Codec::of(&head) else {
-        if Form::of(&head) != Form::Elf {
+    let (from, step): (Box<dyn Read + '_>, _) = match Codec::of(&head) {
+        Some(codec) => (
+            codec.unpack(window, Followed::ByAnything, place)?,
+            codec.name(),
+        ),
+        None if Form::of(&head) == Form::Elf => (Box::new(window), "uncompressed"),
+        None => {
             return Err(place.error(
                 ErrorKind::Unsupported,
                 "the compression of the kernel in the image is unknown",
             ));
         }
-        let inner = place.inside("uncompressed")?;
-        let unpacked = Content::unpack(window, MAX_KERNEL_BYTES, &inner, &reader.unpack_dir())?;
-        return reader.peel(unpacked, inner);
     };
-    let inner = place.inside(codec.name())?;
-    let decoder = reader.decoder(codec, window, Followed::ByAnything, &inner)?;
-    let unpacked = Content::unpack(decoder, MAX_KERNEL_BYTES, &inner, &reader.unpack_dir())?;
-    reader.peel(unpacked, inner)
+    let inner = place.inside(step)?;
+    let unpacked = Content::unpack(from, MAX_KERNEL_BYTES, &inner)?;
+    Ok(Layer::Inner(unpacked, inner))
 }

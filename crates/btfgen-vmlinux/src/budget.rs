@@ -1,8 +1,9 @@
-//! The remaining budget for a named file with all its layers, because a small file can unpack to much data several times.
-//! Also holds the caller's flag for cancellation.
+//! The caller's options, and the remaining budget for a named file with all its layers, because a small file can unpack to much
+//! data several times.
 
 use std::cell::Cell;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,26 +11,56 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The limit for bytes that are checked as BTF. It bounds images with many magics, by chance or on purpose.
 const MAX_SURVEYED_BYTES: u64 = 1 << 30;
 
+/// The default limit for a BTF: 256 MiB, thirty times the size of a distribution's.
+pub const DEFAULT_MAX_BTF_BYTES: u64 = 256 << 20;
+
+/// The default limit for unpacking one file: 16 GiB. The largest packages, with the debug symbols of all modules, need half of
+/// it.
+pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 16 << 30;
+
+/// What the caller sets: see [`Reader`](crate::Reader).
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) max_btf_bytes: u64,
+    pub(crate) max_unpacked_bytes: u64,
+    pub(crate) pahole: PathBuf,
+    pub(crate) temp_dir: PathBuf,
+    pub(crate) cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_btf_bytes: DEFAULT_MAX_BTF_BYTES,
+            max_unpacked_bytes: DEFAULT_MAX_UNPACKED_BYTES,
+            pahole: "pahole".into(),
+            temp_dir: std::env::temp_dir(),
+            cancel: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Budget(Rc<Left>);
 
 #[derive(Debug)]
 struct Left {
-    limit: u64,
+    options: Options,
     unpacked: Cell<u64>,
     surveyed: Cell<u64>,
-    cancel: Option<Arc<AtomicBool>>,
 }
 
 impl Budget {
-    /// The caller sets `cancel` when it no longer needs the result.
-    pub(crate) fn new(max_unpacked_bytes: u64, cancel: Option<Arc<AtomicBool>>) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self(Rc::new(Left {
-            limit: max_unpacked_bytes,
-            unpacked: Cell::new(max_unpacked_bytes),
+            unpacked: Cell::new(options.max_unpacked_bytes),
             surveyed: Cell::new(MAX_SURVEYED_BYTES),
-            cancel,
+            options,
         }))
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
     }
 
     /// A decoder that fails with [`io::ErrorKind::FileTooLarge`] if it exceeds the budget.
@@ -46,7 +77,7 @@ impl Budget {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        let cancel = self.0.cancel.as_ref();
+        let cancel = self.0.options.cancel.as_ref();
         cancel.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
@@ -85,7 +116,10 @@ impl<R: Read> Read for Metered<R> {
             return Ok(got);
         }
         left.set(0);
-        let message = format!("the limit is {} bytes", self.budget.0.limit);
+        let message = format!(
+            "the limit is {} bytes",
+            self.budget.0.options.max_unpacked_bytes
+        );
         Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
 
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use liblzma::bufread::XzDecoder;
@@ -9,7 +10,10 @@ use liblzma::stream::{self, CONCATENATED, Stream};
 use lz4_flex::frame::FrameDecoder;
 use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
+use crate::content::Content;
+use crate::error::{ErrorKind, Result};
 use crate::lz4::{self, LegacyDecoder};
+use crate::place::Place;
 
 /// The memory limit of an xz or lzma decoder. The kernel's `scripts/xz_wrap.sh` uses a dictionary of at most 128 MiB.
 const XZ_MEMORY: u64 = 192 << 20;
@@ -18,6 +22,9 @@ const XZ_MEMORY: u64 = 192 << 20;
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 const BUFFER_BYTES: usize = 128 << 10;
+
+pub(crate) const DECOMPRESS_HELP: &str =
+    "decompress it first; for a boot image, use the kernel's scripts/extract-vmlinux";
 
 /// The number of bytes that [`Codec::of`] needs.
 pub(crate) const MAGIC_BYTES: usize = 16;
@@ -74,12 +81,13 @@ impl Codec {
         }
     }
 
-    /// The unpacked bytes of `from`; `None` for an unsupported compression.
-    pub(crate) fn decoder<'r>(
+    /// The unpacked bytes of `from`, within the budget, or an error for an unsupported compression.
+    pub(crate) fn unpack<'r>(
         self,
         from: impl Read + 'r,
         followed: Followed,
-    ) -> Option<io::Result<Box<dyn Read + 'r>>> {
+        place: &Place,
+    ) -> Result<Box<dyn Read + 'r>> {
         let from = BufReader::with_capacity(BUFFER_BYTES, from);
         let decoder: io::Result<Box<dyn Read + 'r>> = match self {
             Self::Gzip => Ok(match followed {
@@ -91,9 +99,29 @@ impl Codec {
             Self::Zstd => zstd(from, followed),
             Self::Lz4 => Ok(Box::new(FrameDecoder::new(from))),
             Self::Lz4Legacy => Ok(Box::new(LegacyDecoder::new(from))),
-            Self::Bzip2 | Self::Lzo => return None,
+            Self::Bzip2 | Self::Lzo => {
+                let message = format!("is compressed with {}, which is not supported", self.name());
+                return Err(place
+                    .error(ErrorKind::Unsupported, message)
+                    .with_help(DECOMPRESS_HELP));
+            }
         };
-        Some(decoder)
+        let decoder = decoder.map_err(|e| place.unreadable(e))?;
+        Ok(Box::new(place.budget.meter(decoder)))
+    }
+}
+
+/// A part of a package, unpacked if it is compressed.
+pub(crate) fn part<'c>(
+    content: &'c Content,
+    range: Range<u64>,
+    place: &Place,
+) -> Result<Box<dyn Read + 'c>> {
+    let head = content.read(range.start, MAGIC_BYTES, place)?;
+    let window = content.window(range);
+    match Codec::of(&head) {
+        Some(codec) => codec.unpack(window, Followed::ByMore, place),
+        None => Ok(Box::new(window)),
     }
 }
 

@@ -57,12 +57,8 @@ impl Content {
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] if there are more than `limit` bytes, and the errors of the decompressor.
-    pub(crate) fn unpack(
-        mut from: impl Read,
-        limit: u64,
-        place: &Place,
-        temp_dir: &Path,
-    ) -> Result<Self> {
+    pub(crate) fn unpack(mut from: impl Read, limit: u64, place: &Place) -> Result<Self> {
+        let temp_dir = &place.budget.options().temp_dir;
         let mut file = tempfile::tempfile_in(temp_dir).map_err(|e| no_room(temp_dir, e))?;
         let mut len = 0;
         let mut buffer = vec![0; COPY_BYTES];
@@ -136,11 +132,12 @@ impl Content {
     }
 
     /// Reads `len` bytes from `at`, or fewer at the end of the content.
-    pub(crate) fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, at: u64, len: usize, place: &Place) -> Result<Vec<u8>> {
         let mut window = self.window(at..at.saturating_add(len as u64));
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(window.left())?;
-        window.read_to_end(&mut bytes)?;
+        let mut bytes = place.reserve(window.left())?;
+        window
+            .read_to_end(&mut bytes)
+            .map_err(|e| place.unreadable(e))?;
         Ok(bytes)
     }
 }

@@ -12,16 +12,17 @@ use object::{Endian as _, Endianness};
 use crate::arch;
 use crate::banner;
 use crate::boot;
+use crate::btf;
 use crate::content::Content;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layer::{Layer, Peeled};
 use crate::place::Place;
-use crate::reader::{NO_BTF, NO_BTF_HELP, Peeled, Reader};
 
 /// The largest number of sections. A vmlinux has about 80, a module a few hundred.
 const MAX_SECTIONS: u32 = 1 << 14;
 
-pub(crate) fn read(reader: &Reader, content: Content, mut place: Place) -> Result<Peeled> {
-    let class = content.read(4, 1).map_err(|e| place.unreadable(e))?;
+pub(crate) fn read(content: Content, mut place: Place) -> Result<Layer> {
+    let class = content.read(4, 1, &place)?;
     let file = match class[..] {
         [1] => Outline::of::<FileHeader32<Endianness>>(&content, &place)?,
         _ => Outline::of::<FileHeader64<Endianness>>(&content, &place)?,
@@ -34,22 +35,22 @@ pub(crate) fn read(reader: &Reader, content: Content, mut place: Place) -> Resul
         // The wrapper may have another class than the kernel: ppc64's wrapper is a 32-bit program.
         place.image.arch = None;
         let inner = place.inside("POWER boot wrapper")?;
-        return boot::read_payload(reader, &content, range, inner);
+        return boot::read_payload(&content, range, &inner);
     }
-    let ready = file.btf.is_some();
-    if !ready && !file.debug_info {
+    if file.btf.is_none() && !file.debug_info {
         return Err(without_btf(&content, &place)?);
     }
     if place.image.release.is_none() {
         place.image.release = release(&content, file.read_only_data, &place)?;
     }
-    match file.btf {
+    Ok(Layer::Peeled(match file.btf {
         Some(range) => {
-            let btf = reader.take_btf(content.window(range.clone()), range, &place)?;
-            Ok(Peeled::Btf(place.found(btf, ".BTF section")))
+            let len = range.end - range.start;
+            let btf = btf::read(content.window(range), len, &place)?;
+            Peeled::Btf(place.found(btf, ".BTF section"))
         }
-        None => Ok(Peeled::Dwarf { content, place }),
-    }
+        None => Peeled::Dwarf(content, place),
+    }))
 }
 
 /// Remembers the error of a read, because the ELF reader does not return it.
@@ -183,7 +184,7 @@ const KERNEL_HELP: &str = "name the kernel's image (/boot/vmlinuz-…), its vmli
 fn without_btf(content: &Content, place: &Place) -> Result<Error> {
     let is_kernel = place.is_kernel || banner::release(content, 0..content.len(), place)?.is_some();
     Ok(if is_kernel {
-        place.error(ErrorKind::NoBtf, NO_BTF).with_help(NO_BTF_HELP)
+        place.without_btf()
     } else {
         place
             .error(
@@ -217,12 +218,12 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::budget::Budget;
+    use crate::budget::{Budget, Options};
 
     /// Check that an unreadable file does not count as damaged.
     #[test]
     fn unreadable() {
-        let place = Place::of(Path::new("vmlinux"), Budget::new(0, None));
+        let place = Place::of(Path::new("vmlinux"), Budget::new(Options::default()));
         let content = Content::unreadable(1 << 20, &place);
         let error = Outline::of::<FileHeader64<Endianness>>(&content, &place)
             .err()

@@ -11,14 +11,17 @@ mod content;
 mod elf;
 mod error;
 mod form;
+mod layer;
 mod lz4;
 mod package;
 mod pahole;
 mod place;
 mod reader;
 mod scan;
+mod search;
 mod vmlinux;
 
+pub use crate::budget::{DEFAULT_MAX_BTF_BYTES, DEFAULT_MAX_UNPACKED_BYTES};
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::reader::{DEFAULT_MAX_BTF_BYTES, DEFAULT_MAX_UNPACKED_BYTES, Reader};
+pub use crate::reader::Reader;
 pub use crate::vmlinux::Vmlinux;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use btfgen_files::TempFolder;
 
 use crate::btf;
+use crate::budget::Options;
 use crate::content::{Content, no_room};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::place::Place;
-use crate::reader::Reader;
 use crate::vmlinux::Vmlinux;
 
 /// The first version with `--btf_encode_detached` (dwarves' changes-v1.22).
@@ -39,10 +39,10 @@ const COPY_BYTES: usize = 1 << 20;
 struct Version(u32, u32);
 
 /// Makes the BTF of a vmlinux. pahole uses one thread, because with more threads the order of the types differs between runs.
-pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Result<Vmlinux> {
-    let pahole = Pahole::find(reader, &place)?;
-    let temp_dir = reader.unpack_dir();
-    let folder = TempFolder::create_in(&temp_dir).map_err(|e| no_room(&temp_dir, e))?;
+pub(crate) fn make_btf(content: &Content, place: Place) -> Result<Vmlinux> {
+    let pahole = Pahole::find(&place)?;
+    let temp_dir = &place.budget.options().temp_dir;
+    let folder = TempFolder::create_in(temp_dir).map_err(|e| no_room(temp_dir, e))?;
     let out = folder.path().join("btf");
     let vmlinux = match content.path() {
         // So that pahole never takes the name for an option.
@@ -53,7 +53,7 @@ pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Resu
                 if place.budget.is_cancelled() {
                     place.cancelled()
                 } else {
-                    no_room(&temp_dir, e)
+                    no_room(temp_dir, e)
                 }
             })?;
             copy
@@ -72,7 +72,7 @@ pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Resu
     };
     let file = File::open(&out).map_err(made_nothing)?;
     let len = file.metadata().map_err(made_nothing)?.len();
-    let btf = reader.take_btf(file, 0..len, &place)?;
+    let btf = btf::read(file, len, &place)?;
     // Older versions cannot read debug information that dwz compressed: they leave out most types without an error.
     if !btf::is_kernels(&btf) {
         let message = format!(
@@ -87,47 +87,53 @@ pub(crate) fn make_btf(reader: &Reader, content: &Content, place: Place) -> Resu
     Ok(place.found(btf, &step))
 }
 
-struct Pahole {
-    program: PathBuf,
+struct Pahole<'p> {
+    program: &'p Path,
     version: String,
 }
 
-impl Pahole {
-    fn find(reader: &Reader, place: &Place) -> Result<Self> {
-        let program = reader.pahole.clone().unwrap_or_else(|| "pahole".into());
-        let unusable = |message: String| {
+impl<'p> Pahole<'p> {
+    fn find(place: &'p Place) -> Result<Self> {
+        let Options {
+            pahole: program,
+            temp_dir,
+            ..
+        } = place.budget.options();
+        let unusable = |why: &str| {
+            let message = format!(
+                "the kernel has debug information but no BTF, which pahole can make; {} {why}",
+                program.display()
+            );
             place
                 .error(ErrorKind::Pahole, message)
                 .with_help(INSTALL_HELP)
         };
-        let needed = "the kernel has debug information but no BTF, which pahole can make";
-        let temp_dir = reader.unpack_dir();
         // A process that pahole starts could keep a pipe open.
-        let mut answer = tempfile::tempfile_in(&temp_dir).map_err(|e| no_room(&temp_dir, e))?;
-        let stdout = answer.try_clone().map_err(|e| no_room(&temp_dir, e))?;
-        let mut command = Command::new(&program);
+        let mut answer = tempfile::tempfile_in(temp_dir).map_err(|e| no_room(temp_dir, e))?;
+        let stdout = answer.try_clone().map_err(|e| no_room(temp_dir, e))?;
+        let mut command = Command::new(program);
         command
             .arg("--version")
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::null());
-        let status = run(&mut command, place, Some(VERSION_TIME)).map_err(|e| {
-            match e.kind() {
-                io::ErrorKind::NotFound => {
-                    unusable(format!("{needed}; {} was not found", program.display()))
-                }
-                _ => unusable(format!("{needed}; {} cannot be run", program.display())),
-            }
+        let ended = run(&mut command, place, Some(VERSION_TIME)).map_err(|e| {
+            let is_missing = e.kind() == io::ErrorKind::NotFound;
+            unusable(if is_missing {
+                "was not found"
+            } else {
+                "cannot be run"
+            })
             .with_source(e)
         })?;
-        if status.is_none() {
-            return Err(unended(place, || {
-                let seconds = VERSION_TIME.as_secs();
-                unusable(format!(
-                    "{needed}; {} did not print its version within {seconds} seconds",
-                    program.display()
-                ))
-            }));
+        if ended.is_none() {
+            if place.budget.is_cancelled() {
+                return Err(place.cancelled());
+            }
+            let seconds = VERSION_TIME.as_secs();
+            return Err(unusable(&format!(
+                "did not print its version within {seconds} seconds"
+            )));
         }
         let mut text = Vec::new();
         answer
@@ -138,16 +144,10 @@ impl Pahole {
         let version = text.trim().trim_start_matches('v').to_owned();
         match parse_version(&version) {
             Some(found) if found >= OLDEST => Ok(Self { program, version }),
-            Some(found) => Err(unusable(format!(
-                "{needed}; {} has version {}.{}, but 1.22 or later is needed",
-                program.display(),
-                found.0,
-                found.1
+            Some(Version(major, minor)) => Err(unusable(&format!(
+                "has version {major}.{minor}, but 1.22 or later is needed"
             ))),
-            None => Err(unusable(format!(
-                "{needed}; {} did not print its version",
-                program.display()
-            ))),
+            None => Err(unusable("did not print its version")),
         }
     }
 
@@ -160,7 +160,7 @@ impl Pahole {
         let mut messages =
             tempfile::tempfile_in(out.parent().unwrap_or(out)).map_err(|e| no_room(out, e))?;
         let status = messages.try_clone().and_then(|stderr| {
-            let mut command = Command::new(&self.program);
+            let mut command = Command::new(self.program);
             command
                 .args(["-J", "--btf_gen_floats"])
                 .arg(joined("--btf_encode_detached=", out))
@@ -214,15 +214,6 @@ fn without_processes(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::OutOfMemory, error),
         _ => error,
-    }
-}
-
-/// The error for a command that [`run`] ended.
-fn unended(place: &Place, too_slow: impl FnOnce() -> Error) -> Error {
-    if place.budget.is_cancelled() {
-        place.cancelled()
-    } else {
-        too_slow()
     }
 }
 
@@ -290,7 +281,11 @@ mod tests {
     use crate::budget::Budget;
 
     fn place(cancel: Option<Arc<AtomicBool>>) -> Place {
-        Place::of(Path::new("vmlinux"), Budget::new(0, cancel))
+        let budget = Budget::new(Options {
+            cancel,
+            ..Options::default()
+        });
+        Place::of(Path::new("vmlinux"), budget)
     }
 
     /// Check that a command is ended if it takes too long or is cancelled, and otherwise ends by itself.

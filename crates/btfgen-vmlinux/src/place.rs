@@ -81,6 +81,26 @@ impl Place {
         Error::read(&self.subject, source)
     }
 
+    /// An empty list with this capacity, or the error for lack of memory.
+    pub(crate) fn reserve<T>(&self, count: usize) -> Result<Vec<T>, Error> {
+        let mut list = Vec::new();
+        list.try_reserve_exact(count)
+            .map_err(|e| self.unreadable(e.into()))?;
+        Ok(list)
+    }
+
+    /// The error for a kernel with neither BTF nor debug information.
+    pub(crate) fn without_btf(&self) -> Error {
+        self.error(
+            ErrorKind::NoBtf,
+            "the kernel has no BTF: it was built without CONFIG_DEBUG_INFO_BTF",
+        )
+        .with_help(
+            "use the kernel's package of debug symbols (linux-image-…-dbg, linux-image-…-dbgsym, kernel-debuginfo, \
+             kernel-default-debuginfo) and install pahole (package dwarves or pahole)",
+        )
+    }
+
     pub(crate) fn cancelled(&self) -> Error {
         self.error(ErrorKind::Cancelled, "the reading was cancelled")
     }

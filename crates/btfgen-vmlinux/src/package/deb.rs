@@ -6,19 +6,19 @@ use std::ops::Range;
 use super::Search;
 use super::tar::{self, Entry};
 use crate::arch;
-use crate::compression::{Codec, Followed, MAGIC_BYTES};
+use crate::compression;
 use crate::content::Content;
 use crate::error::{ErrorKind, Result};
+use crate::layer::{Peel, Peeled};
 use crate::place::Place;
-use crate::reader::{Peeled, Reader};
 
 /// The largest metadata to read. A kernel's package has one or two KiB.
 const MAX_CONTROL_BYTES: u64 = 64 << 10;
 
-pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Result<Peeled> {
+pub(crate) fn read(content: &Content, mut place: Place, peel: Peel) -> Result<Peeled> {
     let members = members(content, &place)?;
     if let Some(control) = members.iter().find(|m| m.is("control.tar")) {
-        place.package.arch = read_arch(reader, content, control, &place)?;
+        place.package.arch = read_arch(content, control, &place)?;
     }
     let Some(data) = members.iter().find(|m| m.is("data.tar")) else {
         return Err(place.error(
@@ -26,15 +26,12 @@ pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Resu
             "is truncated: the package's files are missing",
         ));
     };
-    let mut search = Search::new(reader, place.clone(), "package");
-    let stream = stream(reader, content, data, &place)?;
+    let mut search = Search::new(place.clone(), "package", peel);
+    let stream = compression::part(content, data.range.clone(), &place)?;
     let found = tar::entries(stream, &place, |entry: Entry<'_>| {
         search.offer(entry.path, entry.size, entry.body)
     })?;
-    match found {
-        Some(vmlinux) => Ok(Peeled::Btf(vmlinux)),
-        None => search.finish(),
-    }
+    search.finish(found)
 }
 
 /// A member of the ar archive.
@@ -63,9 +60,7 @@ fn members(content: &Content, place: &Place) -> Result<Vec<Member>> {
     let mut members = Vec::new();
     let mut at = MAGIC_LEN;
     while at < content.len() && members.len() < MOST {
-        let header = content
-            .read(at, HEADER_LEN as usize)
-            .map_err(|e| place.unreadable(e))?;
+        let header = content.read(at, HEADER_LEN as usize, place)?;
         if header.get(58..) != Some(b"`\n") {
             return Err(damaged());
         }
@@ -89,30 +84,9 @@ fn members(content: &Content, place: &Place) -> Result<Vec<Member>> {
     Ok(members)
 }
 
-fn stream<'c>(
-    reader: &Reader,
-    content: &'c Content,
-    member: &Member,
-    place: &Place,
-) -> Result<Box<dyn std::io::Read + 'c>> {
-    let head = content
-        .read(member.range.start, MAGIC_BYTES)
-        .map_err(|e| place.unreadable(e))?;
-    let window = content.window(member.range.clone());
-    Ok(match Codec::of(&head) {
-        Some(codec) => reader.decoder(codec, window, Followed::ByMore, place)?,
-        None => Box::new(window),
-    })
-}
-
 /// The architecture by deb-control(5).
-fn read_arch(
-    reader: &Reader,
-    content: &Content,
-    control: &Member,
-    place: &Place,
-) -> Result<Option<String>> {
-    let stream = stream(reader, content, control, place)?;
+fn read_arch(content: &Content, control: &Member, place: &Place) -> Result<Option<String>> {
+    let stream = compression::part(content, control.range.clone(), place)?;
     let text = tar::entries(stream, place, |entry| {
         if entry.path.trim_start_matches("./") != "control" {
             return Ok(None);

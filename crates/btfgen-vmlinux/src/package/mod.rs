@@ -10,8 +10,8 @@ use std::io::Read;
 use crate::banner;
 use crate::content::{Content, MAX_FILE_BYTES};
 use crate::error::{Error, ErrorKind, Result};
+use crate::layer::{Peel, Peeled};
 use crate::place::Place;
-use crate::reader::{Peeled, Reader};
 use crate::vmlinux::Vmlinux;
 
 /// The largest number of files to try.
@@ -73,22 +73,22 @@ fn without_extension(name: &str) -> &str {
 ///
 /// It ends at the first file with BTF, because all files of a package are of one kernel. It keeps a file with only debug
 /// information, in case no other file has BTF.
-pub(crate) struct Search<'r> {
-    reader: &'r Reader,
+pub(crate) struct Search {
     place: Place,
     what: &'static str,
+    peel: Peel,
     tried: u32,
     dwarf: Option<Peeled>,
     error: Option<Error>,
 }
 
-impl<'r> Search<'r> {
+impl Search {
     /// `what` is the word for messages: "package" or "archive".
-    pub(crate) fn new(reader: &'r Reader, place: Place, what: &'static str) -> Self {
+    pub(crate) fn new(place: Place, what: &'static str, peel: Peel) -> Self {
         Self {
-            reader,
             place,
             what,
+            peel,
             tried: 0,
             dwarf: None,
             error: None,
@@ -115,11 +115,8 @@ impl<'r> Search<'r> {
         self.tried += 1;
         let mut inner = self.place.member(file.path, self.what)?;
         inner.package.release = file.release.map(str::to_owned);
-        let content = Content::unpack(body, MAX_FILE_BYTES, &inner, &self.reader.unpack_dir())?;
-        if content.len() < size {
-            return Err(inner.error(ErrorKind::Damaged, "is truncated"));
-        }
-        match self.reader.peel(content, inner) {
+        let content = unpack(body, size, MAX_FILE_BYTES, &inner)?;
+        match (self.peel)(content, inner) {
             Ok(Peeled::Btf(vmlinux)) => return Ok(Some(vmlinux)),
             Ok(dwarf) => {
                 self.dwarf.get_or_insert(dwarf);
@@ -134,10 +131,10 @@ impl<'r> Search<'r> {
         Ok(None)
     }
 
-    /// The result if no file had BTF.
-    pub(crate) fn finish(self) -> Result<Peeled> {
-        match (self.dwarf, self.error) {
-            (Some(dwarf), _) => Ok(dwarf),
+    /// The result: what [`Search::offer`] found, or the best of what it kept.
+    pub(crate) fn finish(self, found: Option<Vmlinux>) -> Result<Peeled> {
+        match (found.map(Peeled::Btf).or(self.dwarf), self.error) {
+            (Some(peeled), _) => Ok(peeled),
             (None, Some(error)) => Err(error),
             (None, None) => Err(self
                 .place
@@ -151,6 +148,15 @@ impl<'r> Search<'r> {
                 )),
         }
     }
+}
+
+/// Unpacks a file of an archive, which has `size` bytes.
+fn unpack(body: &mut dyn Read, size: u64, limit: u64, place: &Place) -> Result<Content> {
+    let content = Content::unpack(body, limit, place)?;
+    if content.len() < size {
+        return Err(place.error(ErrorKind::Damaged, "is truncated"));
+    }
+    Ok(content)
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use cpio::newc;
 
 use super::Search;
 use super::rpm_header::{Files, Header, MODE_REGULAR, MODE_TYPE, damaged};
-use crate::compression::{Codec, Followed, MAGIC_BYTES};
+use crate::compression;
 use crate::content::Content;
 use crate::error::Result;
+use crate::layer::{Peel, Peeled};
 use crate::place::Place;
-use crate::reader::{Peeled, Reader};
 use crate::vmlinux::Vmlinux;
 
 const LEAD_BYTES: u64 = 96;
@@ -19,34 +19,24 @@ const LEAD_BYTES: u64 = 96;
 /// The largest header of a member, with its name: longer than any path.
 const MAX_MEMBER_HEADER_BYTES: u64 = 64 << 10;
 
-pub(crate) fn read(reader: &Reader, content: &Content, mut place: Place) -> Result<Peeled> {
+pub(crate) fn read(content: &Content, mut place: Place, peel: Peel) -> Result<Peeled> {
     let signature = Header::read(content, LEAD_BYTES, &place)?;
     let header = Header::read(content, signature.end().next_multiple_of(8), &place)?;
     place.package.arch = header.arch(&place)?;
-    let head = content
-        .read(header.end(), MAGIC_BYTES)
-        .map_err(|e| place.unreadable(e))?;
-    let window = content.window(header.end()..content.len());
-    let from: Box<dyn Read + '_> = match Codec::of(&head) {
-        Some(codec) => reader.decoder(codec, window, Followed::ByMore, &place)?,
-        None => Box::new(window),
-    };
     let mut payload = Payload {
-        from,
+        from: compression::part(content, header.end()..content.len(), &place)?,
         header,
         files: None,
         stripped: 0,
         place: &place,
     };
-    let mut search = Search::new(reader, place.clone(), "package");
-    match payload.search(&mut search)? {
-        Some(vmlinux) => Ok(Peeled::Btf(vmlinux)),
-        None => search.finish(),
-    }
+    let mut search = Search::new(place.clone(), "package", peel);
+    let found = payload.search(&mut search)?;
+    search.finish(found)
 }
 
-struct Payload<'p, R> {
-    from: R,
+struct Payload<'p> {
+    from: Box<dyn Read + 'p>,
     header: Header<'p>,
     /// Read at the first member without a name.
     files: Option<Files<'p>>,
@@ -66,8 +56,8 @@ struct Member {
     mode: u32,
 }
 
-impl<R: Read> Payload<'_, R> {
-    fn search(&mut self, search: &mut Search<'_>) -> Result<Option<Vmlinux>> {
+impl Payload<'_> {
+    fn search(&mut self, search: &mut Search) -> Result<Option<Vmlinux>> {
         while let Some(member) = self.next_member()? {
             let mut body = self.from.by_ref().take(member.size);
             if member.mode & MODE_TYPE == MODE_REGULAR

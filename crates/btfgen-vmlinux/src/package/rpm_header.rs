@@ -4,7 +4,7 @@
 //! only numbers for each file, at most a few MiB. Names stay in the file until they are needed.
 
 use std::collections::HashSet;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 
 use crate::arch;
 use crate::content::Content;
@@ -54,9 +54,7 @@ pub(crate) struct Header<'c> {
 
 impl<'c> Header<'c> {
     pub(crate) fn read(content: &'c Content, at: u64, place: &Place) -> Result<Self> {
-        let intro = content
-            .read(at, INTRO_BYTES)
-            .map_err(|e| place.unreadable(e))?;
+        let intro = content.read(at, INTRO_BYTES, place)?;
         let (tags, store_len) = (number(&intro, 8, 4), number(&intro, 12, 4));
         let index_at = at + INTRO_BYTES as u64;
         let index_len = tags * ENTRY_BYTES as u64;
@@ -66,9 +64,7 @@ impl<'c> Header<'c> {
         if !intro.starts_with(&MAGIC) || !fits {
             return Err(damaged(place));
         }
-        let index = content
-            .read(index_at, index_len as usize)
-            .map_err(|e| place.unreadable(e))?;
+        let index = content.read(index_at, index_len as usize, place)?;
         Ok(Self {
             content,
             index,
@@ -86,10 +82,8 @@ impl<'c> Header<'c> {
         let Some(value) = self.value(TAG_ARCH) else {
             return Ok(None);
         };
-        let bytes = self
-            .content
-            .read(value.start, value.bytes_left().min(MAX_ARCH_BYTES))
-            .map_err(|e| place.unreadable(e))?;
+        let len = value.bytes_left().min(MAX_ARCH_BYTES);
+        let bytes = self.content.read(value.start, len, place)?;
         let name = bytes.split(|&b| b == 0).next().unwrap_or_default();
         Ok(str::from_utf8(name).ok().and_then(arch::of_package))
     }
@@ -130,12 +124,10 @@ impl<'c> Header<'c> {
 
     fn numbers(&self, value: &Value, size: usize, place: &Place) -> Result<Vec<u64>> {
         value.require_few(place)?;
-        let bytes = self
-            .content
-            .read(value.start, value.bytes_left().min(value.count * size))
-            .map_err(|e| place.unreadable(e))?;
+        let len = value.bytes_left().min(value.count * size);
+        let bytes = self.content.read(value.start, len, place)?;
         let items = bytes.chunks_exact(size);
-        let mut numbers = reserved(items.len(), place)?;
+        let mut numbers = place.reserve(items.len())?;
         numbers.extend(items.map(|item| number(item, 0, size)));
         Ok(numbers)
     }
@@ -144,7 +136,7 @@ impl<'c> Header<'c> {
     fn strings(&self, value: &Value, place: &Place) -> Result<Strings<'c>> {
         value.require_few(place)?;
         let mut from = BufReader::new(self.content.window(value.start..value.end));
-        let mut ends = reserved(value.count.min(value.bytes_left()), place)?;
+        let mut ends = place.reserve(value.count.min(value.bytes_left()))?;
         let mut at = 0;
         for _ in 0..value.count {
             let len = from
@@ -256,24 +248,14 @@ impl Strings<'_> {
             return Ok(None);
         };
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let mut string = self
-            .content
-            .read(self.start + u64::from(start), (end - start) as usize)
-            .map_err(|e| place.unreadable(e))?;
+        let at = self.start + u64::from(start);
+        let mut string = self.content.read(at, (end - start) as usize, place)?;
         // The last string may end at the end of the store.
         if string.last() == Some(&0) {
             string.pop();
         }
         Ok(Some(string))
     }
-}
-
-/// An empty list with this capacity, or the error for lack of memory.
-fn reserved<T>(count: usize, place: &Place) -> Result<Vec<T>> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(count)
-        .map_err(|e| place.unreadable(io::Error::from(e)))?;
-    Ok(list)
 }
 
 /// Reads a big-endian number. Returns 0 beyond the end.

@@ -4,19 +4,19 @@ use std::io::Read;
 
 use tar::{EntryType, PaxExtensions};
 
-use super::Search;
+use super::{Search, unpack};
 use crate::banner;
 use crate::content::{Content, MAX_KERNEL_BYTES};
 use crate::error::{ErrorKind, Result};
+use crate::layer::{Peel, Peeled};
 use crate::place::Place;
-use crate::reader::{Peeled, Reader};
 
 /// The largest long name or extended header to read.
 const MAX_NAME_BYTES: u64 = 64 << 10;
 
 /// A tar with a kernel's files, or with exactly one `.btf`.
-pub(crate) fn read(reader: &Reader, from: impl Read, place: Place) -> Result<Peeled> {
-    let mut search = Search::new(reader, place.clone(), "archive");
+pub(crate) fn read(from: impl Read, place: Place, peel: Peel) -> Result<Peeled> {
+    let mut search = Search::new(place.clone(), "archive", peel);
     let mut btf: Option<(Content, Place)> = None;
     let found = entries(from, &place, |entry| {
         let Some(stem) = btf_stem(entry.path) else {
@@ -29,17 +29,13 @@ pub(crate) fn read(reader: &Reader, from: impl Read, place: Place) -> Result<Pee
         }
         let mut inner = place.member(&format!("{stem}.btf"), "archive")?;
         inner.package.release = banner::is_release(stem).then(|| stem.to_owned());
-        let content = Content::unpack(entry.body, MAX_KERNEL_BYTES, &inner, &reader.unpack_dir())?;
-        if content.len() < entry.size {
-            return Err(inner.error(ErrorKind::Damaged, "is truncated"));
-        }
+        let content = unpack(entry.body, entry.size, MAX_KERNEL_BYTES, &inner)?;
         btf = Some((content, inner));
         Ok(None)
     })?;
     match (found, btf) {
-        (Some(vmlinux), _) => Ok(Peeled::Btf(vmlinux)),
-        (None, Some((content, inner))) => reader.peel(content, inner),
-        (None, None) => search.finish(),
+        (None, Some((content, inner))) => peel(content, inner),
+        (found, _) => search.finish(found),
     }
 }
 
