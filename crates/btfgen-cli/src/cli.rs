@@ -24,10 +24,9 @@ in it and gives it to libbpf. `btfgen lookup` shows which BTF that is.";
 
 const AFTER_HELP: &str = "\
 EXIT CODES
-  0    done
-  1    done, but something was left out; stderr names it
-  2    failed
-  3    bad usage
+  0    done; a warning names each kernel or file of a hub or repository that was left out
+  1    failed, or something that you named was not done
+  2    bad usage
   130  stopped by Ctrl-C
 
 EXAMPLES

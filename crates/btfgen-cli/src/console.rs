@@ -41,6 +41,11 @@ impl Console {
         labelled(style::WARNING, "warning", text);
     }
 
+    /// Prints that the command failed, or did not do everything.
+    pub(crate) fn failure(&self, text: impl fmt::Display) {
+        labelled(style::ERROR, "error", text);
+    }
+
     /// Prints the error, if there is one, and returns the exit code.
     pub(crate) fn exit(&self, result: anyhow::Result<Exit>) -> Exit {
         result.unwrap_or_else(|e| {
@@ -51,7 +56,7 @@ impl Console {
 
     /// Prints an error with all causes, and its help if it has one.
     pub(crate) fn error(&self, error: &anyhow::Error) {
-        labelled(style::ERROR, "error", chain(error.as_ref()));
+        self.failure(chain(error.as_ref()));
         if let Some(help) = error.chain().find_map(help) {
             labelled(style::HELP, "help", help);
         }

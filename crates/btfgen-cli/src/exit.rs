@@ -6,14 +6,12 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// Everything was done.
+    /// All that the user named was done. What a hub or a repository contains may be left out: stderr and the JSON name it.
     Done = 0,
-    /// The work was done, but something was left out; stderr names it.
-    LeftOut = 1,
-    /// The command failed.
-    Failed = 2,
+    /// The command failed, or did not do all that the user named.
+    Failed = 1,
     /// The arguments are wrong.
-    Usage = 3,
+    Usage = 2,
     /// Ctrl-C, SIGTERM or SIGHUP: 128 plus the number of SIGINT, as in a shell.
     Interrupted = 130,
 }
@@ -32,11 +30,6 @@ impl Exit {
         } else {
             Self::Failed
         }
-    }
-
-    /// [`Exit::LeftOut`] if anything was left out, else [`Exit::Done`].
-    pub(crate) fn left_out(anything: bool) -> Self {
-        if anything { Self::LeftOut } else { Self::Done }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use btfgen_hub::{Add, Added, Change, ErrorKind};
 
-use crate::amount::{bytes, count};
+use crate::amount::bytes;
 use crate::arguments::{LimitArguments, TargetHubArguments};
 use crate::console::{Advised, Console, printable};
 use crate::exit::Exit;
@@ -87,7 +87,7 @@ impl Arguments {
             return self.tell(console, &[added], Exit::Done);
         }
         let mut added = Vec::new();
-        let mut failed = 0;
+        let mut failed: usize = 0;
         for file in &self.files {
             match add.file(file) {
                 Ok(one) => added.push(one),
@@ -98,13 +98,10 @@ impl Arguments {
                 }
             }
         }
-        let exit = match (added.len(), failed) {
-            (_, 0) => Exit::Done,
-            (0, _) => Exit::Failed,
-            _ => {
-                console.warning(format_args!("{} left out", count(failed, "file")));
-                Exit::LeftOut
-            }
+        let exit = if failed == 0 {
+            Exit::Done
+        } else {
+            Exit::Failed
         };
         self.tell(console, &added, exit)
     }

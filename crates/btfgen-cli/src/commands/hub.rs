@@ -64,7 +64,7 @@ struct StatusArguments {
 
 /// Check that every file is readable, is a kernel's BTF, and has the right name
 ///
-/// verify names the broken files. The exit code is 1 if any broken file remains. --delete deletes only damaged files with the
+/// verify names the broken files. The exit code is 1 if a broken file remains, and 0 if --delete deleted all. --delete deletes only damaged files with the
 /// right name, and files that a fetch brought; it waits until no other command uses the hub. An error of the machine, such as
 /// a failing disk or too little memory, ends the check: the file that was being read does not count as broken.
 #[derive(Debug, clap::Args)]
@@ -141,7 +141,7 @@ impl StatusArguments {
             console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
             console.details(rejected.iter().map(|e| chain(e)));
         }
-        Ok(Exit::left_out(!rejected.is_empty()))
+        Ok(Exit::Done)
     }
 }
 
@@ -236,8 +236,14 @@ impl VerifyArguments {
             count(verified.sound, "kernel")
         ));
         let broken = &verified.broken;
+        let all_deleted = broken.iter().all(|b| b.fate == Fate::Deleted);
         if !broken.is_empty() {
-            console.warning(format_args!("{} broken:", count(broken.len(), "file")));
+            let text = format!("{} broken:", count(broken.len(), "file"));
+            if all_deleted {
+                console.warning(text);
+            } else {
+                console.failure(text);
+            }
             console.details(broken.iter().map(|b| {
                 let fate = match b.fate {
                     Fate::Deleted => " (deleted)",
@@ -248,8 +254,11 @@ impl VerifyArguments {
                 format!("{}{fate}", chain(&b.error))
             }));
         }
-        let all_deleted = broken.iter().all(|b| b.fate == Fate::Deleted);
-        Ok(Exit::left_out(!all_deleted))
+        Ok(if all_deleted {
+            Exit::Done
+        } else {
+            Exit::Failed
+        })
     }
 }
 

@@ -89,8 +89,8 @@ fn as_optional_text<S: serde::Serializer>(
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let filter = self.filter.filter()?;
-        let (kernels, exit) = match &self.archive {
-            Some(path) => (archived(path, &filter, console)?, Exit::Done),
+        let kernels = match &self.archive {
+            Some(path) => archived(path, &filter, console)?,
             None => in_hubs(&self.hub.folders()?, &filter, console)?,
         };
         match (self.count, self.json) {
@@ -99,15 +99,11 @@ impl Arguments {
             (false, true) => sink::json(&kernels)?,
             (false, false) => print(&kernels, self.long || console.verbose)?,
         }
-        Ok(exit)
+        Ok(Exit::Done)
     }
 }
 
-fn in_hubs(
-    folders: &[PathBuf],
-    filter: &KernelFilter,
-    console: Console,
-) -> Result<(Vec<Listed>, Exit)> {
+fn in_hubs(folders: &[PathBuf], filter: &KernelFilter, console: Console) -> Result<Vec<Listed>> {
     let hub = Hub::open(folders)?;
     let all = hub.kernels().len();
     let hub = hub.filtered(filter);
@@ -127,7 +123,7 @@ fn in_hubs(
         console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
         console.details(rejected.iter().map(|e| chain(e)));
     }
-    Ok((kernels, Exit::left_out(!rejected.is_empty())))
+    Ok(kernels)
 }
 
 fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<Listed>> {

@@ -18,6 +18,9 @@ EXAMPLES
   btfgen needs --json app.bpf.o | jq -r '.[].type' | sort -u";
 
 /// Show what objects need from a kernel: their distinct CO-RE relocations
+///
+/// If libbpf refuses a relocation on every kernel, needs prints a warning. The exit code is still 0, because the program with
+/// this relocation may never be loaded.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {

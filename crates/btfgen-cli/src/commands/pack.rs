@@ -128,7 +128,7 @@ impl Arguments {
         if let Some(Sink::Stdout) = summary {
             sink::data(|out| out.write_all(text.as_bytes()))?;
         }
-        Ok(Exit::left_out(!packed.left_out.is_empty()))
+        Ok(Exit::Done)
     }
 
     fn pack<'p>(&self) -> Result<Pack<'p>> {

@@ -33,7 +33,7 @@ pub(crate) fn all(scenarios: &[Scenario], tally: &mut Tally) {
             let output = output.unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);
             let told =
-                output.status.code() == Some(2) && stderr.contains("stdout: cannot be written");
+                output.status.code() == Some(1) && stderr.contains("stdout: cannot be written");
             tally.take(match told {
                 true => Ok(Ended::Failed),
                 false => Err(format!(

@@ -85,7 +85,7 @@ fn replacing() {
     let mut command = add(&file, &hub);
     run(
         command.args(["--id", ARM]),
-        2,
+        1,
         &[
             "has a different BTF of this kernel",
             "help: --force replaces it",
@@ -105,7 +105,7 @@ fn damaged_in_its_place() {
     place(&hub, &format!("{NEW}.btf.tar.xz"), b"no xz");
     let file = raw(dir.path(), NEW);
     let mut command = add(&file, &hub);
-    run(command.args(["--id", NEW]), 2, &["is unusable", "damaged"]);
+    run(command.args(["--id", NEW]), 1, &["is unusable", "damaged"]);
     run(command.arg("--force"), 0, &["replaced"]);
 }
 
@@ -118,7 +118,7 @@ fn from_host() {
     let file = raw(dir.path(), NEW);
     run(
         &mut add(&file, &hub),
-        2,
+        1,
         &[
             "does not contain the kernel's distribution, its version, its architecture and its release",
             "--from-host",
@@ -170,7 +170,7 @@ fn bad_ids() {
     ] {
         let mut command = add(&file, &hub);
         let id = format!("--id={id}");
-        run(command.arg(id), 2, &["is not a kernel's id", "help: write"]);
+        run(command.arg(id), 1, &["is not a kernel's id", "help: write"]);
         assert!(!hub.exists());
     }
 }
@@ -183,7 +183,7 @@ fn other_byte_order() {
     let file = raw(dir.path(), NEW);
     let mut command = add(&file, &hub);
     command.args(["--id", "debian/12/s390x/6.1.0-47-s390x"]);
-    run(&mut command, 2, &["does not have the byte order of s390x"]);
+    run(&mut command, 1, &["does not have the byte order of s390x"]);
     assert!(!hub.exists());
 }
 
@@ -204,7 +204,7 @@ fn no_kernels() {
         (dir.path().to_owned(), "folder"),
         (dir.path().join("missing"), "No such file"),
     ] {
-        run(add(&file, &hub).args(["--id", NEW]), 2, &[why]);
+        run(add(&file, &hub).args(["--id", NEW]), 1, &[why]);
         assert!(!hub.exists(), "{}", file.display());
     }
 }
@@ -223,7 +223,7 @@ fn several() {
     let mut command = add(&one, &hub);
     run(
         command.arg(&two).args(["--id", NEW]),
-        2,
+        1,
         &["--id names one kernel, but there are several files"],
     );
     let text = place(dir.path(), "text", b"not a kernel at all");
@@ -236,11 +236,7 @@ fn several() {
     run(
         command.arg("--from-host"),
         1,
-        &[
-            "unrecognized file type",
-            "warning: 1 file left out",
-            "added",
-        ],
+        &["unrecognized file type", "added"],
     );
     assert_eq!(names(&hub), ["a"]);
 }
@@ -252,7 +248,7 @@ fn bad_hubs() {
     let file = raw(dir.path(), NEW);
     for hub in [file.clone(), file.join("below")] {
         let mut command = add(&file, &hub);
-        run(command.args(["--id", NEW]), 2, &["is not a folder"]);
+        run(command.args(["--id", NEW]), 1, &["is not a folder"]);
     }
     assert_eq!(fs::read(&file).unwrap(), btf(NEW));
 }

@@ -26,7 +26,7 @@ fn path() {
     assert_eq!(home, "/h/.cache/btfgen/btfhub\n");
     let xdg = stdout(command("path").env("XDG_CACHE_HOME", "/c"));
     assert_eq!(xdg, "/c/btfgen/btfhub\n");
-    run(&mut command("path"), 2, &["no hub is named"]);
+    run(&mut command("path"), 1, &["no hub is named"]);
 }
 
 /// Check that kernels are counted by kind, with their sizes, and repositories are only there after a fetch.
@@ -58,7 +58,7 @@ fn missing() {
         let mut command = command(name);
         run(
             command.args(["--hub", "/nonexistent"]),
-            2,
+            1,
             &["/nonexistent: the hub does not exist", "btfgen fetch"],
         );
     }
@@ -148,7 +148,7 @@ fn no_hub() {
     verify.args(["--delete", "--hub"]).arg(project);
     run(
         &mut verify,
-        2,
+        1,
         &["is probably not a hub", "nothing was deleted"],
     );
     assert_eq!(names(project), ["build", "src"]);

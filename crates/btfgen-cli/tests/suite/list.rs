@@ -109,5 +109,5 @@ fn archive() {
     let kernels: Value = serde_json::from_str(&stdout(archive().arg("--json"))).unwrap();
     assert_eq!(kernels.as_array().unwrap().len(), 2);
     assert!(kernels[0]["bytes"].as_u64().unwrap() > 0);
-    run(archive().args(["--hub", "x"]), 3, &["cannot be used with"]);
+    run(archive().args(["--hub", "x"]), 2, &["cannot be used with"]);
 }

@@ -79,7 +79,7 @@ fn run(command: &mut Command, code: i32, pieces: &[&str]) -> Output {
     for piece in pieces {
         assert!(stderr.contains(piece), "no {piece:?} in: {stderr}");
     }
-    if code == 2 {
+    if code == 1 {
         let errors = stderr.lines().filter(|l| l.starts_with("error: "));
         assert_eq!(errors.count(), 1, "{stderr}");
     }

@@ -51,7 +51,8 @@ fn none() {
     }
 }
 
-/// Check that what libbpf refuses whatever the kernel is told with its source line and the reason, in text and in JSON.
+/// Check that what libbpf refuses whatever the kernel is told with its source line and the reason, in text and in JSON; the
+/// report succeeds, because a program that is never loaded may have such a relocation.
 #[test]
 fn refused() {
     let object = btfgen_testkit::object("refused");
@@ -84,5 +85,5 @@ fn bitcode() {
     let object = dir.path().join("app.bpf.o");
     std::fs::write(&object, b"BC\xc0\xde and more").unwrap();
     let pieces = ["app.bpf.o: LLVM bitcode", "help: ", "without -flto"];
-    run(btfgen().arg("needs").arg(&object), 2, &pieces);
+    run(btfgen().arg("needs").arg(&object), 1, &pieces);
 }

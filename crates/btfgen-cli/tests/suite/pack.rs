@@ -88,7 +88,7 @@ fn prefix_and_package_json() {
     assert!(list.contains(&format!("./btfs/{NEW}.btf\n")), "{list}");
     assert!(list.contains("package.json\n"), "{list}");
     fs::write(&json, "{").unwrap();
-    run(&mut command, 2, &["p.json: is not JSON"]);
+    run(&mut command, 1, &["p.json: is not JSON"]);
 }
 
 /// Check that the summary for programs has everything, and nothing else is on stdout.
@@ -99,7 +99,7 @@ fn json_summary() {
     let broken = place(own.path(), "a/1/x86_64/1.1.btf", b"broken");
     let out = dir.path().join("a.tar.gz");
     let mut command = pack(own.path(), &out);
-    let output = run(command.args(["--json-summary", "-"]), 1, &["1.1.btf"]);
+    let output = run(command.args(["--json-summary", "-"]), 0, &["1.1.btf"]);
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     for (key, expected) in [
         ("kernels", 1),
@@ -126,7 +126,7 @@ fn json_summary() {
     let file = dir.path().join("summary.json");
     run(
         pack(own.path(), &out).arg("--json-summary").arg(&file),
-        1,
+        0,
         &[],
     );
     assert_eq!(fs::read(file).unwrap(), output.stdout);
@@ -140,14 +140,14 @@ fn strict_or_keep_going() {
     place(own.path(), "a/1/x86_64/1.1.btf", b"broken");
     let out = dir.path().join("a.tar.gz");
     fs::write(&out, "older").unwrap();
-    run(pack(own.path(), &out).arg("--strict"), 2, &["1.1.btf: "]);
+    run(pack(own.path(), &out).arg("--strict"), 1, &["1.1.btf: "]);
     assert_eq!(fs::read(&out).unwrap(), b"older");
     assert_eq!(names(dir.path()), ["a.tar.gz"]);
     for quiet in [None, Some("-q")] {
         let pieces = ["warning: 1 kernel left out:\n", "1.1.btf: "];
         run(
             pack(own.path(), &out).arg("--keep-going").args(quiet),
-            1,
+            0,
             &pieces,
         );
     }
@@ -197,7 +197,7 @@ fn refused() {
     assert_eq!(summary["packed"][0]["kernel"], "a/1/x86_64/disagreeing");
     run(
         command.arg("--strict"),
-        2,
+        1,
         &["a/1/x86_64/disagreeing: libbpf refuses"],
     );
 
@@ -260,11 +260,11 @@ fn many_left_out() {
     let out = dir.path().join("a.tar.gz");
     let output = run(
         &mut pack(own.path(), &out),
-        1,
+        0,
         &["20 kernels left out:", "19.btf", "and 10 more"],
     );
     assert!(!String::from_utf8(output.stderr).unwrap().contains("20.btf"));
-    run(pack(own.path(), &out).arg("-v"), 1, &["10.btf", "29.btf"]);
+    run(pack(own.path(), &out).arg("-v"), 0, &["10.btf", "29.btf"]);
 }
 
 /// Check that an object without relocations is packed, and that it is said.

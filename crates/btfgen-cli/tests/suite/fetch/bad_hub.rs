@@ -34,7 +34,7 @@ fn files_are_no_hubs() {
     let subject = format!("error: {}: is not a folder", file.display());
     for hub in [file.clone(), file.join("below"), file.join("a/b/c")] {
         let pieces = [&*subject, "help: name a folder with --hub"];
-        run(&mut ground.fetch_into(&hub, Git::There, &url), 2, &pieces);
+        run(&mut ground.fetch_into(&hub, Git::There, &url), 1, &pieces);
     }
     assert_eq!(everything(&ground.path("folder")), before);
 }
@@ -88,7 +88,7 @@ fn folders_of_others() {
             "Permission denied",
             "help: name a writable folder",
         ];
-        run(&mut checked(command), 2, &pieces);
+        run(&mut checked(command), 1, &pieces);
         assert_eq!(everything(&folder), before);
     }
     for path in [folder.join("hub"), folder, ground.path("")] {
@@ -116,7 +116,7 @@ fn checkouts_of_others() {
             "is inside the git repository",
             "help: name a folder outside of it",
         ];
-        run(&mut ground.fetch_into(&hub, Git::There, &url), 2, &pieces);
+        run(&mut ground.fetch_into(&hub, Git::There, &url), 1, &pieces);
     }
     assert!(everything(foreign.folder()) == before);
     foreign.put(".gitignore", "/cache\n");

@@ -111,7 +111,7 @@ fn cut_connections() {
         let mut command = interrupted.ground.fetch(git, &interrupted.url(&relay));
         run(
             &mut command,
-            2,
+            1,
             &["error: git://127.0.0.1:", "/kernels: ", "help: "],
         );
         interrupted.is_as_before();
@@ -141,7 +141,7 @@ fn cut_early_and_late() {
         let relay = interrupted.relay();
         relay.cut_after(bytes);
         let mut command = interrupted.ground.fetch(git, &interrupted.url(&relay));
-        run(&mut command, 2, &["error: git://127.0.0.1:"]);
+        run(&mut command, 1, &["error: git://127.0.0.1:"]);
         interrupted.is_as_before();
         interrupted.goes_on(git, &relay);
     }
@@ -161,7 +161,7 @@ fn cut_answers() {
             let url = url("http", relay.address(), "kernels");
             relay.cut_after(bytes);
             let error = format!("error: {url}: ");
-            run(&mut ground.fetch(git, &url), 2, &[&error, "help: "]);
+            run(&mut ground.fetch(git, &url), 1, &[&error, "help: "]);
             assert!(files(&ground.hub()).is_empty());
             relay.heal();
             run(&mut ground.fetch(git, &url), 0, &["30 new"]);

@@ -35,8 +35,8 @@ fn passwords_in_urls() {
         for (url, arguments, code) in [
             (&url, &["-v", "--json"][..], 0),
             (&url, &["-v", "--dry-run"], 0),
-            (&wrong, &["-v"], 2),
-            (&missing, &["-v"], 2),
+            (&wrong, &["-v"], 1),
+            (&missing, &["-v"], 1),
         ] {
             let output = run(ground.fetch(git, url).args(arguments), code, &[]);
             let all = [output.stdout, output.stderr].concat();
@@ -89,7 +89,7 @@ fn without_a_terminal() {
                 &*address.to_string(),
                 "help: check the address; if it is right, provide the login",
             ];
-            run(&mut checked(setsid), 2, &pieces);
+            run(&mut checked(setsid), 1, &pieces);
             assert!(!ground.hub().exists());
         }
     }

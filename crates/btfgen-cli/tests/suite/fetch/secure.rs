@@ -38,8 +38,8 @@ fn untrusted_certificates() {
             "help: if you trust the server",
             "SSL_CERT_FILE",
         ];
-        run(&mut ground.fetch(git, &url), 2, &pieces);
-        run(ground.fetch(git, &url).arg("--dry-run"), 2, &pieces);
+        run(&mut ground.fetch(git, &url), 1, &pieces);
+        run(ground.fetch(git, &url).arg("--dry-run"), 1, &pieces);
         assert!(!ground.hub().exists());
     }
 }
