@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::{
     add, completions, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
 };
-use crate::console::Console;
+use crate::console::{Advised, Console};
 use crate::exit::Exit;
 use crate::style::{self, Color};
 
@@ -53,6 +53,10 @@ pub(crate) struct Cli {
     #[arg(short, long, global = true)]
     quiet: bool,
 
+    /// Print the results as JSON on stdout: one object, which has `error` and perhaps `help` if the command failed
+    #[arg(long, global = true)]
+    json: bool,
+
     /// When to use colours; auto respects NO_COLOR and CLICOLOR_FORCE
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     color: Color,
@@ -80,8 +84,13 @@ impl Cli {
         let console = Console {
             quiet: self.quiet,
             verbose: self.verbose,
+            json: self.json,
         };
         let result = match self.command {
+            Command::Completions(_) | Command::Man(_) if self.json => Err(Advised::usage(
+                "there is no JSON of completions and manual pages",
+                "leave out --json",
+            )),
             Command::Fetch(arguments) => arguments.run(console),
             Command::Add(arguments) => arguments.run(console),
             Command::Hub(arguments) => arguments.run(console),

@@ -5,9 +5,11 @@ use std::fmt;
 use std::io::Write as _;
 
 use anstyle::Style;
+use btfgen::Claims;
 
 use crate::exit::Exit;
-use crate::style;
+use crate::report::Failure;
+use crate::{sink, style};
 
 /// How many lines of a long list are shown without `--verbose`.
 const SHOWN: usize = 10;
@@ -19,9 +21,19 @@ pub(crate) struct Console {
     pub(crate) quiet: bool,
     /// All details.
     pub(crate) verbose: bool,
+    /// The command's results go to stdout as JSON.
+    pub(crate) json: bool,
 }
 
 impl Console {
+    /// Claims stdout for the JSON, if it is asked for.
+    pub(crate) fn claim_stdout(&self, claims: &mut Claims) -> btfgen::Result<()> {
+        if self.json {
+            claims.writes_stdout("the JSON")?;
+        }
+        Ok(())
+    }
+
     /// Prints what was done. Silent with `--quiet`.
     pub(crate) fn say(&self, text: impl fmt::Display) {
         if !self.quiet {
@@ -46,11 +58,16 @@ impl Console {
         labelled(style::ERROR, "error", text);
     }
 
-    /// Prints the error, if there is one, and returns the exit code.
+    /// Prints the error, if there is one, also as JSON, and returns the exit code.
     pub(crate) fn exit(&self, result: anyhow::Result<Exit>) -> Exit {
         result.unwrap_or_else(|e| {
             self.error(&e);
-            Exit::of(&e)
+            let exit = Exit::of(&e);
+            if self.json && exit != Exit::Usage {
+                // If stdout cannot be written, stderr has the error.
+                let _ = sink::json(&Failure::of(&e));
+            }
+            exit
         })
     }
 
@@ -86,6 +103,7 @@ pub(crate) struct Advised {
     message: String,
     help: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+    usage: bool,
 }
 
 impl Advised {
@@ -95,7 +113,22 @@ impl Advised {
             message: message.into(),
             help: help.into(),
             source: None,
+            usage: false,
         }
+    }
+
+    /// An error of the arguments, which do not go together.
+    pub(crate) fn usage(message: impl Into<String>, help: impl Into<String>) -> anyhow::Error {
+        let error = Self {
+            usage: true,
+            ..Self::new(message, help)
+        };
+        error.into()
+    }
+
+    /// Whether the arguments are wrong.
+    pub(crate) fn is_usage(&self) -> bool {
+        self.usage
     }
 
     /// Adds the cause.
@@ -120,7 +153,8 @@ impl Error for Advised {
 const LIMIT_HELP: &str =
     "raise the limit with --max-btf-size if the kernel's BTF really is so large";
 
-fn help<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
+/// What the user can do about an error.
+pub(crate) fn help<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     if let Some(advised) = error.downcast_ref::<Advised>() {
         return Some(&advised.help);
     }

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::console::Advised;
+
 /// How the command ended. The numbers are stable, and `btfgen --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -25,11 +27,21 @@ impl Exit {
                 || e.downcast_ref::<btfgen_hub::Error>()
                     .is_some_and(|e| e.kind() == btfgen_hub::ErrorKind::Cancelled)
         });
+        let is_usage = |e: &Advised| e.is_usage();
         if cancelled {
             Self::Interrupted
+        } else if error.downcast_ref().is_some_and(is_usage) {
+            Self::Usage
         } else {
             Self::Failed
         }
+    }
+}
+
+impl From<bool> for Exit {
+    /// [`Exit::Done`] if all was done, else [`Exit::Failed`].
+    fn from(done: bool) -> Self {
+        if done { Self::Done } else { Self::Failed }
     }
 }
 

@@ -17,6 +17,7 @@ mod console;
 mod exit;
 mod interrupt;
 mod progress;
+mod report;
 mod sink;
 mod style;
 mod table;

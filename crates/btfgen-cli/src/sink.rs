@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use btfgen::{Claims, Output};
 
 use crate::closed_stdout;
-use crate::console::Advised;
+use crate::console::{Advised, Console};
 
 /// An output.
 #[derive(Debug)]
@@ -19,28 +19,33 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// An output for text: `-` is stdout. `what` is for [`Claims`].
-    pub(crate) fn for_text(path: &Path, what: &'static str, claims: &mut Claims) -> Result<Self> {
-        if path == Path::new("-") {
-            claims.writes_stdout(what)?;
-            return Ok(Self::Stdout);
+    /// An output for a BTF: `-` is stdout, which must not be a terminal, and which `--json` needs. `what` is for [`Claims`].
+    pub(crate) fn claim(
+        path: &Path,
+        what: &'static str,
+        claims: &mut Claims,
+        console: Console,
+    ) -> Result<Self> {
+        console.claim_stdout(claims)?;
+        if path != Path::new("-") {
+            let output = Output::probe(path)?;
+            claims.writes(what, &output)?;
+            return Ok(Self::File(output));
         }
-        let output = Output::probe(path)?;
-        claims.writes(what, &output)?;
-        Ok(Self::File(output))
-    }
-
-    /// An output for binary data: `-` is stdout, which must not be a terminal.
-    pub(crate) fn for_binary(path: &Path, what: &'static str, claims: &mut Claims) -> Result<Self> {
-        let sink = Self::for_text(path, what, claims)?;
-        if matches!(sink, Self::Stdout) && io::stdout().is_terminal() {
-            return Err(Advised::new(
+        if console.json {
+            return Err(Advised::usage(
+                "stdout cannot take both the BTF and --json",
+                "name a file with -o",
+            ));
+        }
+        if io::stdout().is_terminal() {
+            return Err(Advised::usage(
                 "will not write binary data to a terminal",
                 "redirect stdout, or name a file with -o",
-            )
-            .into());
+            ));
         }
-        Ok(sink)
+        claims.writes_stdout(what)?;
+        Ok(Self::Stdout)
     }
 
     /// Writes everything.
@@ -63,15 +68,10 @@ pub(crate) fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Resu
     written(write, BufWriter::new(stdout))
 }
 
-/// Writes a value as JSON to stdout.
+/// Writes a value as indented JSON to stdout.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
-    let text = json_text(value)?;
-    data(|out| out.write_all(text.as_bytes()))
-}
-
-/// A value as indented JSON, with a line end.
-pub(crate) fn json_text(value: &impl serde::Serialize) -> Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+    let text = serde_json::to_string_pretty(value)?;
+    data(|out| writeln!(out, "{text}"))
 }
 
 fn written(

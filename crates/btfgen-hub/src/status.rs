@@ -29,6 +29,7 @@ pub struct Status {
     /// The repositories that kernels were fetched from.
     pub repositories: Vec<RecordedRepository>,
     /// The kernels of each distribution, version and architecture.
+    #[serde(rename = "counts")]
     pub kernels: Vec<KernelCount>,
     /// The disk space of the kernels, in bytes.
     pub kernel_bytes: u64,

@@ -1,8 +1,10 @@
 //! The engine's error type.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use btfgen_archive::KernelId;
 use btfgen_files::is_machine_fault;
 
 /// The kind of an error.
@@ -49,7 +51,9 @@ pub struct Error {
     kind: ErrorKind,
     subject: String,
     message: String,
-    help: Option<&'static str>,
+    help: Option<Cow<'static, str>>,
+    /// Boxed, because results with this error are moved a lot.
+    kernel: Option<Box<KernelId>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -66,7 +70,8 @@ impl Error {
             kind,
             subject: subject.to_string(),
             message: message.into(),
-            help: (kind == ErrorKind::Machine).then_some(MACHINE_HELP),
+            help: (kind == ErrorKind::Machine).then_some(MACHINE_HELP.into()),
+            kernel: None,
             source: None,
         }
     }
@@ -97,8 +102,13 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_help(mut self, help: &'static str) -> Self {
-        self.help = Some(help);
+    pub(crate) fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn with_kernel(mut self, kernel: &KernelId) -> Self {
+        self.kernel = Some(Box::new(kernel.clone()));
         self
     }
 
@@ -126,8 +136,13 @@ impl Error {
     }
 
     /// What the user can do about it.
-    pub fn help(&self) -> Option<&'static str> {
-        self.help
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// The kernel at fault, if the error is about one kernel of a hub and its id is known.
+    pub fn kernel(&self) -> Option<&KernelId> {
+        self.kernel.as_deref()
     }
 }
 

@@ -125,11 +125,10 @@ impl Hub {
             Found::Kernel(kernel, file) => {
                 self.files.insert(file);
                 if let Some(other) = kernels.get(&kernel.id) {
-                    self.rejected.push(Error::new(
-                        ErrorKind::InvalidName,
-                        kernel.path.display(),
-                        format!("the same kernel is in {}", other.path.display()),
-                    ));
+                    let message = format!("the same kernel is in {}", other.path.display());
+                    let subject = kernel.path.display();
+                    let error = Error::new(ErrorKind::InvalidName, subject, message);
+                    self.rejected.push(error.with_kernel(&kernel.id));
                 } else {
                     kernels.insert(kernel.id.clone(), kernel);
                 }

@@ -64,6 +64,6 @@ pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::{Output, Staged, commit};
-pub use crate::pack::{Pack, Prepared, Progress};
+pub use crate::pack::{Pack, Progress};
 pub use crate::packed::{Packed, PackedKernel, Totals};
 pub use crate::threads::in_pool;

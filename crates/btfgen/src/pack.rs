@@ -18,7 +18,7 @@ use crate::matrix::Matrix;
 use crate::minimize::{MinimizeError, Minimizer};
 use crate::needs::Needs;
 use crate::object::Object;
-use crate::output::{Output, Staged, commit};
+use crate::output::{Output, commit};
 use crate::packed::{Packed, Totals};
 use crate::threads::in_pool;
 
@@ -92,37 +92,6 @@ impl std::fmt::Debug for Pack<'_> {
             .field("objects", &self.objects)
             .field("hub", &self.hub)
             .finish_non_exhaustive()
-    }
-}
-
-/// An archive that is on the disk, but does not have its name yet. See [`Pack::prepare`].
-#[derive(Debug)]
-pub struct Prepared {
-    packed: Packed,
-    outputs: Vec<Staged>,
-}
-
-impl Prepared {
-    /// The result of the pack.
-    pub fn packed(&self) -> &Packed {
-        &self.packed
-    }
-
-    /// Adds another output of the same run, which takes its name together with the archive.
-    #[must_use]
-    pub fn with(mut self, output: Staged) -> Self {
-        // The archive takes its name last, so a program that sees the archive also sees the other outputs.
-        self.outputs.insert(0, output);
-        self
-    }
-
-    /// Gives the archive and the outputs that belong to it their names.
-    ///
-    /// # Errors
-    /// Those of [`commit`].
-    pub fn commit(self) -> Result<Packed> {
-        commit(self.outputs)?;
-        Ok(self.packed)
     }
 }
 
@@ -292,17 +261,9 @@ impl<'a> Pack<'a> {
     /// Does the work, and writes the archive in one step at the end.
     ///
     /// # Errors
-    /// Those of [`Pack::prepare`] and [`Prepared::commit`].
-    pub fn write(self, path: impl AsRef<Path>) -> Result<Packed> {
-        self.prepare(path)?.commit()
-    }
-
-    /// Does the work, and writes the archive under a temporary name. [`Prepared::commit`] gives it its own name.
-    ///
-    /// # Errors
     /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or is an input or another output; those of
-    /// [`Pack::build`].
-    pub fn prepare(mut self, path: impl AsRef<Path>) -> Result<Prepared> {
+    /// [`Pack::build`] and [`commit`].
+    pub fn write(mut self, path: impl AsRef<Path>) -> Result<Packed> {
         let archive = Output::probe(path.as_ref())?;
         self.claims.writes("the archive", &archive)?;
         let mut linkable = None;
@@ -317,9 +278,11 @@ impl<'a> Pack<'a> {
         if let Some((output, arch)) = linkable {
             outputs.push(output.stage(&linkable_object(packed.archive(), arch)?)?);
         }
+        // The archive takes its name last, so a program that sees the archive also sees the object.
         outputs.push(archive.stage(packed.archive())?);
         go_on(cancel)?;
-        Ok(Prepared { packed, outputs })
+        commit(outputs)?;
+        Ok(packed)
     }
 
     /// Does the work, but writes no file. The archive is in [`Packed::archive`].
@@ -431,6 +394,7 @@ impl<'a> Pack<'a> {
                 Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
                 Err(e) => {
                     first_failed.fetch_min(n, Ordering::Relaxed);
+                    let e = e.with_kernel(kernel.id());
                     harvest.left_out.push((kernel.id().clone(), e));
                 }
             }
@@ -562,7 +526,7 @@ fn nameable<'h>(builder: &Builder, kernels: &'h [HubKernel]) -> (Vec<&'h HubKern
                 let subject = kernel.path().display();
                 let message = "its name is too long for an archive";
                 let error = Error::new(ErrorKind::InvalidName, subject, message);
-                too_long.push(error.with_source(e));
+                too_long.push(error.with_kernel(kernel.id()).with_source(e));
             }
         }
     }

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use btfgen_hub::{Add, Added, Change, ErrorKind};
+use serde::Serialize;
 
-use crate::amount::bytes;
+use crate::amount::{bytes, count};
 use crate::arguments::{LimitArguments, TargetHubArguments};
 use crate::console::{Advised, Console, printable};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::WaitNote;
+use crate::report::{Failure, LeftOut};
 use crate::sink;
 use crate::style::STRONG;
 
@@ -51,10 +53,6 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     force: bool,
 
-    /// Print JSON: an array with an object for each added file
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     hub: TargetHubArguments,
 
@@ -74,58 +72,69 @@ impl Arguments {
             .max_btf_bytes(self.limit.max_btf_size);
         if let Some(id) = &self.id {
             if id.split('/').count() > 2 && self.files.len() > 1 {
-                return Err(Advised::new(
+                return Err(Advised::usage(
                     "--id names one kernel, but there are several files",
                     "give only --id ID/VERSION, or add one file at a time",
-                )
-                .into());
+                ));
             }
             add = add.id(id)?;
         }
         if let [file] = &*self.files {
-            let added = add.file(file)?;
-            return self.tell(console, &[added], Exit::Done);
+            return tell(console, &[add.file(file)?], Vec::new());
         }
         let mut added = Vec::new();
-        let mut failed: usize = 0;
+        let mut left_out = Vec::new();
         for file in &self.files {
             match add.file(file) {
                 Ok(one) => added.push(one),
                 Err(e) if e.kind() == ErrorKind::Cancelled => return Err(e.into()),
                 Err(e) => {
-                    failed += 1;
+                    left_out.push(LeftOut::named(file, &e));
                     console.error(&e.into());
                 }
             }
         }
-        let exit = if failed == 0 {
-            Exit::Done
-        } else {
-            Exit::Failed
-        };
-        self.tell(console, &added, exit)
+        tell(console, &added, left_out)
     }
+}
 
-    fn tell(&self, console: Console, added: &[Added], exit: Exit) -> Result<Exit> {
-        for one in added {
-            let change = match one.change {
-                Change::New => "added",
-                Change::Unchanged => "unchanged",
-                Change::Replaced => "replaced",
-            };
-            console.say(format_args!(
-                "{STRONG}{}{STRONG:#} {change}, {}",
-                one.kernel,
-                bytes(one.btf_bytes as u64)
-            ));
-            if console.verbose {
-                console.say(format_args!("  {}", printable(&one.origin)));
-                console.say(format_args!("  {}", one.path.display()));
-            }
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'r> {
+    added: &'r [Added],
+    left_out: Vec<LeftOut>,
+    #[serde(flatten)]
+    failure: Failure,
+}
+
+fn tell(console: Console, added: &[Added], left_out: Vec<LeftOut>) -> Result<Exit> {
+    for one in added {
+        let change = match one.change {
+            Change::New => "added",
+            Change::Unchanged => "unchanged",
+            Change::Replaced => "replaced",
+        };
+        console.say(format_args!(
+            "{STRONG}{}{STRONG:#} {change}, {}",
+            one.kernel,
+            bytes(one.btf_bytes as u64)
+        ));
+        if console.verbose {
+            console.say(format_args!("  {}", printable(&one.origin)));
+            console.say(format_args!("  {}", one.path.display()));
         }
-        if self.json {
-            sink::json(&added)?;
-        }
-        Ok(exit)
     }
+    let failed = left_out.len();
+    if console.json {
+        let failure = match failed {
+            0 => Failure::default(),
+            _ => Failure::told(format!("{} not added", count(failed, "file"))),
+        };
+        sink::json(&Report {
+            added,
+            left_out,
+            failure,
+        })?;
+    }
+    Ok(Exit::from(failed == 0))
 }

@@ -12,7 +12,7 @@ use crate::amount::bytes;
 use crate::console::{Advised, Console};
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::sink::Sink;
+use crate::sink::{self, Sink};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -52,20 +52,27 @@ impl Arguments {
         let stop = interrupt::flag(console, None);
         let mut claims = Claims::default();
         claims.reads("the archive", &self.archive)?;
-        let sink = Sink::for_binary(&output, "the BTF", &mut claims)?;
+        let sink = Sink::claim(&output, "the BTF", &mut claims, console)?;
         let archive = open(&self.archive)?;
         let (kernel, btf) = self.find(&archive)?;
         interrupt::check(&stop)?;
-        let size = bytes(btf.len() as u64);
         sink.write(&btf)?;
-        if Btf::parse(&btf).is_ok_and(|btf| btf.type_count() == 1) {
+        // `void` is not stored.
+        let types = Btf::parse(&btf).map_or(0, |btf| btf.type_count() - 1);
+        if types == 0 {
             console.warning(format_args!("{kernel}: its BTF holds no types"));
         }
         if let Sink::File(output) = sink {
-            console.say(format_args!(
-                "{}: {size} of {kernel}",
-                output.path().display()
-            ));
+            let (path, size) = (output.path().display(), bytes(btf.len() as u64));
+            console.say(format_args!("{path}: {size} of {kernel}"));
+        }
+        if console.json {
+            sink::json(&serde_json::json!({
+                "kernel": kernel.to_string(),
+                "path": output,
+                "bytes": btf.len(),
+                "types": types,
+            }))?;
         }
         Ok(Exit::Done)
     }

@@ -53,10 +53,6 @@ pub(crate) struct Arguments {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Print JSON: an object that says what was fetched, or would be with --dry-run
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     hub: TargetHubArguments,
 
@@ -80,15 +76,15 @@ impl Arguments {
         if self.dry_run {
             let preview = fetch.preview();
             bar.clear();
-            return self.show_preview(console, &preview?);
+            return show_preview(console, &preview?);
         }
         let fetched = fetch.run();
         bar.clear();
         let fetched = fetched?;
-        if self.json {
+        tell(console, &fetched, &hub);
+        if console.json {
             sink::json(&fetched)?;
         }
-        tell(console, &fetched, &hub);
         Ok(Exit::Done)
     }
 
@@ -104,21 +100,17 @@ impl Arguments {
             .find(|list| !list.is_empty());
         named.unwrap_or_else(|| vec![BTFHUB_ARCHIVE.to_owned()])
     }
+}
 
-    fn show_preview(&self, console: Console, preview: &Preview) -> Result<Exit> {
-        if self.json {
-            sink::json(preview)?;
-        } else {
-            sink::text(|out| {
-                preview
-                    .repositories
-                    .iter()
-                    .try_for_each(|r| writeln!(out, "{}", described(r)))
-            })?;
-        }
-        tell_collisions(console, &preview.collisions);
-        Ok(Exit::Done)
+fn show_preview(console: Console, preview: &Preview) -> Result<Exit> {
+    tell_collisions(console, &preview.collisions);
+    if console.json {
+        sink::json(preview)?;
+    } else {
+        let mut repositories = preview.repositories.iter();
+        sink::text(|out| repositories.try_for_each(|r| writeln!(out, "{}", described(r))))?;
     }
+    Ok(Exit::Done)
 }
 
 /// The repositories of a list that is separated by commas.

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, LimitArguments, TargetHubArguments};
-use crate::console::{Console, caused, chain, printable};
+use crate::console::{Console, chain, printable};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::{Bar, WaitNote};
+use crate::report::{Failure, LeftOut};
 use crate::sink;
 use crate::table::{Column, Table};
 
@@ -54,10 +55,6 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLES)]
 struct StatusArguments {
-    /// Print JSON: an object
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     hub: TargetHubArguments,
 }
@@ -77,10 +74,6 @@ struct VerifyArguments {
     /// With --delete: print what would be deleted, and delete nothing
     #[arg(short = 'n', long, requires = "delete")]
     dry_run: bool,
-
-    /// Print JSON: an object with the number of sound files and an array of the broken files
-    #[arg(long)]
-    json: bool,
 
     #[command(flatten)]
     hub: TargetHubArguments,
@@ -105,15 +98,19 @@ impl Arguments {
         match self.command {
             Command::Status(arguments) => arguments.run(console),
             Command::Verify(arguments) => arguments.run(console),
-            Command::Path(arguments) => arguments.run(),
+            Command::Path(arguments) => arguments.run(console),
         }
     }
 }
 
 impl PathArguments {
-    fn run(self) -> Result<Exit> {
+    fn run(self, console: Console) -> Result<Exit> {
         use std::os::unix::ffi::OsStrExt as _;
         let folder = self.hub.folder()?;
+        if console.json {
+            sink::json(&serde_json::json!({ "path": folder }))?;
+            return Ok(Exit::Done);
+        }
         sink::data(|out| {
             out.write_all(folder.as_os_str().as_bytes())?;
             writeln!(out)
@@ -125,11 +122,6 @@ impl PathArguments {
 impl StatusArguments {
     fn run(self, console: Console) -> Result<Exit> {
         let status = Status::of(self.hub.folder()?)?;
-        if self.json {
-            sink::json(&status)?;
-        } else {
-            print(&status)?;
-        }
         if status.unfinished > 0 {
             console.note(format_args!(
                 "{} of an interrupted fetch; the next fetch continues with them",
@@ -141,8 +133,24 @@ impl StatusArguments {
             console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
             console.details(rejected.iter().map(|e| chain(e)));
         }
+        if console.json {
+            sink::json(&StatusReport {
+                status: &status,
+                left_out: LeftOut::all(rejected),
+            })?;
+        } else {
+            print(&status)?;
+        }
         Ok(Exit::Done)
     }
+}
+
+/// What `status --json` prints.
+#[derive(Serialize)]
+struct StatusReport<'s> {
+    #[serde(flatten)]
+    status: &'s Status,
+    left_out: Vec<LeftOut>,
 }
 
 fn print(status: &Status) -> Result<()> {
@@ -192,15 +200,18 @@ fn print(status: &Status) -> Result<()> {
 
 /// What `verify --json` prints.
 #[derive(Serialize)]
-struct Report<'r> {
+struct Report {
+    /// Number of sound kernels.
     sound: usize,
-    broken: Vec<ReportedFile<'r>>,
+    broken: Vec<ReportedFile>,
+    #[serde(flatten)]
+    failure: Failure,
 }
 
 #[derive(Serialize)]
-struct ReportedFile<'r> {
-    path: &'r str,
-    error: String,
+struct ReportedFile {
+    #[serde(flatten)]
+    file: LeftOut,
     /// Whether --delete deletes the file.
     deletable: bool,
     deleted: bool,
@@ -224,12 +235,6 @@ impl VerifyArguments {
             .run();
         bar.clear();
         let verified = verified?;
-        if self.json {
-            sink::json(&Report {
-                sound: verified.sound,
-                broken: verified.broken.iter().map(reported).collect(),
-            })?;
-        }
         console.say(format_args!(
             "{}: {} sound",
             folder.display(),
@@ -238,7 +243,7 @@ impl VerifyArguments {
         let broken = &verified.broken;
         let all_deleted = broken.iter().all(|b| b.fate == Fate::Deleted);
         if !broken.is_empty() {
-            let text = format!("{} broken:", count(broken.len(), "file"));
+            let text = format_args!("{} broken:", count(broken.len(), "file"));
             if all_deleted {
                 console.warning(text);
             } else {
@@ -254,18 +259,24 @@ impl VerifyArguments {
                 format!("{}{fate}", chain(&b.error))
             }));
         }
-        Ok(if all_deleted {
-            Exit::Done
-        } else {
-            Exit::Failed
-        })
+        if console.json {
+            let failure = match all_deleted {
+                true => Failure::default(),
+                false => Failure::told(format!("{} broken", count(broken.len(), "file"))),
+            };
+            sink::json(&Report {
+                sound: verified.sound,
+                broken: broken.iter().map(reported).collect(),
+                failure,
+            })?;
+        }
+        Ok(Exit::from(all_deleted))
     }
 }
 
-fn reported(broken: &Broken) -> ReportedFile<'_> {
+fn reported(broken: &Broken) -> ReportedFile {
     ReportedFile {
-        path: broken.error.subject(),
-        error: caused(broken.error.message(), &broken.error),
+        file: LeftOut::of(&broken.error),
         deletable: broken.fate != Fate::Stays,
         deleted: broken.fate == Fate::Deleted,
     }

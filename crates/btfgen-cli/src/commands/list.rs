@@ -12,6 +12,7 @@ use crate::arguments::{FilterArguments, HubArguments};
 use crate::commands::extract;
 use crate::console::{Console, chain, printable};
 use crate::exit::Exit;
+use crate::report::LeftOut;
 use crate::sink;
 use crate::table::{Column, Table};
 
@@ -37,10 +38,6 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     long: bool,
 
-    /// Print JSON: an array with an object for each line
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     hub: HubArguments,
 
@@ -51,17 +48,25 @@ pub(crate) struct Arguments {
 /// A kernel of a hub or an archive.
 #[derive(Serialize)]
 struct Listed {
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "crate::report::text")]
     kernel: KernelId,
     /// In a hub, the size of the file, which may be compressed; in an archive, the size of the BTF.
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "as_optional_text"
-    )]
-    link_target: Option<KernelId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link_target: Option<String>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'k> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernels: Option<&'k [Listed]>,
+    /// With `--count`, instead of the kernels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<Vec<Count<'k>>>,
+    left_out: Vec<LeftOut>,
 }
 
 #[derive(Serialize)]
@@ -72,38 +77,33 @@ struct Count<'k> {
     kernels: usize,
 }
 
-fn as_text<S: serde::Serializer>(id: &KernelId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
-}
-
-fn as_optional_text<S: serde::Serializer>(
-    id: &Option<KernelId>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match id {
-        Some(id) => serializer.collect_str(id),
-        None => serializer.serialize_none(),
-    }
-}
-
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let filter = self.filter.filter()?;
-        let kernels = match &self.archive {
-            Some(path) => archived(path, &filter, console)?,
+        let (kernels, left_out) = match &self.archive {
+            Some(path) => (archived(path, &filter, console)?, Vec::new()),
             None => in_hubs(&self.hub.folders()?, &filter, console)?,
         };
-        match (self.count, self.json) {
-            (true, true) => sink::json(&counts(&kernels))?,
-            (true, false) => print_counts(&counts(&kernels))?,
-            (false, true) => sink::json(&kernels)?,
-            (false, false) => print(&kernels, self.long || console.verbose)?,
+        if console.json {
+            sink::json(&Report {
+                kernels: (!self.count).then_some(&kernels),
+                counts: self.count.then(|| counts(&kernels)),
+                left_out,
+            })?;
+        } else if self.count {
+            print_counts(&counts(&kernels))?;
+        } else {
+            print(&kernels, self.long || console.verbose)?;
         }
         Ok(Exit::Done)
     }
 }
 
-fn in_hubs(folders: &[PathBuf], filter: &KernelFilter, console: Console) -> Result<Vec<Listed>> {
+fn in_hubs(
+    folders: &[PathBuf],
+    filter: &KernelFilter,
+    console: Console,
+) -> Result<(Vec<Listed>, Vec<LeftOut>)> {
     let hub = Hub::open(folders)?;
     let all = hub.kernels().len();
     let hub = hub.filtered(filter);
@@ -123,7 +123,7 @@ fn in_hubs(folders: &[PathBuf], filter: &KernelFilter, console: Console) -> Resu
         console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
         console.details(rejected.iter().map(|e| chain(e)));
     }
-    Ok(kernels)
+    Ok((kernels, LeftOut::all(rejected)))
 }
 
 fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<Listed>> {
@@ -138,7 +138,7 @@ fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<
             kernel: e.kernel,
             bytes: e.size,
             path: None,
-            link_target: e.link_target,
+            link_target: e.link_target.map(|target| target.to_string()),
         })
         .collect();
     note_if_empty(console, &kernels, all);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::amount::bytes;
 use crate::console::{Advised, Console, caused};
 use crate::exit::Exit;
+use crate::report::Failure;
 use crate::sink;
 use crate::style::STRONG;
 
@@ -46,10 +47,6 @@ pub(crate) struct Arguments {
     /// Skip the kernel's own BTF
     #[arg(long)]
     require_custom: bool,
-
-    /// Print JSON: an object with the result and the steps
-    #[arg(long)]
-    json: bool,
 }
 
 /// What `--json` prints.
@@ -61,8 +58,9 @@ struct Report {
     name: Option<String>,
     /// Size of the archive's entry.
     bytes: Option<usize>,
-    error: Option<String>,
     steps: Vec<ReportedStep>,
+    #[serde(flatten)]
+    failure: Failure,
 }
 
 #[derive(Serialize)]
@@ -76,21 +74,22 @@ struct ReportedStep {
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let found = self.lookup().find();
-        if self.json {
-            sink::json(&report(&found))?;
+        let steps = found.as_ref().map_or_else(|e| e.steps(), Found::steps);
+        let error = found.as_ref().err().map(|e| advised(e, &self.archive));
+        if console.json {
+            let found = found.as_ref().ok();
+            sink::json(&Report::new(found, steps, error.as_ref()))?;
         } else {
-            let steps = found.as_ref().map_or_else(|e| e.steps(), Found::steps);
             sink::text(|out| steps.iter().try_for_each(|step| writeln!(out, "{step}")))?;
         }
-        match found {
-            Ok(found) => {
-                if !self.json {
-                    console.say(format_args!("{STRONG}{}{STRONG:#}", describe(&found)));
-                }
-                Ok(Exit::Done)
+        match (&found, &error) {
+            (Ok(found), _) if !console.json => {
+                console.say(format_args!("{STRONG}{}{STRONG:#}", describe(found)));
             }
-            Err(e) => Err(advised(&e, &self.archive)),
+            (_, Some(error)) => console.error(error),
+            _ => {}
         }
+        Ok(Exit::from(error.is_none()))
     }
 
     fn lookup(&self) -> Lookup<'static> {
@@ -136,31 +135,22 @@ fn advised(error: &btfgen_runtime::Error, archive: &std::path::Path) -> anyhow::
     }
 }
 
-fn report(found: &btfgen_runtime::Result<Found>) -> Report {
-    let reported = |steps: &[Step]| steps.iter().map(ReportedStep::new).collect();
-    match found {
-        Ok(found) => {
-            let (origin, name) = match found.origin() {
-                Origin::Kernel => ("kernel", None),
-                Origin::File(path) => ("file", Some(path.display().to_string())),
-                Origin::Archive(kernel) => ("archive", Some(kernel.to_string())),
-                _ => ("other", None),
-            };
-            Report {
-                origin: Some(origin),
-                name,
-                bytes: found.bytes().map(<[u8]>::len),
-                error: None,
-                steps: reported(found.steps()),
-            }
+impl Report {
+    fn new(found: Option<&Found>, steps: &[Step], error: Option<&anyhow::Error>) -> Self {
+        let (origin, name) = match found.map(Found::origin) {
+            None => (None, None),
+            Some(Origin::Kernel) => (Some("kernel"), None),
+            Some(Origin::File(path)) => (Some("file"), Some(path.display().to_string())),
+            Some(Origin::Archive(kernel)) => (Some("archive"), Some(kernel.to_string())),
+            Some(_) => (Some("other"), None),
+        };
+        Self {
+            origin,
+            name,
+            bytes: found.and_then(Found::bytes).map(<[u8]>::len),
+            steps: steps.iter().map(ReportedStep::new).collect(),
+            failure: error.map(Failure::of).unwrap_or_default(),
         }
-        Err(e) => Report {
-            origin: None,
-            name: None,
-            bytes: None,
-            error: Some(caused(e.message(), e)),
-            steps: reported(e.steps()),
-        },
     }
 }
 

@@ -1,16 +1,20 @@
 //! `btfgen minimize`: minimizes one kernel's BTF, without an archive.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Claims, Minimized, Minimizer, Needs, Object, parse_kernel, read_kernel_file};
+use btfgen::{
+    Claims, Minimized, Minimizer, Need, Needs, Object, Outcome, parse_kernel, read_kernel_file,
+};
+use serde::Serialize;
 
 use crate::amount::{bytes, count};
 use crate::arguments::LimitArguments;
+use crate::commands::needs::Refused;
 use crate::console::{Console, printable};
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::sink::Sink;
+use crate::sink::{self, Sink};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -37,6 +41,25 @@ pub(crate) struct Arguments {
     limit: LimitArguments,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'r> {
+    path: &'r Path,
+    /// Number of types in the full BTF.
+    types: u32,
+    full_bytes: usize,
+    minimal_bytes: usize,
+    /// Number of distinct relocations.
+    relocations: usize,
+    /// Relocations that found nothing in the kernel.
+    unresolved: Vec<String>,
+    refused: Vec<Refused>,
+}
+
+fn is_unresolved(need: &Need, outcome: &Outcome) -> bool {
+    outcome.refusal().is_none() && !outcome.is_found(need.kind())
+}
+
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let stop = interrupt::flag(console, None);
@@ -45,7 +68,7 @@ impl Arguments {
         for object in &self.objects {
             claims.reads("the BPF object", object)?;
         }
-        let sink = Sink::for_binary(&self.output, "the minimal BTF", &mut claims)?;
+        let sink = Sink::claim(&self.output, "the minimal BTF", &mut claims, console)?;
         let objects = self
             .objects
             .iter()
@@ -64,6 +87,23 @@ impl Arguments {
             console.warning(named("holds no types, so nothing is found in it"));
         }
         self.summarize(console, &needs, full.len(), &minimized);
+        if console.json {
+            let answers = || needs.iter().zip(&minimized.outcomes);
+            sink::json(&Report {
+                path: &self.output,
+                types: btf.type_count() - 1,
+                full_bytes: full.len(),
+                minimal_bytes: minimized.btf.len(),
+                relocations: needs.len(),
+                unresolved: answers()
+                    .filter(|(need, outcome)| is_unresolved(need, outcome))
+                    .map(|(need, _)| need.to_string())
+                    .collect(),
+                refused: answers()
+                    .filter_map(|(need, o)| Some(Refused::new(&needs, need, o.refusal()?)))
+                    .collect(),
+            })?;
+        }
         Ok(Exit::Done)
     }
 
@@ -87,7 +127,7 @@ impl Arguments {
             console.details(refused.into_iter());
         }
         let missing: Vec<String> = answers()
-            .filter(|(need, outcome)| outcome.refusal().is_none() && !outcome.is_found(need.kind()))
+            .filter(|(need, outcome)| is_unresolved(need, outcome))
             .map(|(need, _)| need.to_string())
             .collect();
         if !missing.is_empty() && !console.quiet {

@@ -15,7 +15,8 @@ const EXAMPLES: &str = "\
 EXAMPLES
   btfgen needs app.bpf.o
   btfgen needs --verbose *.bpf.o
-  btfgen needs --json app.bpf.o | jq -r '.[].type' | sort -u";
+  btfgen needs --json app.bpf.o | jq -r '.needs[].type' | sort -u
+  btfgen needs --json app.bpf.o | jq -e 'all(.needs[]; .refusal == null)'";
 
 /// Show what objects need from a kernel: their distinct CO-RE relocations
 ///
@@ -27,10 +28,6 @@ pub(crate) struct Arguments {
     /// BPF object files
     #[arg(required = true, value_name = "OBJ")]
     objects: Vec<PathBuf>,
-
-    /// Print JSON: an array of objects with kind, type, path, places, and why libbpf refuses it whatever the kernel
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Serialize)]
@@ -60,11 +57,6 @@ impl Arguments {
         }
         let needs = Needs::new(objects);
         let reports: Vec<NeedReport> = needs.iter().map(|n| NeedReport::new(&needs, n)).collect();
-        if self.json {
-            sink::json(&reports)?;
-        } else if !reports.is_empty() {
-            print(&reports, console.verbose)?;
-        }
         let refused = needs.iter().zip(&reports).filter_map(|(need, report)| {
             Some(format!("{}: {}", with_line(&needs, need), report.refusal?))
         });
@@ -74,7 +66,31 @@ impl Arguments {
             console.warning(message);
             console.details(refused.into_iter());
         }
+        if console.json {
+            sink::json(&serde_json::json!({ "needs": reports }))?;
+        } else if !reports.is_empty() {
+            print(&reports, console.verbose)?;
+        }
         Ok(Exit::Done)
+    }
+}
+
+/// A relocation that makes libbpf refuse to load the object, in JSON.
+#[derive(Serialize)]
+pub(crate) struct Refused {
+    relocation: String,
+    reason: Refusal,
+    places: Vec<Place>,
+}
+
+impl Refused {
+    /// The refusal of a need, for this reason.
+    pub(crate) fn new(needs: &Needs, need: &Need, reason: Refusal) -> Self {
+        Self {
+            relocation: need.to_string(),
+            reason,
+            places: needs.places(need),
+        }
     }
 }
 

@@ -11,12 +11,13 @@ use serde::de::IgnoredAny;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, HubArguments, LimitArguments};
-use crate::commands::needs::with_line;
-use crate::console::{Advised, Console, caused, chain};
+use crate::commands::needs::{Refused, with_line};
+use crate::console::{Advised, Console, chain};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Bar;
-use crate::sink::{self, Sink, json_text};
+use crate::report::LeftOut;
+use crate::sink;
 use crate::style::STRONG;
 
 /// The largest package.json. Programs embed the archive, so it must stay small.
@@ -28,7 +29,7 @@ EXAMPLES
   btfgen pack *.bpf.o --hub ~/btfhub-archive --arch x86_64 --distro ubuntu -o btfs.tar.gz
   btfgen pack app.bpf.o --only 'rhel/8*/4.18.0-*' --strict -o btfs.tar.gz
   btfgen pack app.bpf.o -o btfs.tar.gz --emit-obj btfs.o --target-arch arm64
-  btfgen pack app.bpf.o -o btfs.tar.gz --json-summary - | jq '.left_out[].subject'";
+  btfgen pack app.bpf.o -o btfs.tar.gz --json | jq '.left_out[].path'";
 
 /// Minimize all kernels of a hub for some objects, and pack them into one archive
 #[derive(Debug, clap::Args)]
@@ -61,7 +62,7 @@ pub(crate) struct Arguments {
 
     /// Add this file to the archive as package.json
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    package_json: Option<PathBuf>,
 
     /// Number of threads [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -74,10 +75,6 @@ pub(crate) struct Arguments {
     /// Leave out kernels that cannot be packed, and name them; this is the default
     #[arg(long, conflicts_with = "strict")]
     keep_going: bool,
-
-    /// Write a summary as JSON to this file; - is stdout
-    #[arg(long, value_name = "FILE")]
-    json_summary: Option<PathBuf>,
 
     #[command(flatten)]
     hub: HubArguments,
@@ -104,40 +101,31 @@ impl Arguments {
         let bar = Bar::new(console);
         let cancel = interrupt::flag(console, Some(bar.screen()));
         let mut claims = Claims::default();
-        if let Some(json) = &self.json {
+        console.claim_stdout(&mut claims)?;
+        if let Some(json) = &self.package_json {
             claims.reads("the file for package.json", json)?;
         }
-        let summary = match &self.json_summary {
-            Some(path) => Some(Sink::for_text(path, "the summary", &mut claims)?),
-            None => None,
-        };
         let linkable = self.linkable()?;
         let mut pack = self.pack()?.claims(claims).progress(&bar).cancel(&cancel);
         if let Some((path, arch)) = linkable {
             pack = pack.linkable(path, arch);
         }
-        let prepared = pack.prepare(&self.output);
+        let packed = pack.write(&self.output);
         bar.clear();
-        let mut prepared = prepared?;
-        let text = json_text(&Summary::new(prepared.packed()))?;
-        if let Some(Sink::File(output)) = &summary {
-            prepared = prepared.with(output.stage(text.as_bytes())?);
-        }
-        let packed = prepared.commit()?;
+        let packed = packed?;
         self.print(console, &packed, linkable);
-        if let Some(Sink::Stdout) = summary {
-            sink::data(|out| out.write_all(text.as_bytes()))?;
+        if console.json {
+            sink::json(&Report::new(&packed))?;
         }
         Ok(Exit::Done)
     }
 
     fn pack<'p>(&self) -> Result<Pack<'p>> {
         if self.output == Path::new("-") {
-            return Err(Advised::new(
+            return Err(Advised::usage(
                 "an archive cannot be written to stdout",
                 "name a file with -o; for a file called -, write ./-",
-            )
-            .into());
+            ));
         }
         let mut pack = Pack::new()
             .filter(self.filter.filter()?)
@@ -154,7 +142,7 @@ impl Arguments {
         if let Some(prefix) = &self.prefix {
             pack = pack.prefix(prefix);
         }
-        if let Some(path) = &self.json {
+        if let Some(path) = &self.package_json {
             pack = pack.file("package.json", read_json(path)?);
         }
         Ok(pack)
@@ -166,17 +154,16 @@ impl Arguments {
             return Ok(None);
         };
         if path == Path::new("-") {
-            return Err(Advised::new(
+            return Err(Advised::usage(
                 "an object to link cannot be written to stdout",
                 "name a file with --emit-obj; for a file called -, write ./-",
-            )
-            .into());
+            ));
         }
         let arch = self
             .target_arch
             .or_else(TargetArch::native)
             .ok_or_else(|| {
-                Advised::new(
+                Advised::usage(
                     "--emit-obj does not support the architecture that btfgen was built for",
                     "name another architecture with --target-arch",
                 )
@@ -267,63 +254,46 @@ fn unresolved(packed: &Packed) -> impl Iterator<Item = &Need> {
     packed.matrix.unresolved().map(|need| &packed.needs[need])
 }
 
-/// What `--json-summary` writes.
+/// What `--json` prints.
 #[derive(Serialize)]
-struct Summary<'p> {
-    #[serde(flatten)]
+struct Report<'p> {
     totals: Totals,
     /// Number of distinct relocations.
-    needs: usize,
-    left_out: Vec<LeftOut<'p>>,
+    relocations: usize,
+    kernels: &'p [PackedKernel],
+    left_out: Vec<LeftOut>,
+    /// Relocations that found nothing in any kernel.
     unresolved: Vec<String>,
-    /// Relocations that make libbpf refuse to load the object, and the kernels where it does.
-    refused: Vec<Refused>,
-    packed: &'p [PackedKernel],
+    refused: Vec<RefusedOn>,
 }
 
+/// A relocation that makes libbpf refuse to load the object on some kernels.
 #[derive(Serialize)]
-struct LeftOut<'p> {
-    subject: &'p str,
-    error: String,
-}
-
-#[derive(Serialize)]
-struct Refused {
-    relocation: String,
-    reason: btfgen::Refusal,
+struct RefusedOn {
+    #[serde(flatten)]
+    refused: Refused,
     kernels: Vec<String>,
-    places: Vec<btfgen::Place>,
 }
 
-impl<'p> Summary<'p> {
+impl<'p> Report<'p> {
     fn new(packed: &'p Packed) -> Self {
+        let refused = packed.matrix.refused().into_iter();
         Self {
             totals: packed.totals,
-            needs: packed.needs.len(),
-            left_out: packed
-                .left_out
-                .iter()
-                .map(|e| LeftOut {
-                    subject: e.subject(),
-                    error: caused(e.message(), e),
-                })
-                .collect(),
+            relocations: packed.needs.len(),
+            kernels: &packed.kernels,
+            left_out: LeftOut::all(&packed.left_out),
             unresolved: unresolved(packed).map(ToString::to_string).collect(),
-            refused: packed
-                .matrix
-                .refused()
-                .into_iter()
-                .map(|refused| {
-                    let need = &packed.needs[refused.need];
-                    Refused {
-                        relocation: need.to_string(),
-                        reason: refused.reason,
-                        kernels: refused.kernels.iter().map(ToString::to_string).collect(),
-                        places: packed.needs.places(need),
-                    }
+            refused: refused
+                .map(|refused| RefusedOn {
+                    refused: Refused::new(
+                        &packed.needs,
+                        &packed.needs[refused.need],
+                        refused.reason,
+                    ),
+                    kernels: refused.kernels.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
-            packed: &packed.kernels,
         }
     }
 }

@@ -131,10 +131,10 @@ fn from_host() {
         serde_json::from_str(&stdout(command.args(["--from-host", "--json"]))).unwrap();
     let uname = std::process::Command::new("uname").arg("-r").output();
     let release = String::from_utf8(uname.unwrap().stdout).unwrap();
-    let kernel = report[0]["kernel"].as_str().unwrap();
+    let kernel = report["added"][0]["kernel"].as_str().unwrap();
     assert!(kernel.starts_with("mine/1.2/"), "{kernel}");
     assert!(kernel.ends_with(release.trim_end()), "{kernel}");
-    assert_eq!(report[0]["change"], "new");
+    assert_eq!(report["added"][0]["change"], "new");
 }
 
 /// Check that the running kernel's own BTF is added unchanged.
@@ -148,7 +148,7 @@ fn running_kernel() {
     let dir = tempdir().unwrap();
     let output = stdout(add(own, dir.path()).args(["--from-host", "--json"]));
     let report: Value = serde_json::from_str(&output).unwrap();
-    let path = Path::new(report[0]["path"].as_str().unwrap());
+    let path = Path::new(report["added"][0]["path"].as_str().unwrap());
     assert_eq!(unpacked(path), fs::read(own).unwrap());
 }
 
@@ -223,7 +223,7 @@ fn several() {
     let mut command = add(&one, &hub);
     run(
         command.arg(&two).args(["--id", NEW]),
-        1,
+        2,
         &["--id names one kernel, but there are several files"],
     );
     let text = place(dir.path(), "text", b"not a kernel at all");

@@ -68,7 +68,14 @@ impl Ground {
     }
 }
 
-const PACK: [&str; 6] = ["pack", "a.o", "--hub", "hub", "--json", "package.json"];
+const PACK: [&str; 6] = [
+    "pack",
+    "a.o",
+    "--hub",
+    "hub",
+    "--package-json",
+    "package.json",
+];
 
 /// Check that each output of each command is refused where it is an input.
 #[test]
@@ -86,7 +93,6 @@ fn inputs_stay() {
     ] {
         pack(&["-o", input], what);
         pack(&["-o", "new.tar.gz", "--emit-obj", input], what);
-        pack(&["-o", "new.tar.gz", "--json-summary", input], what);
     }
     ground.refused(
         &["minimize", &kernel, "a.o", "-o", &kernel],
@@ -109,15 +115,10 @@ fn outputs_are_apart() {
     let pack = |outputs: &[&str], piece| ground.refused(&[&PACK[..], outputs].concat(), piece);
     for name in ["made.tar.gz", "new"] {
         pack(&["-o", name, "--emit-obj", name], "is the archive");
-        pack(&["-o", name, "--json-summary", name], "is the summary");
-        pack(
-            &["-o", "x", "--emit-obj", name, "--json-summary", name],
-            "is the summary",
-        );
     }
     // What comes of them may go to one place that takes everything.
     let mut command = ground.command(&PACK);
-    command.args(["-o", "/dev/null", "--json-summary", "/dev/null"]);
+    command.args(["-o", "/dev/null", "--emit-obj", "/dev/null"]);
     run(&mut command, 0, &["1 kernel left out"]);
 }
 

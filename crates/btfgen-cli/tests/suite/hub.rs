@@ -41,7 +41,7 @@ fn status() {
     let json = stdout(command("status").arg("--json").arg("--hub").arg(hub()));
     let status: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(status["repositories"].as_array().unwrap().len(), 0);
-    let kinds = status["kernels"].as_array().unwrap();
+    let kinds = status["counts"].as_array().unwrap();
     let amd64 = kinds
         .iter()
         .find(|k| k["version"] == "12" && k["arch"] == "x86_64")

@@ -62,15 +62,16 @@ fn count() {
     );
     assert_eq!(words.last().unwrap()[..], ["total", "3"]);
     let counts: Value = serde_json::from_str(&stdout(command.arg("--json"))).unwrap();
-    assert_eq!(counts.as_array().unwrap().len(), 3);
-    assert_eq!(counts[0]["distro"], "debian");
+    assert_eq!(counts["counts"].as_array().unwrap().len(), 3);
+    assert_eq!(counts["counts"][0]["distro"], "debian");
 }
 
 /// Check that JSON has the kernel, its file and the file's size.
 #[test]
 fn json() {
     let output = stdout(list().args(["--json", "--only", NEW, "--hub"]).arg(hub()));
-    let kernels: Value = serde_json::from_str(&output).unwrap();
+    let report: Value = serde_json::from_str(&output).unwrap();
+    let kernels = &report["kernels"];
     let path = hub()
         .canonicalize()
         .unwrap()
@@ -106,7 +107,8 @@ fn archive() {
         0,
         &["made by btfgen ", " for 1 object\n"],
     );
-    let kernels: Value = serde_json::from_str(&stdout(archive().arg("--json"))).unwrap();
+    let report: Value = serde_json::from_str(&stdout(archive().arg("--json"))).unwrap();
+    let kernels = &report["kernels"];
     assert_eq!(kernels.as_array().unwrap().len(), 2);
     assert!(kernels[0]["bytes"].as_u64().unwrap() > 0);
     run(archive().args(["--hub", "x"]), 2, &["cannot be used with"]);

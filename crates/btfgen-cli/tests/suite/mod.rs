@@ -8,6 +8,7 @@ mod fetch;
 mod hub;
 mod inputs;
 mod interrupt;
+mod json;
 mod list;
 mod lookup;
 mod machine;

@@ -83,7 +83,7 @@ fn prefix_and_package_json() {
     let json = place(dir.path(), "p.json", br#"{"name": "x"}"#);
     let mut command = pack(&hub(), &out);
     command.args(["--only", NEW, "--prefix", "btfs"]);
-    run(command.arg("--json").arg(&json), 0, &[]);
+    run(command.arg("--package-json").arg(&json), 0, &[]);
     let list = tar_list("-tzf", &out);
     assert!(list.contains(&format!("./btfs/{NEW}.btf\n")), "{list}");
     assert!(list.contains("package.json\n"), "{list}");
@@ -91,45 +91,37 @@ fn prefix_and_package_json() {
     run(&mut command, 1, &["p.json: is not JSON"]);
 }
 
-/// Check that the summary for programs has everything, and nothing else is on stdout.
+/// Check that the JSON has everything, and nothing else is on stdout.
 #[test]
-fn json_summary() {
+fn json() {
     let (dir, own) = (tempdir().unwrap(), tempdir().unwrap());
     place_kernel(own.path(), "a/1/x86_64/1.0");
     let broken = place(own.path(), "a/1/x86_64/1.1.btf", b"broken");
     let out = dir.path().join("a.tar.gz");
-    let mut command = pack(own.path(), &out);
-    let output = run(command.args(["--json-summary", "-"]), 0, &["1.1.btf"]);
-    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let output = run(pack(own.path(), &out).arg("--json"), 0, &["1.1.btf"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     for (key, expected) in [
         ("kernels", 1),
         ("distinct_btfs", 1),
         ("outcome_sets", 1),
         ("archive_bytes", fs::metadata(&out).unwrap().len()),
     ] {
-        assert_eq!(summary[key], expected, "{key}");
+        assert_eq!(report["totals"][key], expected, "{key}");
     }
-    let left_out = &summary["left_out"][0];
-    assert!(left_out["subject"].as_str().unwrap().ends_with("1.1.btf"));
+    let left_out = &report["left_out"][0];
+    assert_eq!(left_out["kernel"], "a/1/x86_64/1.1");
     assert_eq!(
-        left_out["subject"],
+        left_out["path"],
         *broken.canonicalize().unwrap().to_str().unwrap()
     );
-    assert!(!left_out["error"].as_str().unwrap().is_empty());
-    let packed = &summary["packed"][0];
-    assert_eq!(packed["kernel"], "a/1/x86_64/1.0");
-    assert_eq!(packed["full_bytes"], summary["full_bytes"]);
-    assert_eq!(packed["full_bytes"], summary["largest_btf_bytes"]);
-    assert_eq!(packed["minimal_bytes"], summary["minimal_bytes"]);
-    assert!(summary["unresolved"].is_array() && packed["missing"].is_u64());
-
-    let file = dir.path().join("summary.json");
-    run(
-        pack(own.path(), &out).arg("--json-summary").arg(&file),
-        0,
-        &[],
-    );
-    assert_eq!(fs::read(file).unwrap(), output.stdout);
+    assert!(!left_out["reason"].as_str().unwrap().is_empty());
+    let kernel = &report["kernels"][0];
+    assert_eq!(kernel["kernel"], "a/1/x86_64/1.0");
+    assert_eq!(kernel["full_bytes"], report["totals"]["full_bytes"]);
+    assert_eq!(kernel["full_bytes"], report["totals"]["largest_btf_bytes"]);
+    assert_eq!(kernel["minimal_bytes"], report["totals"]["minimal_bytes"]);
+    assert!(report["unresolved"].is_array() && kernel["missing"].is_u64());
+    assert!(report["error"].is_null());
 }
 
 /// Check that a kernel that cannot be packed is left out and named, and with `--strict` fails the whole.
@@ -188,13 +180,13 @@ fn refused() {
         "several types of this name, and they disagree; on 1 kernel, as a/1/x86_64/disagreeing",
     ];
     run(&mut command, 0, &pieces);
-    let output = run(command.args(["--json-summary", "-"]), 0, &[]);
+    let output = run(command.arg("--json"), 0, &[]);
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     let refused = summary["refused"].as_array().unwrap();
     assert!(refused.iter().all(|r| r["reason"] == "disagreement"));
     assert_eq!(refused[0]["kernels"][0], "a/1/x86_64/disagreeing");
     assert!(refused[0]["places"][0]["line"].is_u64());
-    assert_eq!(summary["packed"][0]["kernel"], "a/1/x86_64/disagreeing");
+    assert_eq!(summary["kernels"][0]["kernel"], "a/1/x86_64/disagreeing");
     run(
         command.arg("--strict"),
         1,
@@ -228,13 +220,9 @@ fn no_types() {
     let out = dir.path().join("a.tar.gz");
     let pieces = ["warning: the BTFs of these kernels hold no types", KERNEL];
     let mut command = pack(own.path(), &out);
-    let output = run(
-        command.args(["--strict", "--json-summary", "-"]),
-        0,
-        &pieces,
-    );
+    let output = run(command.args(["--strict", "--json"]), 0, &pieces);
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(summary["packed"][0]["types"], 0);
+    assert_eq!(summary["kernels"][0]["types"], 0);
     let minimal = dir.path().join("minimal.btf");
     let mut minimize = btfgen();
     minimize

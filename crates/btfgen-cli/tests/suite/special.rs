@@ -55,7 +55,7 @@ fn arguments() {
         .map(Path::new);
         refused(&[needs, special]);
         refused(&[pack, special, hub, Path::new("hub"), o, out]);
-        let json = Path::new("--json");
+        let json = Path::new("--package-json");
         refused(&[pack, &object, json, special, hub, Path::new("hub"), o, out]);
         refused(&[minimize, &kernel, special, o, out]);
         refused(&[extract, special, Path::new(NEW), o, out]);

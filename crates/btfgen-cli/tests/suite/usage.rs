@@ -45,6 +45,11 @@ fn bad_usage() {
         "hub",
         "hub nonsense",
         "hub verify extra",
+        "man --json",
+        "completions bash --json",
+        "extract a.tar.gz 1 -o - --json",
+        "minimize a.btf a.o -o - --json",
+        "pack a.o -o -",
     ] {
         let output = run(btfgen().args(arguments.split_whitespace()), 2, &[]);
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());

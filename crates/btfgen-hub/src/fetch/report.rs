@@ -104,6 +104,7 @@ pub struct LeftOut {
     /// Its path in the repository.
     pub path: String,
     /// The reason.
+    #[serde(rename = "reason")]
     pub why: String,
     /// Whether a kernel is missing because of it. If not, the file contains no kernel, for instance because it is empty.
     pub broken: bool,
