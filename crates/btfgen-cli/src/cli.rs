@@ -1,6 +1,6 @@
 //! The command line as a whole.
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
     add, completions, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
@@ -45,11 +45,11 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Print all details
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
-    verbose: bool,
+    /// Print all details; -vv is the same
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
 
-    /// Print only warnings and errors
+    /// Print only the results, warnings and errors
     #[arg(short, long, global = true)]
     quiet: bool,
 
@@ -83,7 +83,7 @@ impl Cli {
         style::choose(self.color);
         let console = Console {
             quiet: self.quiet,
-            verbose: self.verbose,
+            verbose: self.verbose > 0,
             json: self.json,
         };
         let result = match self.command {

@@ -16,16 +16,21 @@ use crate::style::STRONG;
 const EXAMPLES: &str = "\
 EXAMPLES
   btfgen lookup btfs.tar.gz
+  btfgen lookup btfs.tar.gz --quiet
   btfgen lookup btfs.tar.gz --require-custom
   btfgen lookup btfs.tar.gz --os-release focal/etc/os-release --release 5.4.0-26-generic --arch x86_64
   btfgen lookup btfs.tar.gz --json | jq -r '.steps[] | .subject + \": \" + .outcome'";
+
+/// Where a kernel shows its own BTF.
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Show step by step which BTF a program with this archive uses on this host or another one
 ///
 /// lookup runs the code of btfgen-runtime and libbtfgen, and reads the same environment variables. The first match wins: the
 /// BTF file that BTFGEN_BTF names; the kernel's own BTF, unless BTFGEN_REQUIRE_CUSTOM is set; the archive's entry
 /// ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry under other names of distribution, version and
-/// architecture; any entry with this architecture and release, if all of them are equal.
+/// architecture; any entry with this architecture and release, if all of them are equal. With --quiet, lookup prints only the
+/// result: the archive's kernel, or the path of the BTF file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -76,18 +81,19 @@ impl Arguments {
         let found = self.lookup().find();
         let steps = found.as_ref().map_or_else(|e| e.steps(), Found::steps);
         let error = found.as_ref().err().map(|e| advised(e, &self.archive));
+        let found = found.as_ref().ok();
         if console.json {
-            let found = found.as_ref().ok();
             sink::json(&Report::new(found, steps, error.as_ref()))?;
-        } else {
+        } else if !console.quiet {
             sink::text(|out| steps.iter().try_for_each(|step| writeln!(out, "{step}")))?;
-        }
-        match (&found, &error) {
-            (Ok(found), _) if !console.json => {
+            if let Some(found) = found {
                 console.say(format_args!("{STRONG}{}{STRONG:#}", describe(found)));
             }
-            (_, Some(error)) => console.error(error),
-            _ => {}
+        } else if let Some(found) = found {
+            sink::data(|out| writeln!(out, "{}", name(found)))?;
+        }
+        if let Some(error) = &error {
+            console.error(error);
         }
         Ok(Exit::from(error.is_none()))
     }
@@ -116,6 +122,15 @@ fn describe(found: &Found) -> String {
         }
         (Origin::File(path), _) => format!("the file {}", path.display()),
         _ => "the kernel's own BTF".to_owned(),
+    }
+}
+
+/// The archive's kernel, or the file with the BTF.
+fn name(found: &Found) -> String {
+    match found.origin() {
+        Origin::Archive(kernel) => kernel.to_string(),
+        Origin::File(path) => path.display().to_string(),
+        _ => KERNEL_BTF.to_owned(),
     }
 }
 

@@ -104,6 +104,28 @@ fn steps() {
     );
 }
 
+/// Check that `--quiet` prints only the result: the archive's kernel, or the file.
+#[test]
+fn quiet() {
+    let dir = folder();
+    let mut there = on_debian(&dir, release(NEW), "x86_64");
+    let output = run(there.arg("-q"), 0, &[]);
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        format!("{NEW}\n")
+    );
+    assert_eq!(output.stderr, b"");
+    let btf = btfgen_testkit::sample_btf(NEW);
+    let output = run(lookup(&dir).arg("-q").env("BTFGEN_BTF", &btf), 0, &[]);
+    assert_eq!(output.stdout, format!("{}\n", btf.display()).as_bytes());
+    let output = run(
+        on_debian(&dir, "0.0.1", "x86_64").arg("-q"),
+        1,
+        &["has no BTF"],
+    );
+    assert_eq!(output.stdout, b"");
+}
+
 /// Check that a kernel which is not there fails with all steps on stdout, and one error that says what to do.
 #[test]
 fn not_there() {

@@ -19,6 +19,7 @@ fn table() {
     assert!(line.unwrap().contains("execsnoop.bpf.c:"), "{short}");
     let long = stdout(btfgen().args(["needs", "-v"]).arg(object()));
     assert!(long.contains("    execsnoop.bpf.o: "), "{long}");
+    assert_eq!(stdout(btfgen().args(["needs", "-vv"]).arg(object())), long);
 }
 
 /// Check that an object that is given twice asks nothing new, and that all its uses are counted.
