@@ -284,10 +284,12 @@ fn find<'a>(
     lookup: impl FnOnce() -> Result<Lookup<'a>, Refused>,
     set: impl FnOnce(*const c_char),
 ) -> Result<c_int, Refused> {
-    match lookup()?.find() {
-        Ok(found) => {
-            trace::set_steps(found.steps());
-            let path = owned::keep(found);
+    let path = lookup()?.find().and_then(|found| {
+        trace::set_steps(found.steps());
+        owned::keep(found)
+    });
+    match path {
+        Ok(path) => {
             if !path.is_null() {
                 set(path);
             }

@@ -1,9 +1,9 @@
 //! Loads a BPF object with aya, with the BTF that an archive has for this kernel.
 //!
-//! `cargo run --features aya --example aya -- btfs.tar.gz app.bpf.o`, as root. A program that ships embeds both files with
+//! `cargo run -p btfgen-runtime --example aya -- btfs.tar.gz app.bpf.o`, as root. A program that ships embeds both files with
 //! `include_bytes!`.
 
-use aya::EbpfLoader;
+use aya::{Btf, EbpfLoader, Endianness};
 use btfgen_runtime::Lookup;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for step in found.steps() {
         eprintln!("{step}");
     }
-    let btf = found.aya_btf()?;
+    let btf = Btf::parse(&found.bytes()?, Endianness::default())?;
     let ebpf = EbpfLoader::new().btf(Some(&btf)).load_file(object)?;
 
     for (name, _) in ebpf.programs() {

@@ -1,6 +1,6 @@
 //! Loads a BPF object with libbpf-rs, with the BTF that an archive has for this kernel.
 //!
-//! `cargo run --features libbpf-rs --example libbpf_rs -- btfs.tar.gz app.bpf.o`, as root. A program that ships embeds both
+//! `cargo run -p btfgen-runtime --example libbpf_rs -- btfs.tar.gz app.bpf.o`, as root. A program that ships embeds both
 //! files with `include_bytes!`.
 
 use btfgen_runtime::Lookup;
@@ -17,7 +17,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eprintln!("{step}");
     }
     let mut builder = ObjectBuilder::default();
-    btf.set_custom_path(&mut builder)?;
+    if let Some(path) = btf.path()? {
+        builder.btf_custom_path(path)?;
+    }
     let object = builder.open_file(object)?.load()?;
     // Relocated: from here on nobody reads the BTF any more.
     drop(btf);

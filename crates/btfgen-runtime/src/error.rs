@@ -20,7 +20,7 @@ pub enum ErrorKind {
     Io,
     /// The named file or the archive's entry is not BTF, or libbpf cannot use it.
     InvalidBtf,
-    /// There is neither a memfd nor a folder for the BTF.
+    /// There is neither a memfd nor a folder for the file of [`Found::path`](crate::Found::path).
     NoPlace,
 }
 

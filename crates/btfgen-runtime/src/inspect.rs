@@ -7,22 +7,12 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use btfgen_btf::{Header, HeaderFault};
 
+use crate::error::{Error, ErrorKind};
 use crate::host;
-
-/// Usable content.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Content {
-    /// BTF that has all bytes that its header promises.
-    Btf {
-        /// Whether the BTF has types. A minimal BTF has no types if no type of the kernel matches the program's relocations.
-        has_types: bool,
-    },
-    /// An ELF file. It may or may not have a section with BTF.
-    Elf,
-}
 
 /// Why a content cannot be used. The `Display` form is the outcome of a step.
 #[derive(Debug)]
@@ -38,6 +28,19 @@ pub(crate) enum Unusable {
         /// The number of bytes that the header promises, up to the end of the strings.
         promised: u64,
     },
+}
+
+impl Unusable {
+    /// The error for a file that the program or the environment named.
+    pub(crate) fn of_file(self, path: &Path) -> Error {
+        let failed = |kind, what: &str| Error::new(kind, format!("{}: {what}", path.display()));
+        match self {
+            Self::Unreadable(e) => failed(ErrorKind::Io, "the BTF cannot be read").with_source(e),
+            Self::Invalid(_) | Self::Damaged(_) | Self::CutOff { .. } => {
+                failed(ErrorKind::InvalidBtf, &self.to_string())
+            }
+        }
+    }
 }
 
 impl fmt::Display for Unusable {
@@ -93,13 +96,16 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// Inspects a file or an entry. It does not use the file's size, because sysfs may report a wrong one.
-pub(crate) fn inspect(source: &dyn ReadAt) -> Result<Content, Unusable> {
+/// Inspects a BTF that must have all bytes that its header promises. It does not use a file's size, because sysfs may report a
+/// wrong one.
+///
+/// A minimal BTF has no types if no type of the kernel matches the program's relocations.
+pub(crate) fn inspect(source: &dyn ReadAt) -> Result<Header, Unusable> {
     let mut start = [0; Header::LEN];
     let len = read(source, &mut start, 0)?;
     let start = &start[..len];
     if start.starts_with(b"\x7fELF") {
-        return Ok(Content::Elf);
+        return Err(Unusable::Invalid("is an ELF file, not BTF"));
     }
     let header = Header::parse(start)?;
     let strings = header.strings();
@@ -116,12 +122,11 @@ pub(crate) fn inspect(source: &dyn ReadAt) -> Result<Content, Unusable> {
             return Err(Unusable::Damaged(why));
         }
     }
-    let has_types = !header.types().is_empty();
-    Ok(Content::Btf { has_types })
+    Ok(header)
 }
 
 /// Fills the buffer as far as there are bytes. Returns their number.
-fn read(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+pub(crate) fn read(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
         match source.read_at(&mut buffer[len..], at + len as u64) {
@@ -174,21 +179,18 @@ mod tests {
     /// Check that a sound BTF of either byte order is accepted, also with a longer header and with bytes after its strings.
     #[test]
     fn sound() {
-        let types = Content::Btf { has_types: true };
+        let types = |bytes: &Vec<u8>| inspect(bytes).unwrap().types();
         for big_endian in [false, true] {
             let mut bytes = header(SOUND, big_endian);
             bytes.resize(37, 0);
-            assert_eq!(inspect(&bytes).unwrap(), types);
+            assert_eq!(types(&bytes), 24..36);
             bytes.extend(b"more");
-            assert_eq!(inspect(&bytes).unwrap(), types);
+            assert_eq!(types(&bytes), 24..36);
         }
         let longer = btf([32, 4, 12, 16, 3], 51);
-        assert_eq!(inspect(&longer).unwrap(), types);
+        assert_eq!(types(&longer), 36..48);
         let none = btf([24, 0, 0, 0, 1], 25);
-        let content = Content::Btf { has_types: false };
-        assert_eq!(inspect(&none).unwrap(), content);
-        let elf = inspect(&b"\x7fELF".to_vec()).unwrap();
-        assert_eq!(elf, Content::Elf);
+        assert!(types(&none).is_empty());
     }
 
     /// Check that a BTF that is cut off anywhere is refused, and that the error says its promised size.
@@ -214,6 +216,7 @@ mod tests {
         for bytes in [&b"\x9f"[..], b"#!/bin/sh", b"\x1f\x8b\x08", &[0; 64]] {
             assert_eq!(refused(bytes), neither, "{bytes:?}");
         }
+        assert_eq!(refused(b"\x7fELF"), "is an ELF file, not BTF");
         let mut bytes = btf(SOUND, 37);
         bytes[2] = 2;
         assert_eq!(refused(&bytes), "is BTF of an unknown version");
@@ -272,8 +275,8 @@ mod tests {
     fn kernels_own() {
         match std::fs::File::open("/sys/kernel/btf/vmlinux") {
             Ok(file) => {
-                let content = inspect(&file).unwrap();
-                assert_eq!(content, Content::Btf { has_types: true });
+                let header = inspect(&file).unwrap();
+                assert!(!header.types().is_empty());
             }
             Err(e) => println!("skipped: this kernel has no BTF of its own: {e}"),
         }

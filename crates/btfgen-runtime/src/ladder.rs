@@ -5,16 +5,17 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use btfgen_archive::{Archive, KernelId};
+use btfgen_btf::Header;
 
-use crate::btf_file::BtfFile;
 use crate::distribution::{self, Directory};
 use crate::environment::{Environment, Variable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::found::{Entry, Found, Origin};
+use crate::found::{Content, Entry, Found, Origin};
 use crate::host::{self, Host};
-use crate::inspect::{Content, Unusable, inspect};
+use crate::inspect::{Unusable, inspect};
 use crate::lookup::{ArchiveSource, Lookup};
 use crate::os_release::OsRelease;
+use crate::source::Source;
 use crate::step::{Rung, Steps};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -40,13 +41,12 @@ impl Lookup<'_> {
     /// - [`Io`](crate::ErrorKind::Io): a named file cannot be read, or the machine failed to read the kernel's own BTF.
     /// - [`InvalidBtf`](crate::ErrorKind::InvalidBtf): a named file or an archive's entry is not usable BTF.
     /// - [`Archive`](crate::ErrorKind::Archive): the archive is damaged.
-    /// - [`NoPlace`](crate::ErrorKind::NoPlace): the BTF was found, but there is no place to put it.
     pub fn find(&self) -> Result<Found> {
         let mut steps = Steps::default();
         match climb(self, self.decide_environment(), &mut steps) {
-            Ok((origin, entry)) => Ok(Found {
+            Ok((origin, content)) => Ok(Found {
                 origin,
-                entry,
+                content,
                 steps: steps.into_vec(),
             }),
             Err(e) => Err(e.with_steps(steps.into_vec())),
@@ -91,7 +91,7 @@ fn climb(
     lookup: &Lookup<'_>,
     environment: Environment,
     steps: &mut Steps,
-) -> Result<(Origin, Option<Entry>)> {
+) -> Result<(Origin, Content)> {
     if let Some(path) = &lookup.btf_file {
         return file(path, Rung::Explicit, &path.display().to_string(), steps);
     }
@@ -100,7 +100,7 @@ fn climb(
         return file(&path, Rung::Environment, &subject, steps);
     }
     let fault = match has_kernel_btf(lookup, environment, steps) {
-        Ok(true) => return Ok((Origin::Kernel, None)),
+        Ok(true) => return Ok((Origin::Kernel, Content::File(KERNEL_BTF.into()))),
         Ok(false) => None,
         Err(fault) => Some(fault),
     };
@@ -118,7 +118,7 @@ fn from_archive(
     lookup: &Lookup<'_>,
     environment: Environment,
     steps: &mut Steps,
-) -> Result<(Origin, Option<Entry>)> {
+) -> Result<(Origin, Content)> {
     let Some(source) = &lookup.archive else {
         return Err(no_archive());
     };
@@ -133,17 +133,14 @@ fn from_archive(
     };
     let archive = archive.map_err(|e| damaged(e, steps))?;
     let (kernel, bytes) = find_entry(&archive, &host, steps)?;
-    require_btf(inspect(&bytes)).map_err(|e| {
+    inspect(&bytes).map_err(|e| {
         Error::new(
             ErrorKind::InvalidBtf,
             format!("the archive's entry {kernel} {e}"),
         )
     })?;
-    let file = BtfFile::new(&bytes, environment).map_err(|e| {
-        let message = "there is no place to put the BTF where libbpf can open it";
-        Error::new(ErrorKind::NoPlace, message).with_source(e)
-    })?;
-    Ok((Origin::Archive(kernel), Some(Entry { bytes, file })))
+    let entry = Entry::new(bytes, environment);
+    Ok((Origin::Archive(kernel), Content::Entry(entry)))
 }
 
 const ELSEWHERE: &str = "skipped (the lookup is for another host)";
@@ -181,38 +178,18 @@ fn value(
 }
 
 /// Uses a named file. A problem is an error, because a fallback would hide a typing error.
-fn file(
-    path: &Path,
-    rung: Rung,
-    subject: &str,
-    steps: &mut Steps,
-) -> Result<(Origin, Option<Entry>)> {
-    let failed = |kind, what: &str| Error::new(kind, format!("{}: {what}", path.display()));
+fn file(path: &Path, rung: Rung, subject: &str, steps: &mut Steps) -> Result<(Origin, Content)> {
     inspect_file(path).map_err(|e| {
         steps.passed(rung, subject, &e);
-        match e {
-            Unusable::Unreadable(e) => {
-                failed(ErrorKind::Io, "the BTF cannot be read").with_source(e)
-            }
-            Unusable::Invalid(_) | Unusable::Damaged(_) | Unusable::CutOff { .. } => {
-                failed(ErrorKind::InvalidBtf, &e.to_string())
-            }
-        }
+        e.of_file(path)
     })?;
     steps.taken(rung, subject, "taken");
-    Ok((Origin::File(path.to_owned()), None))
+    let path = path.to_owned();
+    Ok((Origin::File(path.clone()), Content::File(path)))
 }
 
-fn inspect_file(path: &Path) -> Result<Content, Unusable> {
-    inspect(&btfgen_files::open_regular(path)?)
-}
-
-/// Whether a BTF has types. Fails for an ELF file, which is accepted only if it was named.
-fn require_btf(content: Result<Content, Unusable>) -> Result<bool, Unusable> {
-    match content? {
-        Content::Btf { has_types } => Ok(has_types),
-        Content::Elf => Err(Unusable::Invalid("is an ELF file, not BTF")),
-    }
+fn inspect_file(path: &Path) -> Result<Header, Unusable> {
+    inspect(&Source::open(path)?)
 }
 
 /// Whether to use the kernel's own BTF. An error means that the machine failed, so the BTF may exist.
@@ -236,12 +213,12 @@ fn has_kernel_btf(
 
 /// Whether libbpf can use the kernel's own BTF at `path`.
 fn is_usable(path: &Path, steps: &mut Steps) -> io::Result<bool> {
-    let unusable = match require_btf(inspect_file(path)) {
-        Ok(true) => {
+    let unusable = match inspect_file(path) {
+        Ok(header) if header.types().is_empty() => Unusable::Invalid("has no types"),
+        Ok(_) => {
             steps.taken(Rung::Kernel, path.display(), "the kernel has its own BTF");
             return Ok(true);
         }
-        Ok(false) => Unusable::Invalid("has no types"),
         Err(unusable) => unusable,
     };
     steps.passed(Rung::Kernel, path.display(), &unusable);
@@ -492,7 +469,7 @@ mod tests {
                 "is cut off: its header promises 25 bytes",
             ),
             (&without_types, "has no types"),
-            (b"\x7fELF", "is an ELF file, not BTF"),
+            (b"\x7fELF", "is a damaged or truncated ELF file"),
             (b"hello", "is neither a BTF nor an ELF file"),
         ] {
             assert_eq!(own(bytes), (false, why.to_owned()));

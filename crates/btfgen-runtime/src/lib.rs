@@ -1,8 +1,8 @@
-//! Runs on the target host: finds the BTF of the running kernel, and gives libbpf a path to it.
+//! Runs on the target host: finds the BTF of the running kernel, and gives a loader its path or its bytes.
 //!
 //! A program embeds the archive that `btfgen pack` made, and starts a lookup before it loads its BPF object. If the kernel has
-//! its own BTF, libbpf uses it. Otherwise the lookup finds the kernel's entry with os-release(5) and uname(2), and puts its
-//! bytes where libbpf can open them, without a file on disk:
+//! its own BTF, the loader uses it. Otherwise the lookup finds the kernel's entry with os-release(5) and uname(2).
+//! [`Found::bytes`] has its bytes. [`Found::path`] puts them where libbpf can open them, without a file on disk:
 //!
 //! ```no_run
 //! use btfgen_runtime::Lookup;
@@ -12,7 +12,7 @@
 //! for step in btf.steps() {
 //!     eprintln!("{step}");
 //! }
-//! if let Some(path) = btf.path() {
+//! if let Some(path) = btf.path()? {
 //!     println!("libbpf's btf_custom_path: {}", path.display());
 //! }
 //! // Keep `btf` until the object is loaded: the path ends with it.
@@ -25,26 +25,54 @@
 //!
 //! The only unsafe code is in `auxv`: it asks the C library whether the program has more privileges than its caller.
 //!
-//! With the feature `libbpf-rs`, `Found::set_custom_path` sets the BTF of an `ObjectBuilder`; with `aya`, `Found::aya_btf`
-//! makes the argument for `EbpfLoader::btf`.
+//! # With libbpf-rs
+//! `ObjectBuilder` has `btf_custom_path` since libbpf-rs 0.26; the README has a way for older versions. For a skeleton, the
+//! builder is `SkelBuilder::object_builder_mut`.
+//!
+//! ```no_run
+//! use btfgen_runtime::Lookup;
+//! use libbpf_rs::ObjectBuilder;
+//! # let (ARCHIVE, OBJECT): (&[u8], &[u8]) = (&[], &[]);
+//!
+//! let btf = Lookup::new().archive_bytes(ARCHIVE).find()?;
+//! let mut builder = ObjectBuilder::default();
+//! if let Some(path) = btf.path()? {
+//!     builder.btf_custom_path(path)?;
+//! }
+//! let object = builder.open_memory(OBJECT)?.load()?;
+//! drop(btf);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # With aya
+//! `Btf::parse` takes the bytes, also of the kernel's own BTF.
+//!
+//! ```no_run
+//! use aya::{Btf, EbpfLoader, Endianness};
+//! use btfgen_runtime::Lookup;
+//! # let (ARCHIVE, OBJECT): (&[u8], &[u8]) = (&[], &[]);
+//!
+//! let found = Lookup::new().archive_bytes(ARCHIVE).find()?;
+//! let btf = Btf::parse(&found.bytes()?, Endianness::default())?;
+//! let ebpf = EbpfLoader::new().btf(Some(&btf)).load(OBJECT)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![deny(unsafe_code)]
 
 mod auxv;
-#[cfg(feature = "aya")]
-mod aya;
 mod btf_file;
 mod distribution;
+mod elf;
 mod environment;
 mod error;
 mod found;
 mod host;
 mod inspect;
 mod ladder;
-#[cfg(feature = "libbpf-rs")]
-mod libbpf_rs;
 mod lookup;
 mod os_release;
+mod source;
 mod step;
 
 pub use btfgen_archive::{Archive, ArchiveOptions, KernelId};

@@ -93,7 +93,9 @@ fn load<'o>(
     }
 
     let mut builder = ExecsnoopSkelBuilder::default();
-    btf.set_custom_path(builder.object_builder_mut())?;
+    if let Some(path) = btf.path()? {
+        builder.object_builder_mut().btf_custom_path(path)?;
+    }
     let mut skel = builder
         .open(object)
         .context("cannot open the BPF program")?;

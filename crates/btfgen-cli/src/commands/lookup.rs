@@ -116,9 +116,9 @@ impl Arguments {
 }
 
 fn describe(found: &Found) -> String {
-    match (found.origin(), found.bytes()) {
-        (Origin::Archive(kernel), Some(btf)) => {
-            format!("the archive's {kernel}, {}", bytes(btf.len() as u64))
+    match (found.origin(), entry_len(found)) {
+        (Origin::Archive(kernel), Some(len)) => {
+            format!("the archive's {kernel}, {}", bytes(len as u64))
         }
         (Origin::File(path), _) => format!("the file {}", path.display()),
         _ => "the kernel's own BTF".to_owned(),
@@ -132,6 +132,12 @@ fn name(found: &Found) -> String {
         Origin::File(path) => path.display().to_string(),
         _ => KERNEL_BTF.to_owned(),
     }
+}
+
+/// The size of the archive's entry, if the BTF is from an archive.
+fn entry_len(found: &Found) -> Option<usize> {
+    found.kernel()?;
+    Some(found.bytes().ok()?.len())
 }
 
 /// The error without the steps, which are already printed.
@@ -162,7 +168,7 @@ impl Report {
         Self {
             origin,
             name,
-            bytes: found.and_then(Found::bytes).map(<[u8]>::len),
+            bytes: found.and_then(entry_len),
             steps: steps.iter().map(ReportedStep::new).collect(),
             failure: error.map(Failure::of).unwrap_or_default(),
         }

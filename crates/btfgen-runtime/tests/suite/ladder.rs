@@ -1,12 +1,15 @@
 //! Which BTF is taken, and what is said where none is.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use btfgen_archive::Builder;
 use btfgen_runtime::{Error, ErrorKind, Found, KernelId, Lookup, Origin, Result, Rung};
+use object::{Architecture, Endianness};
 
-use crate::btf;
+use crate::{btf, elf};
 
 const RELEASE: &str = "5.4.0-26-generic";
 
@@ -52,8 +55,8 @@ fn path_has_the_bytes() {
     let found = find(&archive, FOCAL, "x86_64").unwrap();
     let kernel = format!("ubuntu/20.04/x86_64/{RELEASE}");
     assert_eq!(found.kernel().unwrap().to_string(), kernel);
-    assert_eq!(found.bytes(), Some(&*btf("focal")));
-    let path = found.path().unwrap().to_owned();
+    assert_eq!(found.bytes().unwrap(), btf("focal"));
+    let path = found.path().unwrap().unwrap().to_owned();
     assert!(path.starts_with("/proc/self/fd"), "{path:?}");
     assert_eq!(fs::read(&path).unwrap(), btf("focal"));
     assert_eq!(rung(&found), Rung::Exact);
@@ -67,7 +70,7 @@ fn architecture() {
         ("ubuntu/20/aarch64", "another version"),
     ]);
     let found = find(&archive, FOCAL, "aarch64").unwrap();
-    assert_eq!(found.bytes(), Some(&*btf("exact but for the spelling")));
+    assert_eq!(found.bytes().unwrap(), btf("exact but for the spelling"));
     assert_eq!(rung(&found), Rung::Normalized);
 }
 
@@ -81,7 +84,7 @@ fn any_distribution() {
         ("ol/8/arm64", "other"),
     ]);
     let found = find(&equal, FOCAL, "x86_64").unwrap();
-    assert_eq!(found.bytes(), Some(&*btf("same")));
+    assert_eq!(found.bytes().unwrap(), btf("same"));
     assert_eq!(rung(&found), Rung::AnyDistribution);
 
     let different = archive(&[("debian/10/x86_64", "one"), ("rhel/8/x86_64", "another")]);
@@ -117,18 +120,41 @@ fn named_file() {
     };
     let focal = archive(&[("ubuntu/20.04/x86_64", "focal")]);
     let named = |path: &Path| Lookup::new().archive_bytes(&focal).btf_file(path).find();
-    for (name, bytes) in [("raw", &*btf("named")), ("elf", b"\x7fELF...")] {
-        let path = write(name, bytes);
+    let elf32 = elf(
+        Architecture::I386,
+        Endianness::Little,
+        ".BTF",
+        &btf("named"),
+    );
+    let elf64 = elf(Architecture::S390x, Endianness::Big, ".BTF", &btf("named"));
+    for (name, bytes) in [("raw", btf("named")), ("elf32", elf32), ("elf64", elf64)] {
+        let path = write(name, &bytes);
         let found = named(&path).unwrap();
         assert_eq!(found.origin(), &Origin::File(path.clone()));
-        assert_eq!((found.path(), found.bytes()), (Some(&*path), None));
+        assert_eq!(found.path().unwrap(), Some(&*path));
+        assert_eq!(found.bytes().unwrap(), btf("named"), "{name}");
         assert_eq!(rung(&found), Rung::Explicit);
     }
+    let without_btf = elf(
+        Architecture::X86_64,
+        Endianness::Little,
+        ".BTF.ext",
+        b"more",
+    );
+    let whole = elf(
+        Architecture::X86_64,
+        Endianness::Little,
+        ".BTF",
+        &btf("named"),
+    );
     for (path, kind) in [
         (write("text", b"hello"), ErrorKind::InvalidBtf),
         (write("empty", b""), ErrorKind::InvalidBtf),
         (write("cut-off", &btf("named")[..30]), ErrorKind::InvalidBtf),
         (write("header", &btf("")[..24]), ErrorKind::InvalidBtf),
+        (write("elf", b"\x7fELF..."), ErrorKind::InvalidBtf),
+        (write("without", &without_btf), ErrorKind::InvalidBtf),
+        (write("cut-off-elf", &whole[..80]), ErrorKind::InvalidBtf),
         (folder.path().join("missing"), ErrorKind::Io),
         (folder.path().to_owned(), ErrorKind::Io),
         ("/dev/zero".into(), ErrorKind::Io),
@@ -153,7 +179,7 @@ fn archive_file() {
             .arch("x86_64")
             .find()
     };
-    assert_eq!(find(&path).unwrap().bytes(), Some(&*btf("buster")));
+    assert_eq!(find(&path).unwrap().bytes().unwrap(), btf("buster"));
     for path in [
         &folder.path().join("missing"),
         folder.path(),
@@ -181,7 +207,7 @@ fn damaged_archive() {
         changed[at] ^= 0x10;
         // The header of gzip has bits that mean nothing here, as the time.
         if let Ok(found) = find(&changed, FOCAL, "x86_64") {
-            assert_eq!(found.bytes(), Some(&*btf("focal")), "byte {at}");
+            assert_eq!(found.bytes().unwrap(), btf("focal"), "byte {at}");
         }
     }
 }
@@ -219,7 +245,7 @@ fn entry_without_types() {
     let builder = Builder::new().add(kernel, empty.clone()).unwrap();
     builder.write(&mut bytes).unwrap();
     let found = find(&bytes, FOCAL, "x86_64").unwrap();
-    assert_eq!(found.bytes(), Some(&*empty));
+    assert_eq!(found.bytes().unwrap(), empty);
 }
 
 /// Check that an environment that the program forbids is ignored, and that every variable's step says so.
@@ -259,22 +285,81 @@ fn no_archive() {
     }
 }
 
-/// Check that many lookups leave no file descriptor behind.
+/// Check that a file which changes after the lookup gives an error with its name and the steps, and no other bytes.
 #[test]
-fn nothing_stays_open() {
-    let archive = archive(&[("ubuntu/20.04/x86_64", "focal")]);
-    // Other tests open and close their own.
-    let memory = || {
-        let links = fs::read_dir("/proc/self/fd").unwrap();
-        let links = links.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
-        links
-            .filter(|l| l.to_string_lossy().contains("memfd:btfgen"))
-            .count()
+fn named_file_changes() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, btf("named")).unwrap();
+    let found = Lookup::new().btf_file(file.path()).find().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (bytes, kind) in [
+        (Some(b"hello"), ErrorKind::InvalidBtf),
+        (None, ErrorKind::Io),
+    ] {
+        match bytes {
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+            None => fs::rename(file.path(), folder.path().join("away")).unwrap(),
+        }
+        let error = found.bytes().unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(
+            error.message().contains(file.path().to_str().unwrap()),
+            "{error}"
+        );
+        assert_eq!(error.steps(), found.steps());
+    }
+}
+
+/// Check that the bytes of the kernel's own BTF are those of its file.
+#[test]
+fn kernels_own_bytes() {
+    let Ok(expected) = fs::read("/sys/kernel/btf/vmlinux") else {
+        println!("skipped: this kernel has no BTF of its own");
+        return;
     };
+    let found = Lookup::new().environment(false).find().unwrap();
+    assert_eq!(found.origin(), &Origin::Kernel);
+    assert_eq!(found.path().unwrap(), None);
+    assert!(found.bytes().unwrap() == expected);
+}
+
+/// Links of /proc/self/fd to memory for BTFs. Other tests have some, too.
+fn memory() -> HashSet<PathBuf> {
+    let links = fs::read_dir("/proc/self/fd").unwrap();
+    let links = links.filter_map(|fd| Some(fd.ok()?.path()));
+    let is_btf = |link: &PathBuf| {
+        fs::read_link(link).is_ok_and(|to| to.to_string_lossy().contains("memfd:btfgen"))
+    };
+    links.filter(is_btf).collect()
+}
+
+/// Check that who reads bytes gets no memory file, that the first call for a path makes one, that it stays the same for all
+/// threads, and that nothing stays open.
+#[test]
+fn path_on_demand() {
+    let archive = archive(&[("ubuntu/20.04/x86_64", "focal")]);
+    // More than all other tests could have at once.
     let kept: Vec<Found> = (0..100)
         .map(|_| find(&archive, FOCAL, "x86_64").unwrap())
         .collect();
-    assert!(memory() >= kept.len());
+    for found in &kept {
+        assert_eq!(found.bytes().unwrap(), btf("focal"));
+    }
+    assert!(memory().len() < 50);
+    let paths = || -> Vec<&Path> {
+        let paths = kept.iter().map(|found| found.path().unwrap().unwrap());
+        paths.collect()
+    };
+    let (one, another) = thread::scope(|scope| {
+        let threads = [(); 2].map(|()| scope.spawn(paths));
+        let [one, another] = threads.map(|thread| thread.join().unwrap());
+        (one, another)
+    });
+    assert_eq!(one, another);
+    assert_eq!(one, paths());
+    let open = memory();
+    assert!(one.iter().all(|path| open.contains(*path)));
+    let _: &(dyn Send + Sync) = &kept;
     drop(kept);
-    assert!(memory() < 50);
+    assert!(memory().len() < 50);
 }
