@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::Header;
+use crate::info::{Info, TYPE_LEN};
 use crate::kind::Kind;
 use crate::types::Type;
 use crate::words::{ByteOrder, Words};
@@ -48,9 +49,6 @@ impl fmt::Debug for Btf<'_> {
     }
 }
 
-/// `struct btf_type`: name, info, and size or type.
-const TYPE_LEN: u32 = 12;
-
 /// About the average length of a kernel's types, in bytes.
 const USUAL_TYPE_LEN: usize = 28;
 
@@ -62,27 +60,6 @@ const MAX_RESOLVE_DEPTH: usize = 32;
 
 /// The pointer size that loaders assume if no type gives it.
 const USUAL_POINTER_SIZE: u32 = 8;
-
-/// The lower bits of the info word are the number of members, and the kind is above them. Before Linux 7.1 they had 16 and 5
-/// bits, with zeros around them.
-pub(crate) fn vlen(info: u32) -> u32 {
-    info & 0xff_ffff
-}
-
-pub(crate) fn kind_number(info: u32) -> u32 {
-    info >> 24 & 0x7f
-}
-
-/// The largest number of members before Linux 7.1.
-const CLASSIC_VLEN: u32 = 0xffff;
-
-/// Whether libbpf 1.7 and older read a type of this kind with this info word as it is.
-pub(crate) fn is_classic(kind: Kind, info: u32) -> bool {
-    // A type without members, enumerators or parameters has nothing to count.
-    let has_parts = |(_, each)| each > 0;
-    let parts = kind.trailing().map(has_parts);
-    parts.is_some_and(|has_parts| !has_parts || vlen(info) <= CLASSIC_VLEN)
-}
 
 impl<'d> Btf<'d> {
     /// Reads the content of a `.BTF` section or of /sys/kernel/btf/vmlinux. Borrowed bytes are not copied.
@@ -133,7 +110,7 @@ impl<'d> Btf<'d> {
         let order = header.byte_order();
         let first_id = base.map_or(1, Self::type_count);
         let records = Words::new(&data[types.clone()], order);
-        let layout = Layout(Words::new(&data[layout], order));
+        let layout = Words::new(&data[layout], order);
         let split = split(records, layout, first_id)?;
         let mut btf = Self {
             base,
@@ -230,7 +207,7 @@ impl<'d> Btf<'d> {
         let ids = (self.first_id()..).map(TypeId);
         let places = ids.zip(&self.places).filter(move |(_, place)| {
             let info = types.u32(**place as usize + 4).unwrap_or_default();
-            wanted(Kind::of_number(kind_number(info)))
+            wanted(Info::new(info).kind())
         });
         places.filter_map(|(id, _)| self.type_by_id(id))
     }
@@ -385,31 +362,6 @@ impl Largest {
     }
 }
 
-/// The layout section. For each kind it has the length of the data behind `struct btf_type`, and the length of each member
-/// (`struct btf_layout`).
-struct Layout<'d>(Words<'d>);
-
-impl Layout<'_> {
-    /// `None` for a kind that the section does not have.
-    fn trailing(&self, kind: u32) -> Option<(u32, u32)> {
-        let entry = self.0.part(4 * u64::from(kind), 4)?;
-        let &[own, each, ..] = entry.data() else {
-            return None;
-        };
-        Some((own.into(), each.into()))
-    }
-}
-
-/// Kinds of bpf-next, expected in Linux 7.3 or later: `LOC_PARAM`, `LOC_PROTO` and `LOCSEC`.
-fn coming(kind: u32) -> Option<(u32, u32)> {
-    match kind {
-        20 => Some((4, 4)),
-        21 => Some((0, 4)),
-        22 => Some((0, 12)),
-        _ => None,
-    }
-}
-
 /// A BTF's types, one by one.
 struct Split {
     /// The start of each type.
@@ -419,7 +371,7 @@ struct Split {
     largest: Largest,
 }
 
-fn split(types: Words<'_>, layout: Layout<'_>, first_id: u32) -> Result<Split> {
+fn split(types: Words<'_>, layout: Words<'_>, first_id: u32) -> Result<Split> {
     let mut split = Split {
         places: Vec::with_capacity(types.len() / USUAL_TYPE_LEN),
         classic: true,
@@ -430,22 +382,17 @@ fn split(types: Words<'_>, layout: Layout<'_>, first_id: u32) -> Result<Split> {
         let id = first_id + split.places.len() as u32;
         let beyond = || Error::of_type(ErrorKind::Damaged, id, "runs over the end of the types");
         let info = types.u32(at as usize + 4).ok_or_else(beyond)?;
-        let number = kind_number(info);
-        let kind = Kind::of_number(number);
+        let info = Info::new(info);
+        let kind = info.kind();
         if kind == Kind::Void {
             return Err(Error::of_type(ErrorKind::Damaged, id, "is of kind 0"));
         }
-        let known = kind.trailing();
-        split.classic &= is_classic(kind, info);
-        let lens = known
-            .or_else(|| layout.trailing(number))
-            .or_else(|| coming(number));
-        let (own, each) = lens.ok_or_else(|| {
+        split.classic &= info.is_classic();
+        let len = info.type_len(layout).ok_or_else(|| {
+            let number = info.kind_number();
             let message = format!("is of kind {number}, whose length is unknown");
             Error::of_type(ErrorKind::Unsupported, id, message)
         })?;
-        // Each of 2^24 members has up to 255 bytes.
-        let len = u64::from(TYPE_LEN + own) + u64::from(each) * u64::from(vlen(info));
         let record = types.part(at.into(), len).ok_or_else(beyond)?;
         split.largest.take_in(kind, record);
         split.places.push(at);

@@ -58,13 +58,13 @@ impl Header {
     pub const MAGICS: [[u8; 3]; 2] = [[0x9f, 0xeb, 1], [0xeb, 0x9f, 1]];
 
     /// The length of a header that gives the place of the layout section (Linux 7.1).
-    const LEN_WITH_LAYOUT: u64 = 32;
+    pub const LEN_WITH_LAYOUT: usize = 32;
 
     /// libbpf's `BTF_MAX_STR_OFFSET`.
     const MAX_STRING_OFFSET: u64 = 0x7fff_ffff;
 
     /// Reads a header from the first bytes of a BTF. [`Header::LEN`] bytes are enough for everything except the place of a
-    /// layout section.
+    /// layout section, which needs [`Header::LEN_WITH_LAYOUT`].
     ///
     /// # Errors
     /// [`HeaderFault`].
@@ -92,7 +92,7 @@ impl Header {
         let len = field(1);
         let section = |n: usize| len + field(n)..len + field(n) + field(n + 1);
         let (types, strings) = (section(2), section(4));
-        let layout = if len >= Self::LEN_WITH_LAYOUT {
+        let layout = if len >= Self::LEN_WITH_LAYOUT as u64 {
             section(6)
         } else {
             0..0

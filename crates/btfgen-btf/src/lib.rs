@@ -40,6 +40,7 @@ mod classic;
 mod compose;
 mod error;
 mod header;
+mod info;
 mod kind;
 mod record;
 #[cfg(feature = "testing")]
@@ -53,6 +54,7 @@ pub use crate::btf::{Btf, TypeId};
 pub use crate::compose::{Composer, Node};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::header::{Header, HeaderFault};
+pub use crate::info::Info;
 pub use crate::kind::Kind;
 pub use crate::record::{Record, Reserved};
 pub use crate::types::{Array, Enumerator, Int, Member, Type};

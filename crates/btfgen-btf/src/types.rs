@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::btf::{Btf, TypeId, is_classic, kind_number, vlen};
+use crate::btf::{Btf, TypeId};
+use crate::info::Info;
 use crate::kind::Kind;
 use crate::words::Words;
 
@@ -85,7 +86,7 @@ impl<'b> Type<'b> {
 
     /// Its kind.
     pub fn kind(&self) -> Kind {
-        Kind::of_number(kind_number(self.word(INFO)))
+        Info::new(self.word(INFO)).kind()
     }
 
     /// Its name; empty for an anonymous type.
@@ -158,7 +159,7 @@ impl<'b> Type<'b> {
 
     /// Number of members, enumerators or parameters.
     pub fn len(&self) -> usize {
-        vlen(self.word(INFO)) as usize
+        Info::new(self.word(INFO)).vlen() as usize
     }
 
     /// Whether it has no members, enumerators or parameters.
@@ -222,7 +223,7 @@ impl<'b> Type<'b> {
 
     /// Whether libbpf 1.7 and older can read it unchanged; see [`Btf::to_classic`].
     pub fn is_classic(&self) -> bool {
-        is_classic(self.kind(), self.word(INFO))
+        Info::new(self.word(INFO)).is_classic()
     }
 
     fn enumerator_places(&self) -> impl ExactSizeIterator<Item = usize> + use<'b> {

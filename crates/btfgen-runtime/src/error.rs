@@ -11,12 +11,12 @@ use crate::step::Step;
 pub enum ErrorKind {
     /// All steps were tried, and there is no BTF for this kernel.
     NotFound,
-    /// The kernel has no usable BTF, and the program gave no archive.
+    /// The kernel has no BTF that the loader can read, and the program gave no archive.
     NoArchive,
     /// The archive cannot be read: its file, gzip, tar or content is damaged or exceeds a limit.
     Archive,
     /// A file that the program or the environment named cannot be read; or the machine failed to read the kernel's own BTF, and
-    /// the archive has no BTF for this kernel.
+    /// the archive has no BTF for this kernel; or [`Found::bytes`](crate::Found::bytes) cannot read its file.
     Io,
     /// The named file or the archive's entry is not BTF, or libbpf cannot use it.
     InvalidBtf,

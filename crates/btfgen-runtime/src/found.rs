@@ -18,7 +18,7 @@ use crate::step::Step;
 pub enum Origin {
     /// The kernel has its own BTF, which loaders find by themselves.
     Kernel,
-    /// A file that the program or the environment named: BTF, or an ELF file with BTF.
+    /// A file that the program or the environment named, or a vmlinux on disk: BTF, or an ELF file with BTF.
     File(PathBuf),
     /// The archive's entry with this name.
     Archive(KernelId),
@@ -87,8 +87,8 @@ impl Found {
     /// The value for libbpf's `btf_custom_path`; `None` for the kernel's own BTF, which libbpf finds by itself.
     ///
     /// For an archive's entry, the first call makes the file: `/proc/self/fd/N`, which is valid only in this process, or else
-    /// a file in a private folder. The file exists until this value is dropped. For a named file it is that file, which may be
-    /// an ELF file.
+    /// a file in a private folder. It exists until this value is dropped. For a file, the value is its own path; the file may
+    /// be ELF.
     ///
     /// # Errors
     /// [`ErrorKind::NoPlace`] if there is neither a memfd nor a folder for the file.
@@ -103,8 +103,8 @@ impl Found {
         }
     }
 
-    /// The BTF as bytes, for each origin: the archive's entry, the content of the named file (of an ELF file: its section
-    /// `.BTF`), or the kernel's own BTF.
+    /// The BTF as bytes, for each origin: the archive's entry, the content of a file (of an ELF file: its section `.BTF`),
+    /// or the kernel's own BTF.
     ///
     /// An archive's entry is borrowed. A file is read by each call, up to 256 MiB. No call makes a file.
     ///

@@ -101,7 +101,7 @@ impl ReadAt for Vec<u8> {
 ///
 /// A minimal BTF has no types if no type of the kernel matches the program's relocations.
 pub(crate) fn inspect(source: &dyn ReadAt) -> Result<Header, Unusable> {
-    let mut start = [0; Header::LEN];
+    let mut start = [0; Header::LEN_WITH_LAYOUT];
     let len = read(source, &mut start, 0)?;
     let start = &start[..len];
     if start.starts_with(b"\x7fELF") {

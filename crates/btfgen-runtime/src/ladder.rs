@@ -5,23 +5,21 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use btfgen_archive::{Archive, KernelId};
-use btfgen_btf::Header;
 
 use crate::distribution::{self, Directory};
 use crate::environment::{Environment, Variable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::found::{Content, Entry, Found, Origin};
 use crate::host::{self, Host};
-use crate::inspect::{Unusable, inspect};
+use crate::inspect::inspect;
 use crate::lookup::{ArchiveSource, Lookup};
 use crate::os_release::OsRelease;
+use crate::own;
 use crate::source::Source;
 use crate::step::{Rung, Steps};
 
-const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 const BTF_VARIABLE: &str = "BTFGEN_BTF";
 const OS_RELEASE_VARIABLE: &str = "BTFGEN_OS_RELEASE";
-const REQUIRE_CUSTOM_VARIABLE: &str = "BTFGEN_REQUIRE_CUSTOM";
 
 /// The largest archive file to read. An archive of thousands of kernels has a few megabytes.
 const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
@@ -99,18 +97,8 @@ fn climb(
         let subject = format!("{BTF_VARIABLE}={}", path.display());
         return file(&path, Rung::Environment, &subject, steps);
     }
-    let fault = match has_kernel_btf(lookup, environment, steps) {
-        Ok(true) => return Ok((Origin::Kernel, Content::File(KERNEL_BTF.into()))),
-        Ok(false) => None,
-        Err(fault) => Some(fault),
-    };
-    // The archive's BTF is as good. But if the kernel's own BTF was unreadable, do not claim that there is no BTF.
-    from_archive(lookup, environment, steps).map_err(|e| match (e.kind(), fault) {
-        (ErrorKind::NotFound | ErrorKind::NoArchive, Some(fault)) => {
-            let message = format!("{KERNEL_BTF}: the kernel's own BTF cannot be read");
-            Error::new(ErrorKind::Io, message).with_source(fault)
-        }
-        (_, _) => e,
+    own::find(lookup, environment, steps).or_else(|not_taken| {
+        from_archive(lookup, environment, steps).or_else(|e| not_taken.instead_of(e, steps))
     })
 }
 
@@ -143,7 +131,7 @@ fn from_archive(
     Ok((Origin::Archive(kernel), Content::Entry(entry)))
 }
 
-const ELSEWHERE: &str = "skipped (the lookup is for another host)";
+pub(crate) const ELSEWHERE: &str = "skipped (the lookup is for another host)";
 
 fn named_by_environment(
     lookup: &Lookup<'_>,
@@ -161,7 +149,7 @@ fn named_by_environment(
 }
 
 /// The value of an optional variable. Adds a step only if the variable is not read.
-fn value(
+pub(crate) fn value(
     variable: &str,
     environment: Environment,
     rung: Rung,
@@ -179,53 +167,14 @@ fn value(
 
 /// Uses a named file. A problem is an error, because a fallback would hide a typing error.
 fn file(path: &Path, rung: Rung, subject: &str, steps: &mut Steps) -> Result<(Origin, Content)> {
-    inspect_file(path).map_err(|e| {
+    let inspected = Source::open(path).and_then(|source| inspect(&source));
+    inspected.map_err(|e| {
         steps.passed(rung, subject, &e);
         e.of_file(path)
     })?;
     steps.taken(rung, subject, "taken");
     let path = path.to_owned();
     Ok((Origin::File(path.clone()), Content::File(path)))
-}
-
-fn inspect_file(path: &Path) -> Result<Header, Unusable> {
-    inspect(&Source::open(path)?)
-}
-
-/// Whether to use the kernel's own BTF. An error means that the machine failed, so the BTF may exist.
-fn has_kernel_btf(
-    lookup: &Lookup<'_>,
-    environment: Environment,
-    steps: &mut Steps,
-) -> io::Result<bool> {
-    let why_not = if lookup.is_elsewhere() {
-        ELSEWHERE.to_owned()
-    } else if lookup.require_custom {
-        "skipped (require_custom is set)".to_owned()
-    } else if value(REQUIRE_CUSTOM_VARIABLE, environment, Rung::Kernel, steps).is_some() {
-        format!("skipped ({REQUIRE_CUSTOM_VARIABLE} is set)")
-    } else {
-        return is_usable(Path::new(KERNEL_BTF), steps);
-    };
-    steps.passed(Rung::Kernel, KERNEL_BTF, why_not);
-    Ok(false)
-}
-
-/// Whether libbpf can use the kernel's own BTF at `path`.
-fn is_usable(path: &Path, steps: &mut Steps) -> io::Result<bool> {
-    let unusable = match inspect_file(path) {
-        Ok(header) if header.types().is_empty() => Unusable::Invalid("has no types"),
-        Ok(_) => {
-            steps.taken(Rung::Kernel, path.display(), "the kernel has its own BTF");
-            return Ok(true);
-        }
-        Err(unusable) => unusable,
-    };
-    steps.passed(Rung::Kernel, path.display(), &unusable);
-    match unusable {
-        Unusable::Unreadable(e) if btfgen_files::is_machine_fault(&e) => Err(e),
-        _ => Ok(false),
-    }
 }
 
 fn no_archive() -> Error {
@@ -428,76 +377,5 @@ fn read_entry(archive: &Archive<'_>, kernel: &KernelId, steps: &mut Steps) -> Re
             Err(Error::new(ErrorKind::Archive, message))
         }
         Err(e) => Err(damaged(e, steps)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The result for a kernel's own BTF with these bytes: whether it is taken, and the outcome of the step.
-    fn own(bytes: &[u8]) -> (bool, String) {
-        let mut steps = Steps::default();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&file, bytes).unwrap();
-        let taken = is_usable(file.path(), &mut steps).unwrap();
-        let step = steps.into_vec().remove(0);
-        assert_eq!(
-            (step.rung, step.taken, step.subject.as_str()),
-            (Rung::Kernel, taken, file.path().to_str().unwrap())
-        );
-        (taken, step.outcome)
-    }
-
-    /// Check that a kernel's own BTF is taken if libbpf can use it, and otherwise skipped with the reason.
-    #[test]
-    fn own_btf() {
-        let mut sound = vec![0; 37];
-        sound[..4].copy_from_slice(&[0x9f, 0xeb, 1, 0]);
-        for (at, field) in [(4, 24), (12, 12), (16, 12), (20, 1)] {
-            sound[at] = field;
-        }
-        assert!(own(&sound).0);
-        let mut without_types = sound[..25].to_vec();
-        without_types[12] = 0;
-        without_types[16] = 0;
-        for (bytes, why) in [
-            (&b""[..], "is empty"),
-            (&sound[..36], "is cut off: its header promises 37 bytes"),
-            (
-                &without_types[..24],
-                "is cut off: its header promises 25 bytes",
-            ),
-            (&without_types, "has no types"),
-            (b"\x7fELF", "is a damaged or truncated ELF file"),
-            (b"hello", "is neither a BTF nor an ELF file"),
-        ] {
-            assert_eq!(own(bytes), (false, why.to_owned()));
-        }
-    }
-
-    /// Check that a kernel without BTF, or with a folder in its place, does not count as a failure of the machine.
-    #[test]
-    fn no_own_btf() {
-        for (path, why) in [("/nonexistent", "not there"), ("/proc", "is a folder")] {
-            let mut steps = Steps::default();
-            assert!(!is_usable(Path::new(path), &mut steps).unwrap());
-            assert_eq!(steps.into_vec()[0].outcome, why);
-        }
-    }
-
-    /// Check that a failure of the machine is an error, and that the step says so.
-    #[test]
-    fn own_btf_and_a_faulty_machine() {
-        // Reading its own memory at 0 is EIO.
-        let path = Path::new("/proc/self/mem");
-        let mut steps = Steps::default();
-        let error = is_usable(path, &mut steps).unwrap_err();
-        assert!(btfgen_files::is_machine_fault(&error), "{error}");
-        let outcome = &steps.into_vec()[0].outcome;
-        assert!(
-            outcome.starts_with("the machine cannot read it: "),
-            "{outcome}"
-        );
     }
 }

@@ -20,8 +20,8 @@
 //! ```
 //!
 //! [`Lookup`] documents the order of the steps. The modules, in the order of the data flow: `environment` (whether to read the
-//! environment), `host` (distribution and kernel), `ladder` (which BTF), `inspect` (whether the BTF is usable), `btf_file` (a
-//! path to the BTF). Each reports [`Step`]s.
+//! environment), `ladder` (which BTF), `own` (the kernel's own), `source` and `inspect` (whether a file is BTF), `features` and
+//! `loader` (whether the loader can read it), `host` (distribution and kernel), `found` and `btf_file` (bytes and path).
 //!
 //! The only unsafe code is in `auxv`: it asks the C library whether the program has more privileges than its caller.
 //!
@@ -66,12 +66,17 @@ mod distribution;
 mod elf;
 mod environment;
 mod error;
+mod features;
+#[cfg(test)]
+mod forge;
 mod found;
 mod host;
 mod inspect;
 mod ladder;
+mod loader;
 mod lookup;
 mod os_release;
+mod own;
 mod source;
 mod step;
 
@@ -79,6 +84,7 @@ pub use btfgen_archive::{Archive, ArchiveOptions, KernelId};
 
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::found::{Found, Origin};
+pub use crate::loader::{Loader, ParseLoaderError};
 pub use crate::lookup::Lookup;
 pub use crate::os_release::OsRelease;
 pub use crate::step::{Rung, Step};

@@ -2,25 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::loader::Loader;
+
 /// A lookup of the BTF for the running kernel.
 ///
 /// [`find`](Self::find) takes the first match; ambiguous matches are never used:
 ///
 /// 1. the file that [`btf_file`](Self::btf_file) names;
 /// 2. the file that the variable `BTFGEN_BTF` names;
-/// 3. the kernel's own BTF, `/sys/kernel/btf/vmlinux`, unless [`require_custom`](Self::require_custom) was called or
-///    `BTFGEN_REQUIRE_CUSTOM` is set;
-/// 4. the archive's entry `ID/VERSION_ID/MACHINE/RELEASE`, from os-release(5) and uname(2);
-/// 5. its entry for the same release under another name of the distribution, its version or the architecture: `arm64` for
+/// 3. the kernel's own BTF, `/sys/kernel/btf/vmlinux`, if the [`loader`](Self::loader) can read it;
+/// 4. a vmlinux of this release below `/boot`, `/lib/modules`, `/usr/lib/modules` or `/usr/lib/debug`, in the same places as
+///    libbpf, if the loader can read its BTF;
+/// 5. the archive's entry `ID/VERSION_ID/MACHINE/RELEASE`, from os-release(5) and uname(2);
+/// 6. its entry for the same release under another name of the distribution, its version or the architecture: `arm64` for
 ///    `aarch64`, `rhel/8` for `rhel/8.4`, then the distributions of `ID_LIKE`;
-/// 6. any entry for this architecture and release, if all of them are equal.
+/// 7. any entry for this architecture and release, if all of them are equal.
+///
+/// [`require_custom`](Self::require_custom) or the variable `BTFGEN_REQUIRE_CUSTOM` makes the lookup skip steps 3 and 4. If the
+/// program does not name its loader, and not all versions of libbpf, cilium/ebpf and aya can read a BTF of these steps, then
+/// that BTF is the last resort: it is taken if the archive has none for this kernel.
 ///
 /// [`os_release`](Self::os_release) names the os-release file, else the variable `BTFGEN_OS_RELEASE`. The default is the first
 /// of `/proc/1/root/etc/os-release`, `/host/etc/os-release`, `/etc/os-release` and `/usr/lib/os-release`, so in a container the
 /// host's file comes first.
 ///
-/// It is an error if a named file cannot be used. The lookup skips the kernel's own BTF if libbpf could not use it, because it
-/// is empty, cut off, damaged or without types. The step says why.
+/// It is an error if a named file cannot be used, or if the archive is damaged. The lookup skips a BTF of the steps 3 and 4 if no
+/// loader could use it, because it is empty, cut off, damaged or without types. The step says why.
 ///
 /// The lookup ignores the environment if the process has more privileges than its caller (set-user-ID or file capabilities), if
 /// that is unknown, and after [`environment(false)`](Self::environment). It then also ignores `TMPDIR`: if there is no memfd, the
@@ -41,6 +48,7 @@ pub struct Lookup<'a> {
     pub(crate) os_release: Option<PathBuf>,
     pub(crate) release: Option<String>,
     pub(crate) arch: Option<String>,
+    pub(crate) loader: Option<Loader>,
     pub(crate) require_custom: bool,
     pub(crate) forbids_environment: bool,
 }
@@ -65,7 +73,7 @@ impl<'a> Lookup<'a> {
         self
     }
 
-    /// Uses an archive in a file, which is read only if the kernel has no BTF of its own. The last call sets the archive.
+    /// Uses an archive in a file, which is read only if the kernel's own BTF is not taken. The last call sets the archive.
     #[must_use]
     pub fn archive_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.archive = Some(ArchiveSource::File(path.into()));
@@ -79,7 +87,23 @@ impl<'a> Lookup<'a> {
         self
     }
 
-    /// Whether to skip the kernel's own BTF: for tests, and for vendors' kernels with broken BTF.
+    /// Names the loader that will read the BTF. Then the kernel's own BTF is taken exactly if this loader can read it.
+    ///
+    /// Without a name, the kernel's own BTF is taken if all versions of libbpf, cilium/ebpf and aya can read it, or if the archive
+    /// has no BTF for this kernel.
+    ///
+    /// ```
+    /// use btfgen_runtime::{Loader, Lookup};
+    ///
+    /// let lookup = Lookup::new().loader(Loader::libbpf(1, 2));
+    /// ```
+    #[must_use]
+    pub fn loader(mut self, loader: Loader) -> Self {
+        self.loader = Some(loader);
+        self
+    }
+
+    /// Whether to skip the kernel's own BTF, also of a vmlinux on disk: for tests, and for vendors' kernels with broken BTF.
     #[must_use]
     pub fn require_custom(mut self, on: bool) -> Self {
         self.require_custom = on;

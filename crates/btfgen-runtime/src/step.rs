@@ -12,6 +12,8 @@ pub enum Rung {
     Environment,
     /// The kernel's own BTF.
     Kernel,
+    /// A vmlinux on disk for this release, where libbpf would find it.
+    Vmlinux,
     /// The host's distribution and kernel, which the next rungs need. This rung finds no BTF.
     Host,
     /// The archive's entry for exactly this distribution, version, architecture and release.
@@ -29,6 +31,7 @@ impl Rung {
             Self::Explicit => "explicit",
             Self::Environment => "environment",
             Self::Kernel => "kernel",
+            Self::Vmlinux => "vmlinux",
             Self::Host => "host",
             Self::Exact => "exact",
             Self::Normalized => "normalized",

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use btfgen_runtime::Lookup;
+use btfgen_runtime::{Loader, Lookup};
 use clap::{ArgAction, Parser};
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use libbpf_rs::{ErrorKind, MapMut, OpenObject, PerfBufferBuilder, PrintLevel};
@@ -27,6 +27,9 @@ use crate::skel::{ExecsnoopSkel, ExecsnoopSkelBuilder};
 
 /// The kernels' BTFs, minimized for this program.
 const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/btfs.tar.gz"));
+
+/// libbpf 1.7 is in libbpf-sys 1.7, on which libbpf-rs depends.
+const LOADER: Loader = Loader::libbpf(1, 7);
 
 /// The size of the buffer for each processor.
 const BUFFER_PAGES: usize = 16;
@@ -85,7 +88,8 @@ fn load<'o>(
     object: &'o mut MaybeUninit<OpenObject>,
 ) -> Result<ExecsnoopSkel<'o>> {
     // The error has every step. libbpf needs the BTF only while it loads the program.
-    let btf = Lookup::new().archive_bytes(ARCHIVE).find()?;
+    let lookup = Lookup::new().archive_bytes(ARCHIVE).loader(LOADER);
+    let btf = lookup.find()?;
     if options.verbose > 0 {
         for step in btf.steps() {
             say(step);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use btfgen_runtime::{ErrorKind, Found, Lookup, Origin, Step};
+use btfgen_runtime::{ErrorKind, Found, Loader, Lookup, Origin, Step};
 use serde::Serialize;
 
 use crate::amount::bytes;
@@ -18,6 +18,7 @@ EXAMPLES
   btfgen lookup btfs.tar.gz
   btfgen lookup btfs.tar.gz --quiet
   btfgen lookup btfs.tar.gz --require-custom
+  btfgen lookup btfs.tar.gz --loader libbpf:0.8
   btfgen lookup btfs.tar.gz --os-release focal/etc/os-release --release 5.4.0-26-generic --arch x86_64
   btfgen lookup btfs.tar.gz --json | jq -r '.steps[] | .subject + \": \" + .outcome'";
 
@@ -27,10 +28,11 @@ const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 /// Show step by step which BTF a program with this archive uses on this host or another one
 ///
 /// lookup runs the code of btfgen-runtime and libbtfgen, and reads the same environment variables. The first match wins: the
-/// BTF file that BTFGEN_BTF names; the kernel's own BTF, unless BTFGEN_REQUIRE_CUSTOM is set; the archive's entry
-/// ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry under other names of distribution, version and
-/// architecture; any entry with this architecture and release, if all of them are equal. With --quiet, lookup prints only the
-/// result: the archive's kernel, or the path of the BTF file.
+/// BTF file that BTFGEN_BTF names; the kernel's own BTF and then a vmlinux on disk, if the loader can read it and
+/// BTFGEN_REQUIRE_CUSTOM is not set; the archive's entry ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry
+/// under other names of distribution, version and architecture; any entry with this architecture and release, if all of them
+/// are equal. Without --loader, a BTF that some loaders cannot read is taken only if the archive has none. With --quiet, lookup
+/// prints only the result: the archive's kernel, or the path of the BTF file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -49,7 +51,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     arch: Option<String>,
 
-    /// Skip the kernel's own BTF
+    /// The program's loader: libbpf:MAJOR.MINOR, cilium:MAJOR.MINOR or aya:MAJOR.MINOR [default: unknown]
+    #[arg(long, value_name = "NAME:VERSION")]
+    loader: Option<Loader>,
+
+    /// Skip the kernel's own BTF, also in a vmlinux on disk
     #[arg(long)]
     require_custom: bool,
 }
@@ -102,6 +108,9 @@ impl Arguments {
         let mut lookup = Lookup::new()
             .archive_file(&self.archive)
             .require_custom(self.require_custom);
+        if let Some(loader) = self.loader {
+            lookup = lookup.loader(loader);
+        }
         if let Some(path) = &self.os_release {
             lookup = lookup.os_release(path);
         }

@@ -187,6 +187,11 @@ fn this_host() {
     }
     let dir = folder();
     assert_eq!(json(&mut lookup(&dir), 0)["origin"], "kernel");
+    let current = json(lookup(&dir).args(["--loader", "libbpf:1.7"]), 0);
+    assert_eq!(
+        (&current["origin"], &current["steps"][1]["taken"]),
+        (&"kernel".into(), &true.into())
+    );
     let passed_over = json(lookup(&dir).arg("--require-custom"), 1);
     assert_eq!(
         passed_over["steps"][1]["outcome"],
@@ -195,6 +200,35 @@ fn this_host() {
     let mut command = lookup(&dir);
     command.env("BTFGEN_REQUIRE_CUSTOM", "1");
     assert!(json(&mut command, 1)["origin"].is_null());
+}
+
+/// Check that the kernel's own BTF is skipped for a loader that cannot read it, that the error says why, and that a name that
+/// is no loader's is refused.
+#[test]
+fn loader() {
+    let dir = folder();
+    let refused = ["\"libbpf\" is not a loader"];
+    run(lookup(&dir).args(["--loader", "libbpf"]), 2, &refused);
+    let own = Path::new("/sys/kernel/btf/vmlinux");
+    let has_enum64 = || {
+        let btf = btfgen::Btf::parse(fs::read(own).ok()?).ok()?;
+        btf.types().find(|ty| ty.kind() == btfgen::Kind::Enum64)?;
+        Some(())
+    };
+    if has_enum64().is_none() {
+        btfgen_testkit::skipped("this kernel has no BTF of its own with ENUM64");
+        return;
+    }
+    let why = "it has types of kind 19, ENUM64, which libbpf before 1.0 cannot read";
+    let old = ["--loader", "libbpf:0.8"];
+    let output = run(
+        lookup(&dir).args(old),
+        1,
+        &["has no BTF for the kernel", why],
+    );
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let skipped = format!("{}: skipped ({why})\n", own.display());
+    assert!(printed.contains(&skipped), "{printed}");
 }
 
 /// Check that errors name the unreadable file: the archive, the os-release file, a file that is not BTF.
