@@ -11,8 +11,8 @@
  *             err = app_bpf__load(skel);
  *     cleanup_core_btf(&opts);
  *
- * The functions are those of BCC's libbpf-tools and of bpf-compatible, and some more. Link with `pkg-config --libs libbtfgen`;
- * add `--static` for libbtfgen.a.
+ * The functions are those of BCC's libbpf-tools and of bpf-compatible, and some more. `pkg-config --libs libbtfgen` links
+ * libbtfgen.a.
  *
  * Generated from the library's source.
  */

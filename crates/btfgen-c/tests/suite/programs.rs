@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::io::Errno;
+
 use crate::util::{
     BTF, Link, archive_of_another_kernel, archive_of_this_kernel, archive_of_this_kernel_below,
-    is_there, libraries, linkable, on, program, root, run, without_variables,
+    emitted, installed, is_there, linkable, on, pkg_config, program, program_in_order, root, run,
+    without_variables,
 };
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -51,7 +54,7 @@ fn header_compiles() {
 /// Check that every call finds the same BTF, however the library and the archive are linked.
 #[test]
 fn every_call_finds_it() {
-    for link in [Link::Archive, Link::Static, Link::Shared] {
+    for link in Link::ALL {
         let folder = tempfile::tempdir().unwrap();
         let (archive, os_release) = archive_of_this_kernel(folder.path());
         let object = linkable(&archive);
@@ -66,7 +69,7 @@ fn every_call_finds_it() {
 /// Check that a program without an archive gets an error that says so, and still runs.
 #[test]
 fn no_archive_linked() {
-    for link in [Link::Archive, Link::Static, Link::Shared] {
+    for link in Link::ALL {
         let folder = tempfile::tempdir().unwrap();
         let (_, os_release) = archive_of_this_kernel(folder.path());
         let lookup = program(folder.path(), "lookup", link, &[]);
@@ -116,32 +119,125 @@ fn kernel_has_its_own() {
     run(&mut without_variables(&own_btf));
 }
 
-/// Check that a program written for bpf-compatible's header finds what its own functions would, wherever in the archive.
+/// Check that a program for bpf-compatible finds the BTF of an archive in memory, and below that project's folder.
 #[test]
-fn drop_in_for_bpf_compatible() {
-    for link in [Link::Archive, Link::Static, Link::Shared] {
-        for prefix in ["", "btfhub-archive"] {
-            let folder = tempfile::tempdir().unwrap();
-            let (archive, os_release) = archive_of_this_kernel_below(prefix, folder.path());
-            let object = linkable(&archive);
-            let drop_in = program(folder.path(), "drop_in", link, &[&object]);
-            for call in ["linked", "tar"] {
-                let printed = run(on(&drop_in, &os_release).arg(call).arg(&archive));
-                assert_eq!(printed, found(), "{link:?}, {prefix}, {call}");
+fn drop_in_with_an_archive_in_memory() {
+    for prefix in ["", "btfhub-archive"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (archive, os_release) = archive_of_this_kernel_below(prefix, folder.path());
+        let built = program(folder.path(), "bpf_compatible", Link::Archive, &[]);
+        let printed = run(on(&built, &os_release).arg("tar").arg(&archive));
+        assert_eq!(printed, found(), "{prefix}");
+    }
+}
+
+/// Check that programs in the shape of BCC's tools and of bpf-compatible's find the BTF: with their own headers, with the archive
+/// before and after the library, embedded by ld and by btfgen, and with the library linked in every way.
+#[test]
+fn drop_in_for_every_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, os_release) = archive_of_this_kernel(folder.path());
+    for (object, link) in [linkable(&archive), emitted(&archive)]
+        .iter()
+        .flat_map(|object| Link::ALL.map(|link| (&**object, link)))
+    {
+        for (before, after) in [(&[object][..], &[][..]), (&[], &[object])] {
+            for (name, arguments) in [("bcc", &[][..]), ("bpf_compatible", &["linked"])] {
+                let built = program_in_order(folder.path(), name, link, before, after);
+                let printed = run(on(&built, &os_release).args(arguments));
+                assert_eq!(
+                    printed,
+                    found(),
+                    "{name}, {link:?}, {before:?} library {after:?}"
+                );
             }
         }
     }
 }
 
-/// Check that the weak variables of bpf-compatible's header are not taken for an archive.
+/// Check what programs in these shapes get if they cannot have a BTF: no archive, a damaged one, and one without this kernel.
 #[test]
-fn drop_in_without_archive() {
-    for link in [Link::Archive, Link::Static, Link::Shared] {
-        let folder = tempfile::tempdir().unwrap();
-        let (_, os_release) = archive_of_this_kernel(folder.path());
-        let drop_in = program(folder.path(), "drop_in", link, &[]);
-        let printed = run(on(&drop_in, &os_release).arg("linked"));
-        assert_eq!(printed, "result -95\n", "{link:?}: EOPNOTSUPP");
+fn drop_in_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let (missing, os_release) = archive_of_another_kernel(folder.path());
+    let missing = linkable(&missing);
+    let of_another = folder.path().join("of_another.o");
+    std::fs::rename(missing, &of_another).unwrap();
+    let damaged = folder.path().join("min_core_btfs.tar.gz");
+    std::fs::write(&damaged, "this is neither gzip nor tar").unwrap();
+    let damaged = linkable(&damaged);
+    for link in Link::ALL {
+        for (inputs, errno) in [
+            (&[][..], Errno::OPNOTSUPP),
+            (&[&*damaged], Errno::BADMSG),
+            (&[&*of_another], Errno::NOENT),
+        ] {
+            for (name, arguments) in [("bcc", &[][..]), ("bpf_compatible", &["linked"])] {
+                let built = program(folder.path(), name, link, inputs);
+                let printed = run(on(&built, &os_release).args(arguments));
+                let expected = format!("result -{}\n", errno.raw_os_error());
+                assert_eq!(printed, expected, "{name}, {link:?}, {inputs:?}");
+            }
+        }
+    }
+}
+
+/// Check that pkg-config links libbtfgen.a, with and without `--static`, and with the libraries that Rust's standard library
+/// needs.
+#[test]
+fn pkg_config_links_statically() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = program(folder.path(), "plain", Link::Archive, &[]);
+    let needed = run(Command::new("readelf").arg("-d").arg(plain));
+    assert!(needed.contains("(NEEDED)"), "{needed}");
+    assert!(!needed.contains("btfgen"), "{needed}");
+    let libs = pkg_config(&["--libs", "libbtfgen"]);
+    assert_eq!(pkg_config(&["--libs", "--static", "libbtfgen"]), libs);
+
+    let source = folder.path().join("nothing.rs");
+    std::fs::write(&source, "").unwrap();
+    let rustc = Command::new("rustc")
+        .args(["--crate-type=staticlib", "--print=native-static-libs", "-o"])
+        .arg(folder.path().join("libnothing.a"))
+        .arg(source)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(rustc.stderr).unwrap();
+    let (_, needed) = printed.split_once("native-static-libs: ").unwrap();
+    for library in needed.split_whitespace() {
+        // cc links these two by itself, and a static program has no -lgcc_s.
+        let is_by_cc = ["-lc", "-lgcc_s"].contains(&library);
+        assert!(
+            is_by_cc || libs.iter().any(|l| l == library),
+            "{library} is not in {libs:?}"
+        );
+    }
+}
+
+/// Check that a program links and runs with libbtfgen.a and another static library in Rust, in either order.
+#[test]
+fn beside_another_rust_library() {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, os_release) = archive_of_this_kernel(folder.path());
+    let linked = linkable(&archive);
+    // With LTO, the other library also has copies of what both take from the standard library.
+    for lto in ["off", "fat"] {
+        let other = folder.path().join("libother.a");
+        run(Command::new("rustc")
+            .args(["--edition=2024", "--crate-type=staticlib", "-O"])
+            .args(["-Cpanic=unwind", &format!("-Clto={lto}"), "-o"])
+            .arg(&other)
+            .arg(root().join("tests/programs/other.rs")));
+        for link in [Link::Archive, Link::Static] {
+            for (before, after) in [
+                (&[&*linked, &*other][..], &[][..]),
+                (&[&*linked], &[&*other]),
+            ] {
+                let both = program_in_order(folder.path(), "both", link, before, after);
+                let printed = run(&mut on(&both, &os_release));
+                assert_eq!(printed, found(), "{lto}, {link:?}, {after:?} last");
+            }
+        }
     }
 }
 
@@ -189,12 +285,19 @@ fn threads() {
     run(on(&threads, &os_release).arg(archive));
 }
 
-/// Check that the library exports its calls and nothing else, under the name that programs will ask for.
+/// Check that both libraries export the functions of the headers and nothing else, and that the shared one has the name that
+/// programs will ask for.
 #[test]
 fn exports() {
-    let listed = run(Command::new("nm")
-        .args(["--dynamic", "--defined-only", "--format=just-symbols"])
-        .arg(libraries().join("libbtfgen.so")));
+    let symbols = |kind: &str, library: &str| {
+        let listed = run(Command::new("nm")
+            .args([kind, "--defined-only", "--format=just-symbols"])
+            .arg(installed().join("lib").join(library)));
+        let symbols = listed
+            .lines()
+            .filter(|l| !l.is_empty() && !l.ends_with(':'));
+        symbols.map(Into::into).collect::<Vec<String>>()
+    };
     let calls = [
         "clean_core_btf",
         "clean_core_btf_rs",
@@ -208,9 +311,10 @@ fn exports() {
         "ensure_core_btf_with_linked_tar",
         "ensure_core_btf_with_tar_binary",
     ];
-    assert_eq!(listed.split_whitespace().collect::<Vec<_>>(), calls);
+    assert_eq!(symbols("--dynamic", "libbtfgen.so"), calls);
+    assert_eq!(symbols("--extern-only", "libbtfgen.a"), calls);
     let dynamic = run(Command::new("readelf")
         .arg("-d")
-        .arg(libraries().join("libbtfgen.so")));
+        .arg(installed().join("lib/libbtfgen.so")));
     assert!(dynamic.contains("[libbtfgen.so.0]"), "{dynamic}");
 }

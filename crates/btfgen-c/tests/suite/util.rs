@@ -12,7 +12,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// How a program takes the library.
+/// How a program is linked with the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
     /// libbtfgen.a, in an otherwise ordinary program.
@@ -23,10 +23,40 @@ pub(crate) enum Link {
     Shared,
 }
 
-/// The folder with the built libraries. Cargo builds no static library for a test, so it is asked for one.
-pub(crate) fn libraries() -> &'static Path {
-    static LIBRARIES: LazyLock<PathBuf> = LazyLock::new(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+impl Link {
+    pub(crate) const ALL: [Self; 3] = [Self::Archive, Self::Static, Self::Shared];
+
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Archive => [
+                pkg_config(&["--libs", "libbtfgen"]),
+                vec!["-Wl,--fatal-warnings".into()],
+            ]
+            .concat(),
+            Self::Static => [
+                pkg_config(&["--libs", "--static", "libbtfgen"]),
+                vec!["-static".into()],
+            ]
+            .concat(),
+            Self::Shared => {
+                let folder = installed().join("lib");
+                let folder = folder.display();
+                vec![
+                    format!("-L{folder}"),
+                    "-lbtfgen".into(),
+                    format!("-Wl,-rpath,{folder}"),
+                ]
+            }
+        }
+    }
+}
+
+/// The folder in which the library is installed, as `make install PREFIX=…` does it. Cargo builds no static library for a test,
+/// so the test asks cargo for one.
+pub(crate) fn installed() -> &'static Path {
+    static INSTALLED: LazyLock<PathBuf> = LazyLock::new(|| {
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let target = scratch.parent().unwrap();
         run(Command::new(env!("CARGO"))
             .args([
                 "build",
@@ -38,40 +68,47 @@ pub(crate) fn libraries() -> &'static Path {
             ])
             .arg(target)
             .current_dir(root()));
-        target.join("debug")
+        let prefix = scratch.join("libbtfgen");
+        run(Command::new(root().join("../../scripts/install-c"))
+            .arg(target.join("debug"))
+            .arg(&prefix)
+            .arg(prefix.join("lib")));
+        prefix
     });
-    &LIBRARIES
+    &INSTALLED
 }
 
-/// Compiles a program of tests/programs with these other inputs.
+/// What pkg-config prints about the installed library.
+pub(crate) fn pkg_config(arguments: &[&str]) -> Vec<String> {
+    let printed = run(Command::new("pkg-config")
+        .env("PKG_CONFIG_PATH", installed().join("lib/pkgconfig"))
+        .args(arguments));
+    printed.split_whitespace().map(Into::into).collect()
+}
+
+/// Compiles a program of tests/programs, with these other inputs before the library.
 pub(crate) fn program(folder: &Path, name: &str, link: Link, inputs: &[&Path]) -> PathBuf {
+    program_in_order(folder, name, link, inputs, &[])
+}
+
+/// Compiles a program of tests/programs, with these other inputs before and after the library.
+pub(crate) fn program_in_order(
+    folder: &Path,
+    name: &str,
+    link: Link,
+    before: &[&Path],
+    after: &[&Path],
+) -> PathBuf {
     let program = folder.join(name);
     let mut cc = Command::new("cc");
-    cc.args([
-        "-Wall",
-        "-Wextra",
-        "-Wpedantic",
-        "-Werror",
-        "-pthread",
-        "-I",
-    ])
-    .arg(root().join("include"))
-    .arg(root().join("tests/programs").join(name).with_extension("c"))
-    .args(inputs)
-    .arg("-o")
-    .arg(&program);
-    match link {
-        Link::Archive => cc
-            .arg(libraries().join("libbtfgen.a"))
-            .arg("-Wl,--fatal-warnings"),
-        Link::Static => cc.arg("-static").arg(libraries().join("libbtfgen.a")),
-        Link::Shared => {
-            let shared = libraries().join("libbtfgen.so");
-            std::os::unix::fs::symlink(&shared, folder.join("libbtfgen.so.0")).unwrap();
-            cc.arg(&shared)
-                .arg(format!("-Wl,-rpath,{}", folder.display()))
-        }
-    };
+    cc.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"])
+        .args(pkg_config(&["--cflags", "libbtfgen", "libbpf"]))
+        .arg(root().join("tests/programs").join(name).with_extension("c"))
+        .args(before)
+        .args(link.arguments())
+        .args(after)
+        .arg("-o")
+        .arg(&program);
     run(&mut cc);
     program
 }
@@ -162,6 +199,15 @@ pub(crate) fn linkable(archive: &Path) -> PathBuf {
         .arg(archive.file_name().unwrap())
         .current_dir(folder));
     folder.join("btfs.o")
+}
+
+/// The archive as `btfgen pack --emit-obj` makes it linkable.
+pub(crate) fn emitted(archive: &Path) -> PathBuf {
+    let object = archive.with_file_name("emitted.o");
+    let arch = btfgen::TargetArch::native().unwrap();
+    let bytes = btfgen::linkable_object(&std::fs::read(archive).unwrap(), arch).unwrap();
+    std::fs::write(&object, bytes).unwrap();
+    object
 }
 
 /// Whether there is such a command.

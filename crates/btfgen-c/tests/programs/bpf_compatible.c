@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * drop_in linked | tar FILE: a program that was written for bpf-compatible's header. Prints the result and the BTF's content as
+ * bpf_compatible linked | tar FILE: a program that was written for the header of bpf-compatible. Prints the result and the BTF as
  * hexadecimal digits. What is asked of the functions besides is checked on the way.
  */
 #include <errno.h>
