@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
 use btfgen::{Error, KernelId, Progress};
-use btfgen_hub::{FetchProgress, Transfer, Waiting};
+use btfgen_fetch::{FetchProgress, Transfer, Waiting};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::amount::bytes;

@@ -19,10 +19,8 @@ use serde::Serialize;
 
 use crate::ENDINGS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Waiting;
-use crate::folder::{LockedHub, MadeFolders, absolute};
+use crate::folder::{LockedHub, MadeFolders, Waiting, absolute};
 use crate::seen::{is_as_seen, is_missing, look};
-use crate::status::unopened;
 
 /// The level of btfhub-archive's files: xz's default, with a dictionary of 8 MiB.
 const XZ_LEVEL: u32 = 6;
@@ -319,7 +317,7 @@ impl<'a> Add<'a> {
             };
             match there {
                 Ok(there) if there == btf => {}
-                Err(e) if e.kind() == btfgen::ErrorKind::Machine => return Err(unopened(e)),
+                Err(e) if e.kind() == btfgen::ErrorKind::Machine => return Err(e.into()),
                 _ if self.force => return Ok(Change::Replaced),
                 Ok(_) => {
                     let message = format!("{} has a different BTF of this kernel", path.display());

@@ -31,7 +31,7 @@ pub enum ErrorKind {
 }
 
 /// The help for a full disk.
-pub(crate) const ROOM_HELP: &str =
+pub const ROOM_HELP: &str =
     "free some disk space and run the command again: it continues with what it has transferred";
 
 /// An error: its subject, a message, and often a help text.
@@ -48,11 +48,8 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    pub(crate) fn new(
-        kind: ErrorKind,
-        subject: impl fmt::Display,
-        message: impl Into<String>,
-    ) -> Self {
+    /// An error without help and cause.
+    pub fn new(kind: ErrorKind, subject: impl fmt::Display, message: impl Into<String>) -> Self {
         Self {
             kind,
             subject: subject.to_string(),
@@ -62,7 +59,8 @@ impl Error {
         }
     }
 
-    pub(crate) fn io(path: &Path, what: &str, source: std::io::Error) -> Self {
+    /// An error of the system about a file.
+    pub fn io(path: &Path, what: &str, source: std::io::Error) -> Self {
         let full = source.kind() == std::io::ErrorKind::StorageFull;
         let error = Self::new(ErrorKind::Io, path.display(), what).with_source(source);
         if full {
@@ -72,16 +70,21 @@ impl Error {
         }
     }
 
-    pub(crate) fn cancelled() -> Self {
+    /// The error after the caller asked to stop.
+    pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "stopped", "by request")
     }
 
-    pub(crate) fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+    /// Adds what the user can do about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    pub(crate) fn with_source(
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
@@ -105,11 +108,6 @@ impl Error {
             error.source = Some(causes.join(": ").into());
         }
         error
-    }
-
-    /// Adds libgit2's message as the cause, without its error numbers.
-    pub(crate) fn with_git_source(self, source: &git2::Error) -> Self {
-        self.with_source(source.message().to_owned())
     }
 
     /// The kind of error.
@@ -142,5 +140,16 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<btfgen::Error> for Error {
+    fn from(e: btfgen::Error) -> Self {
+        let kind = match e.kind() {
+            btfgen::ErrorKind::Machine => ErrorKind::Io,
+            btfgen::ErrorKind::Cancelled => ErrorKind::Cancelled,
+            _ => ErrorKind::Hub,
+        };
+        Self::adopt(kind, e.subject(), e.message(), e.help(), &e)
     }
 }

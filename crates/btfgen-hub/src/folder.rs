@@ -4,19 +4,28 @@
 use std::path::{Path, PathBuf};
 
 use btfgen_files::{Exclusion, HubWriter, LockError};
-use git2::Repository;
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// The folder in a hub where its writers keep their data.
-pub(crate) use btfgen_files::OWN_FOLDER as OWN;
+pub use btfgen_files::OWN_FOLDER;
 
-/// The folder in [`OWN`] where files wait until all of them have arrived.
-pub(crate) const STAGING: &str = "staging";
+/// The folder in [`OWN_FOLDER`] where files wait until all of them have arrived.
+pub const STAGING: &str = "staging";
+
+/// What a command that changes a hub waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Waiting {
+    /// Another command that changes the same hub.
+    Writer,
+    /// A pack, or another reader of the hub.
+    Readers,
+}
 
 /// A hub that only this process may write to.
 #[derive(Debug)]
-pub(crate) struct LockedHub {
+pub struct LockedHub {
     root: PathBuf,
     lock: HubWriter,
     /// The folders that were created for the hub. If they stay empty, they are removed again.
@@ -33,9 +42,12 @@ pub(crate) struct MadeFolders {
 impl LockedHub {
     /// Creates the hub if it is missing, and waits until no other process writes to it. While it waits, it calls `waiting` again
     /// and again; an error of `waiting` ends the wait.
-    pub(crate) fn lock(root: &Path, mut waiting: impl FnMut() -> Result<()>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hub`] if the folder cannot be a hub, or its file system has no locks; the error of `waiting`.
+    pub fn lock(root: &Path, mut waiting: impl FnMut() -> Result<()>) -> Result<Self> {
         let root = absolute(root)?;
-        let own = root.join(OWN);
+        let own = root.join(OWN_FOLDER);
         loop {
             let made = MadeFolders::make(&own)?;
             if let Some(lock) = HubWriter::lock(&own, &mut waiting)? {
@@ -45,20 +57,20 @@ impl LockedHub {
     }
 
     /// The hub's folder.
-    pub(crate) fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A path in the folder [`OWN`].
-    pub(crate) fn own(&self, name: &str) -> PathBuf {
-        self.root.join(OWN).join(name)
+    /// A path in the folder [`OWN_FOLDER`].
+    pub fn own(&self, name: &str) -> PathBuf {
+        self.root.join(OWN_FOLDER).join(name)
     }
 
     /// Keeps all readers out until the result is dropped. `waiting` as in [`LockedHub::lock`].
-    pub(crate) fn exclude_readers(
-        &self,
-        waiting: impl FnMut() -> Result<()>,
-    ) -> Result<Exclusion<'_>> {
+    ///
+    /// # Errors
+    /// Those of [`LockedHub::lock`].
+    pub fn exclude_readers(&self, waiting: impl FnMut() -> Result<()>) -> Result<Exclusion<'_>> {
         self.lock.exclude_readers(waiting)
     }
 }
@@ -66,7 +78,9 @@ impl LockedHub {
 impl Drop for LockedHub {
     fn drop(&mut self) {
         // The command wrote nothing, not even a record or a staged file.
-        if self.made.have(&self.root.join(OWN)) && holds_locks_only(&self.root.join(OWN)) {
+        if self.made.have(&self.root.join(OWN_FOLDER))
+            && holds_locks_only(&self.root.join(OWN_FOLDER))
+        {
             self.lock.remove_files();
         }
     }
@@ -106,11 +120,13 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| Error::io(path, "is not a valid path", e))
 }
 
-/// The absolute path of a hub to fetch into. Refuses unsuitable folders.
-pub(crate) fn usable(root: &Path) -> Result<PathBuf> {
+/// The absolute path of a hub's folder, which may be missing.
+///
+/// # Errors
+/// [`ErrorKind::Hub`] if the path or one of its parents is a file, or cannot be looked at.
+pub fn hub_folder(root: &Path) -> Result<PathBuf> {
     let root = absolute(root)?;
     missing_folders(&root)?;
-    refuse_foreign_repository(&root)?;
     Ok(root)
 }
 
@@ -157,44 +173,4 @@ impl MadeFolders {
         }
         Ok(folders)
     }
-}
-
-/// Refuses a hub inside a git repository that does not ignore it, because a fetch writes thousands of files.
-fn refuse_foreign_repository(root: &Path) -> Result<()> {
-    let Some(existing) = root.ancestors().find(|a| a.is_dir()) else {
-        return Ok(());
-    };
-    let Ok(repository) = Repository::discover(existing) else {
-        return Ok(());
-    };
-    let Some(workdir) = repository.workdir() else {
-        return Err(refused(
-            root,
-            &format!(
-                "is inside the git repository {}",
-                repository.path().display()
-            ),
-        )
-        .with_help("name a folder outside of it with --hub"));
-    };
-    // Resolve the links in both, because one path is from the user and the other from git.
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let below = root.strip_prefix(existing).unwrap_or(Path::new(""));
-    let hub = real(existing).join(below).join(OWN);
-    // Git also ignores its own folder `.git`.
-    let is_gits = hub.starts_with(real(repository.path()));
-    let ignored = hub
-        .strip_prefix(real(workdir))
-        .is_ok_and(|inside| repository.is_path_ignored(inside).unwrap_or(false));
-    if ignored && !is_gits {
-        return Ok(());
-    }
-    Err(refused(
-        root,
-        &format!("is inside the git repository {}", workdir.display()),
-    )
-    .with_help(
-        "name a folder outside of it with --hub, or list the folder in its .gitignore; a clone of btfhub-archive is already \
-         a hub, and `git pull` updates it",
-    ))
 }

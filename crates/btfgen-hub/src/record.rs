@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::seen::is_missing;
 
 /// The name of the record's file in the hub's own folder.
-pub(crate) const RECORD: &str = "record.json";
+pub const RECORD: &str = "record.json";
 
 /// The version of the record's format. A record of another version is ignored.
 const VERSION: u32 = 1;
@@ -24,41 +24,47 @@ const VERSION: u32 = 1;
 /// The largest record to read. 200 bytes for each of a million files are less.
 const MAX_BYTES: u64 = 256 << 20;
 
+/// The record of a hub.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub struct Record {
     version: u32,
     /// By address, without passwords.
-    pub(crate) repositories: BTreeMap<String, RecordedRepository>,
+    pub repositories: BTreeMap<String, RecordedRepository>,
     /// Blobs that are about to get their names, by path. Later they become entries of `files`; a fetch that is killed between
     /// the two leaves them here.
-    pub(crate) pending: BTreeMap<String, String>,
+    pub pending: BTreeMap<String, String>,
 }
 
+/// What came from one repository.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct RecordedRepository {
-    pub(crate) commit: String,
+pub struct RecordedRepository {
+    /// The commit of the last fetch.
+    pub commit: String,
     /// The files of the hub that came from this repository, by path below the hub's folder.
-    pub(crate) files: BTreeMap<String, RecordedFile>,
+    pub files: BTreeMap<String, RecordedFile>,
     /// Blobs that are not kernels, by path, so that they are not transferred again.
-    pub(crate) useless: BTreeMap<String, Useless>,
+    pub useless: BTreeMap<String, Useless>,
 }
 
 /// The state of a file when it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RecordedFile {
+pub struct RecordedFile {
     /// Git's id of the content.
-    pub(crate) blob: String,
+    pub blob: String,
     bytes: u64,
     /// Nanoseconds since 1970.
     modified: u128,
 }
 
+/// A file of a repository that is not a kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Useless {
-    pub(crate) blob: String,
-    pub(crate) why: String,
+pub struct Useless {
+    /// Git's id of the content.
+    pub blob: String,
+    /// Why it is not a kernel.
+    pub why: String,
     /// Whether the file is damaged. Otherwise it just contains no kernel.
-    pub(crate) broken: bool,
+    pub broken: bool,
 }
 
 impl Default for Record {
@@ -77,7 +83,7 @@ impl Record {
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if a file may exist and cannot be read: without its record, fetched files would
     /// count as the user's own for ever.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         match read_regular(path, MAX_BYTES) {
             Ok(bytes) => Ok(serde_json::from_slice::<Self>(&bytes)
                 .ok()
@@ -89,7 +95,7 @@ impl Record {
     }
 
     /// Replaces the file in one step.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    pub fn write(&self, path: &Path) -> Result<()> {
         let failed = |e| Error::io(path, "cannot be written", e);
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut file = TempFile::create_in(folder).map_err(failed)?;
@@ -100,12 +106,12 @@ impl Record {
     }
 
     /// The entry of a file, from whichever repository.
-    pub(crate) fn file(&self, path: &str) -> Option<&RecordedFile> {
+    pub fn file(&self, path: &str) -> Option<&RecordedFile> {
         self.repositories.values().find_map(|r| r.files.get(path))
     }
 
     /// Records that a file came from this repository, and removes its other entries.
-    pub(crate) fn set_file(&mut self, repository: &str, path: &str, file: RecordedFile) {
+    pub fn set_file(&mut self, repository: &str, path: &str, file: RecordedFile) {
         self.forget(path);
         self.pending.remove(path);
         let repository = self.repositories.entry(repository.to_owned()).or_default();
@@ -114,7 +120,7 @@ impl Record {
     }
 
     /// Forgets a file.
-    pub(crate) fn forget(&mut self, path: &str) {
+    pub fn forget(&mut self, path: &str) {
         for repository in self.repositories.values_mut() {
             repository.files.remove(path);
         }
@@ -122,7 +128,8 @@ impl Record {
 }
 
 impl RecordedFile {
-    pub(crate) fn new(blob: String, metadata: &Metadata) -> Self {
+    /// The state of a file with this content.
+    pub fn new(blob: String, metadata: &Metadata) -> Self {
         Self {
             blob,
             bytes: metadata.len(),
@@ -131,7 +138,7 @@ impl RecordedFile {
     }
 
     /// Whether nobody has written to the file since.
-    pub(crate) fn is_unchanged(&self, metadata: &Metadata) -> bool {
+    pub fn is_unchanged(&self, metadata: &Metadata) -> bool {
         self.bytes == metadata.len() && self.modified == modified(metadata)
     }
 }

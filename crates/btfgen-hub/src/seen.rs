@@ -10,7 +10,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the metadata cannot be read.
-pub(crate) fn look(path: &Path) -> io::Result<Option<Metadata>> {
+pub fn look(path: &Path) -> io::Result<Option<Metadata>> {
     match path.symlink_metadata() {
         Ok(metadata) => Ok(Some(metadata)),
         Err(e) if is_missing(&e) => Ok(None),
@@ -19,7 +19,7 @@ pub(crate) fn look(path: &Path) -> io::Result<Option<Metadata>> {
 }
 
 /// Whether the error says that the path does not exist.
-pub(crate) fn is_missing(error: &io::Error) -> bool {
+pub fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
@@ -27,13 +27,13 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
 }
 
 /// Whether both are the same file, and nobody wrote to it in between.
-pub(crate) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+pub fn is_same(one: &Metadata, other: &Metadata) -> bool {
     let of = |m: &Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
     of(one) == of(other)
 }
 
 /// Whether a path is unchanged: it still has this file, or still does not exist.
-pub(crate) fn is_as_seen(path: &Path, seen: Option<&Metadata>) -> io::Result<bool> {
+pub fn is_as_seen(path: &Path, seen: Option<&Metadata>) -> io::Result<bool> {
     Ok(match (seen, look(path)?) {
         (None, None) => true,
         (Some(seen), Some(now)) => is_same(seen, &now),

@@ -8,8 +8,8 @@ use btfgen::Hub;
 use serde::Serialize;
 use walkdir::WalkDir;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::folder::{OWN, STAGING};
+use crate::error::Result;
+use crate::folder::{OWN_FOLDER, STAGING};
 use crate::record::{RECORD, Record};
 
 /// What a hub contains.
@@ -74,12 +74,12 @@ impl Status {
     /// Reads a hub.
     ///
     /// # Errors
-    /// [`ErrorKind::Hub`] if the hub is missing or cannot be read, [`ErrorKind::Io`].
+    /// [`ErrorKind::Hub`](crate::ErrorKind::Hub) if the hub is missing or cannot be read, [`ErrorKind::Io`](crate::ErrorKind::Io).
     pub fn of(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let mut hub = Hub::open(&[folder]).map_err(unopened)?;
+        let mut hub = Hub::open(&[folder])?;
         let rejected = hub.take_rejected();
-        let record = Record::read(&folder.join(OWN).join(RECORD))?;
+        let record = Record::read(&folder.join(OWN_FOLDER).join(RECORD))?;
         let mut counts: BTreeMap<[&str; 3], (usize, u64)> = BTreeMap::new();
         for kernel in hub.kernels() {
             let id = kernel.id();
@@ -107,26 +107,17 @@ impl Status {
                     commit: repository.commit.clone(),
                     kernels: repository.files.len(),
                 });
-        let staged = std::fs::read_dir(folder.join(OWN).join(STAGING));
+        let staged = std::fs::read_dir(folder.join(OWN_FOLDER).join(STAGING));
         Ok(Self {
             folder: folder.to_owned(),
             repositories: repositories.collect(),
             kernels: counts.collect(),
             kernel_bytes: disk_bytes(hub.kernels().iter().map(|k| k.path().to_owned())),
-            kept_bytes: disk_bytes(files_below(&folder.join(OWN))),
+            kept_bytes: disk_bytes(files_below(&folder.join(OWN_FOLDER))),
             unfinished: staged.map_or(0, Iterator::count),
             rejected,
         })
     }
-}
-
-pub(crate) fn unopened(e: btfgen::Error) -> Error {
-    let kind = match e.kind() {
-        btfgen::ErrorKind::Machine => ErrorKind::Io,
-        btfgen::ErrorKind::Cancelled => ErrorKind::Cancelled,
-        _ => ErrorKind::Hub,
-    };
-    Error::adopt(kind, e.subject(), e.message(), e.help(), &e)
 }
 
 fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {

@@ -9,11 +9,9 @@ use rayon::prelude::*;
 
 use crate::ENDINGS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Waiting;
-use crate::folder::{LockedHub, OWN};
+use crate::folder::{LockedHub, OWN_FOLDER, Waiting};
 use crate::record::{RECORD, Record};
 use crate::seen::is_as_seen;
-use crate::status::unopened;
 
 /// Reads and checks every kernel of a hub.
 ///
@@ -150,7 +148,7 @@ impl<'a> Verify<'a> {
     /// to be a hub: btfgen has never written to it, and no kernel in it is sound. [`ErrorKind::Io`] if a broken file cannot be
     /// deleted or the machine fails, [`ErrorKind::Cancelled`].
     pub fn run(&self) -> Result<Verified> {
-        let was_written = self.hub.join(OWN).is_dir();
+        let was_written = self.hub.join(OWN_FOLDER).is_dir();
         // Fails for a missing hub, which the lock would create.
         drop(self.open()?);
         let lock = if self.delete && !self.dry_run {
@@ -159,7 +157,7 @@ impl<'a> Verify<'a> {
             None
         };
         let mut hub = self.open()?.filtered(&self.filter);
-        let record = Record::read(&self.hub.join(OWN).join(RECORD))?;
+        let record = Record::read(&self.hub.join(OWN_FOLDER).join(RECORD))?;
         let failed = self.check_all(&hub)?;
         let sound = hub.kernels().len() - failed.len();
         let rejected = hub.take_rejected();
@@ -211,7 +209,7 @@ impl<'a> Verify<'a> {
             Ok(()) => Ok(()),
             Err(_) => Err(btfgen::Error::cancelled("hub")),
         };
-        Hub::open_waiting(&[&self.hub], go_on).map_err(unopened)
+        Ok(Hub::open_waiting(&[&self.hub], go_on)?)
     }
 
     fn wait(&self, for_whom: Waiting) -> Result<()> {
@@ -261,7 +259,7 @@ impl<'a> Verify<'a> {
         }
         match error {
             // The file may be sound.
-            Some(e) if e.kind() == btfgen::ErrorKind::Machine => Err(unopened(e)),
+            Some(e) if e.kind() == btfgen::ErrorKind::Machine => Err(e.into()),
             error => Ok(error.map(|error| Failed {
                 error,
                 kernel: kernel.clone(),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use btfgen::KernelId;
-use btfgen_hub::{
+use btfgen_fetch::{
     BTFHUB_ARCHIVE, Collision, Fetch, Fetched, LeftOut, Preview, PreviewedRepository, Transport,
 };
 

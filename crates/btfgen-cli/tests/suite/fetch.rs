@@ -1,5 +1,5 @@
 //! `btfgen fetch` from servers of all kinds, also from such as fail. What has nothing to do with a network is tested in
-//! btfgen-hub.
+//! btfgen-fetch.
 
 mod bad_hub;
 mod bad_input;

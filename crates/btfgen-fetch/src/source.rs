@@ -2,26 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
+use btfgen_hub::{Error, ErrorKind, Result};
 use git2::{Oid, Repository};
 
-use super::address::Address;
-use super::contents::{Take, read};
-use super::listing::Listing;
-use super::partial::{self, Blobs};
-use super::session::Session;
-use super::store::Head;
-use super::{PreviewedRepository, Transport, shallow, trouble};
-use crate::error::{Error, ErrorKind, Result};
+use crate::address::Address;
+use crate::contents::{Take, read};
+use crate::listing::Listing;
+use crate::partial::{self, Blobs};
+use crate::report::{PreviewedRepository, Transport};
+use crate::session::Session;
+use crate::store::Head;
+use crate::{shallow, trouble};
 
 /// An open repository.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The address without a password.
-    pub(super) name: String,
-    pub(super) commit: Oid,
-    pub(super) transport: Transport,
-    pub(super) listing: Listing,
+    pub(crate) name: String,
+    pub(crate) commit: Oid,
+    pub(crate) transport: Transport,
+    pub(crate) listing: Listing,
     /// Bytes that were transferred over the network so far.
-    pub(super) received: u64,
+    pub(crate) received: u64,
     repository: Repository,
     /// Transfers the contents if `repository` does not have them.
     blobs: Option<Blobs>,
@@ -30,7 +31,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens a repository. The folder `store` keeps the transferred data for the next fetch.
-    pub(super) fn open(address: &Address, store: &Path, session: &Session<'_>) -> Result<Self> {
+    pub(crate) fn open(address: &Address, store: &Path, session: &Session<'_>) -> Result<Self> {
         let shown = address.to_string();
         session.progress().connecting(&shown);
         let (head, transport, blobs) = match address {
@@ -49,7 +50,7 @@ impl Source {
 
     /// As [`Source::open`], but never transfers all files. If that would be necessary, it returns an estimate. `kept` is the
     /// `store` of [`Source::open`].
-    pub(super) fn preview(
+    pub(crate) fn preview(
         address: &Address,
         scratch: &Path,
         kept: &Path,
@@ -99,7 +100,7 @@ impl Source {
     }
 
     /// Passes the contents of blobs to `take`, each once, in the order of `wanted`.
-    pub(super) fn contents(
+    pub(crate) fn contents(
         &mut self,
         wanted: &[Oid],
         session: &Session<'_>,
@@ -125,7 +126,7 @@ impl Source {
     }
 
     /// The size of a blob, if it is known without a transfer.
-    pub(super) fn size(&self, blob: Oid) -> Option<u64> {
+    pub(crate) fn size(&self, blob: Oid) -> Option<u64> {
         if self.blobs.is_some() {
             return None;
         }
@@ -146,7 +147,7 @@ fn open_local(path: &Path, shown: &str) -> Result<Head> {
             _ => "name a URL, or a folder that `git clone` can clone",
         };
         Error::new(ErrorKind::Repository, shown, "is not a git repository")
-            .with_git_source(&e)
+            .with_source(e.message())
             .with_help(help)
     };
     let repository = Repository::open(path).map_err(none)?;
@@ -154,7 +155,7 @@ fn open_local(path: &Path, shown: &str) -> Result<Head> {
         .head()
         .and_then(|head| head.peel_to_commit())
         .map(|commit| commit.id());
-    let commit = head.map_err(|e| trouble::empty(shown).with_git_source(&e))?;
+    let commit = head.map_err(|e| trouble::empty(shown).with_source(e.message()))?;
     Ok(Head {
         repository,
         commit,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use btfgen::KernelId;
+use btfgen_hub::ENDINGS;
+use btfgen_hub::{Error, ErrorKind, Result};
 use git2::{ObjectType, Oid, Repository, TreeEntry};
 
-use super::report::LeftOut;
-use crate::ENDINGS;
-use crate::error::{Error, ErrorKind, Result};
+use crate::report::LeftOut;
 
 /// More entries than any archive of kernels has.
 const MAX_ENTRIES: usize = 2_000_000;
@@ -17,39 +17,39 @@ const LINK: i32 = 0o120_000;
 
 /// A repository's kernels and links.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
-    pub(super) kernels: BTreeMap<KernelId, Listed>,
+pub(crate) struct Listing {
+    pub(crate) kernels: BTreeMap<KernelId, Listed>,
     /// Symbolic links in the place of a version, for example `debian/buster`, with the blob that contains the target.
-    pub(super) links: Vec<Link>,
+    pub(crate) links: Vec<Link>,
     /// Files that look like kernels but cannot be used.
-    pub(super) left_out: Vec<LeftOut>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// A kernel's file in a repository.
 #[derive(Debug, Clone)]
-pub(super) struct Listed {
-    pub(super) path: String,
-    pub(super) blob: Oid,
+pub(crate) struct Listed {
+    pub(crate) path: String,
+    pub(crate) blob: Oid,
 }
 
 /// A symbolic link for a codename.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
-    pub(super) distro: String,
-    pub(super) codename: String,
-    pub(super) blob: Oid,
+pub(crate) struct Link {
+    pub(crate) distro: String,
+    pub(crate) codename: String,
+    pub(crate) blob: Oid,
 }
 
 impl Listing {
     /// Lists the files of a commit, without reading them.
-    pub(super) fn of(repository: &Repository, commit: Oid, address: &str) -> Result<Self> {
+    pub(crate) fn of(repository: &Repository, commit: Oid, address: &str) -> Result<Self> {
         let unreadable = |e: git2::Error| {
             Error::new(
                 ErrorKind::Repository,
                 address,
                 "its list of files cannot be read",
             )
-            .with_git_source(&e)
+            .with_source(e.message())
             .with_help(
                 "the hub's copy may be damaged: remove the hub's folder .btfgen/repositories and run the command again",
             )

@@ -7,44 +7,44 @@ use std::path::Path;
 
 use btfgen::{Codenames, KernelFilter, KernelId};
 use btfgen_files::{is_machine_fault, read_regular};
+use btfgen_hub::ENDINGS;
+use btfgen_hub::record::{Record, RecordedFile};
+use btfgen_hub::seen::{is_as_seen, look};
+use btfgen_hub::{Error, Result};
 use git2::{ObjectType, Oid};
 
-use super::listing::Listed;
-use super::report::{Collision, LeftOut};
-use super::source::Source;
-use crate::ENDINGS;
-use crate::error::{Error, Result};
-use crate::record::{Record, RecordedFile};
-use crate::seen::{is_as_seen, look};
+use crate::listing::Listed;
+use crate::report::{Collision, LeftOut};
+use crate::source::Source;
 
 /// The largest file of a hub to read. A fetch never writes a larger one.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// What a fetch does with each kernel.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) bring: Vec<Bring>,
+pub(crate) struct Plan {
+    pub(crate) bring: Vec<Bring>,
     /// Files that are up to date: the repository, the path, and the entry for the record.
-    pub(super) have: Vec<(usize, String, RecordedFile)>,
+    pub(crate) have: Vec<(usize, String, RecordedFile)>,
     /// Kernels for which the hub has the user's own file, which stays.
-    pub(super) kept: Vec<KernelId>,
+    pub(crate) kept: Vec<KernelId>,
     /// Fetched files that nobody changed, and that their repository no longer has.
-    pub(super) gone: Vec<(KernelId, String)>,
-    pub(super) collisions: Vec<Collision>,
-    pub(super) left_out: Vec<LeftOut>,
+    pub(crate) gone: Vec<(KernelId, String)>,
+    pub(crate) collisions: Vec<Collision>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// A kernel's file to bring from a repository.
 #[derive(Debug)]
-pub(super) struct Bring {
-    pub(super) kernel: KernelId,
+pub(crate) struct Bring {
+    pub(crate) kernel: KernelId,
     /// The index of the repository.
-    pub(super) source: usize,
+    pub(crate) source: usize,
     /// The file's path in the repository and in the hub.
-    pub(super) path: String,
-    pub(super) blob: Oid,
+    pub(crate) path: String,
+    pub(crate) blob: Oid,
     /// The older file in the hub.
-    pub(super) older: Option<Metadata>,
+    pub(crate) older: Option<Metadata>,
 }
 
 impl Bring {
@@ -52,7 +52,7 @@ impl Bring {
     ///
     /// # Errors
     /// If the hub cannot be read.
-    pub(super) fn is_as_planned(&self, root: &Path) -> io::Result<bool> {
+    pub(crate) fn is_as_planned(&self, root: &Path) -> io::Result<bool> {
         let is_as_seen = is_as_seen(&root.join(&self.path), self.older.as_ref())?;
         Ok(is_as_seen && (self.older.is_some() || !has_another_form(root, &self.kernel)?))
     }
@@ -70,7 +70,7 @@ enum Present {
 }
 
 impl Plan {
-    pub(super) fn new(
+    pub(crate) fn new(
         root: &Path,
         sources: &[Source],
         filter: &KernelFilter,
@@ -220,7 +220,7 @@ fn has_another_form(root: &Path, kernel: &KernelId) -> io::Result<bool> {
 }
 
 /// Git's id of a file's content.
-pub(super) fn hash(path: &Path) -> io::Result<String> {
+pub(crate) fn hash(path: &Path) -> io::Result<String> {
     let content = read_regular(path, MAX_BYTES)?;
     let id = Oid::hash_object(ObjectType::Blob, &content);
     id.map(|id| id.to_string()).map_err(io::Error::other)
@@ -239,7 +239,7 @@ fn recorded<'r>(
 }
 
 /// The kernel that a path below a hub names.
-pub(super) fn kernel_of(path: &str) -> Option<KernelId> {
+pub(crate) fn kernel_of(path: &str) -> Option<KernelId> {
     let stem = ENDINGS
         .iter()
         .find_map(|ending| path.strip_suffix(ending))?;
@@ -247,7 +247,7 @@ pub(super) fn kernel_of(path: &str) -> Option<KernelId> {
 }
 
 /// The blobs to bring from one repository, without repetitions.
-pub(super) fn blobs_of(bring: &[Bring], source: usize) -> Vec<Oid> {
+pub(crate) fn blobs_of(bring: &[Bring], source: usize) -> Vec<Oid> {
     let mut seen = BTreeSet::new();
     bring
         .iter()

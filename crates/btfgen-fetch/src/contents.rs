@@ -1,18 +1,18 @@
 //! Reads the contents of files from a repository.
 
+use btfgen_hub::{Error, ErrorKind, Result};
 use git2::{Oid, Repository};
 
-use super::session::Session;
-use crate::error::{Error, ErrorKind, Result};
+use crate::session::Session;
 
 /// The largest file to read from a repository, in bytes.
 const MAX_FILE_BYTES: usize = 512 << 20;
 
 /// Receives a content. `None` means that the file is larger than [`MAX_FILE_BYTES`].
-pub(super) type Take<'t> = dyn FnMut(Oid, Option<&[u8]>) -> Result<()> + 't;
+pub(crate) type Take<'t> = dyn FnMut(Oid, Option<&[u8]>) -> Result<()> + 't;
 
 /// Passes blobs of a repository to `take`.
-pub(super) fn read(
+pub(crate) fn read(
     repository: &Repository,
     wanted: &[Oid],
     address: &str,
@@ -25,7 +25,7 @@ pub(super) fn read(
             address,
             "does not have all files of its list",
         )
-        .with_git_source(&e)
+        .with_source(e.message())
         .with_help("it may have just changed, or is incomplete: run the command again, or name another repository")
     };
     let odb = repository.odb().map_err(unreadable)?;

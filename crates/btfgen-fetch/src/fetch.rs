@@ -1,49 +1,33 @@
 //! Brings published BTFs into a hub, for `btfgen fetch`.
 //!
-//! 1. Open every repository ([`source`]) and get its list of files. A local folder is read directly. Other repositories come
-//!    by git's partial clone ([`partial`]) or, if that is not possible, by libgit2's shallow clone ([`shallow`]).
-//! 2. Merge the lists and compare them with the hub ([`plan`], [`crate::record`]).
-//! 3. Stage the missing files: write them into the hub's own folder, complete and named by their content ([`staging`]).
+//! 1. Open every repository ([`crate::source`]) and get its list of files. A local folder is read directly. Other repositories come
+//!    by git's partial clone ([`crate::partial`]) or, if that is not possible, by libgit2's shallow clone ([`crate::shallow`]).
+//! 2. Merge the lists and compare them with the hub ([`crate::plan`], [`btfgen_hub::record`]).
+//! 3. Stage the missing files: write them into the hub's own folder, complete and named by their content ([`crate::staging`]).
 //! 4. When all files are staged, rename them to their places. Readers are kept out during the renames.
 //!
 //! A fetch that ends before the last step leaves the hub's kernels unchanged, and the next fetch uses the staged files.
 
-mod address;
-mod codenames;
-mod contents;
-mod git;
-mod listing;
-mod partial;
-mod plan;
 mod preview;
-mod report;
-mod session;
-mod shallow;
-mod source;
-mod staging;
-mod store;
-mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use btfgen::KernelFilter;
+use btfgen_hub::record::{RECORD, Record, RecordedFile};
+use btfgen_hub::{Error, ErrorKind, LockedHub, Result, STAGING, Waiting};
 use git2::Oid;
 
-use self::address::Address;
-use self::plan::Plan;
-pub use self::report::{
-    Collision, Fetched, FetchedRepository, LeftOut, Preview, PreviewedRepository, Transport,
-};
-use self::session::Session;
-pub use self::session::{FetchProgress, Transfer, Waiting};
-use self::source::Source;
-use self::staging::Staging;
-use self::store::NewStores;
-use crate::error::{Error, ErrorKind, Result};
-use crate::folder::{LockedHub, STAGING, usable};
-use crate::record::{RECORD, Record, RecordedFile};
+use crate::address::Address;
+use crate::codenames;
+use crate::plan::{self, Plan};
+use crate::report::{Fetched, FetchedRepository, LeftOut, Transport};
+use crate::session::{FetchProgress, Session};
+use crate::source::Source;
+use crate::staging::Staging;
+use crate::store::NewStores;
+use crate::target::usable;
 
 /// The default repository of published BTFs.
 pub const BTFHUB_ARCHIVE: &str = "https://github.com/aquasecurity/btfhub-archive";
@@ -52,7 +36,7 @@ pub const BTFHUB_ARCHIVE: &str = "https://github.com/aquasecurity/btfhub-archive
 ///
 /// ```no_run
 /// # fn main() -> Result<(), btfgen_hub::Error> {
-/// let fetched = btfgen_hub::Fetch::into_hub("/var/cache/btfhub")
+/// let fetched = btfgen_fetch::Fetch::into_hub("/var/cache/btfhub")
 ///     .repository("https://github.com/aquasecurity/btfhub-archive")
 ///     .filter(btfgen::KernelFilter::new().distro("ubuntu/20.04").arch("x86_64"))
 ///     .run()?;

@@ -3,16 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use btfgen_hub::{Error, ErrorKind, Result};
 use git2::{ObjectType, Oid};
-
-use crate::error::{Error, ErrorKind, Result};
 
 /// Schemes that both git and libgit2 support.
 const REMOTE_SCHEMES: [&str; 6] = ["https", "http", "ssh", "git", "git+ssh", "ssh+git"];
 
 /// A repository's address. Its `Display` omits the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Address {
+pub(crate) enum Address {
     /// A local folder, which needs no transfer.
     Local(PathBuf),
     /// A URL, or `user@host:path`.
@@ -21,7 +20,7 @@ pub(super) enum Address {
 
 impl Address {
     /// Parses an address as git does (git-fetch(1), "GIT URLS").
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let refused = |why: &str| {
             Error::new(
                 ErrorKind::InvalidName,
@@ -56,7 +55,7 @@ impl Address {
     }
 
     /// The name of the folder for the data of this repository.
-    pub(super) fn slug(&self) -> String {
+    pub(crate) fn slug(&self) -> String {
         let shown = self.to_string();
         let last = shown
             .trim_end_matches('/')

@@ -3,41 +3,41 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use btfgen_hub::{Error, ErrorKind, ROOM_HELP, Result};
 use git2::{Oid, Repository, RepositoryInitOptions};
 
-use super::trouble;
-use crate::error::{Error, ErrorKind, ROOM_HELP, Result};
+use crate::trouble;
 
 /// The commit with the list of files, but without the files (partial clone).
-pub(super) const LIST: &str = "list.git";
+pub(crate) const LIST: &str = "list.git";
 
 /// Some files, until they are staged.
-pub(super) const BATCH: &str = "batch.git";
+pub(crate) const BATCH: &str = "batch.git";
 
 /// The last commit with all its files (shallow clone).
-pub(super) const SHALLOW: &str = "shallow.git";
+pub(crate) const SHALLOW: &str = "shallow.git";
 
 /// How often to retry the removal of a folder that another process fills, and how long to wait each time.
 const REMOVE_TRIES: u32 = 20;
 const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The reference of the last commit.
-pub(super) const HEAD: &str = "refs/btfgen/head";
+pub(crate) const HEAD: &str = "refs/btfgen/head";
 
 /// A repository's last commit.
-pub(super) struct Head {
-    pub(super) repository: Repository,
-    pub(super) commit: Oid,
+pub(crate) struct Head {
+    pub(crate) repository: Repository,
+    pub(crate) commit: Oid,
     /// Bytes that were transferred for the commit.
-    pub(super) received: u64,
+    pub(crate) received: u64,
 }
 
 impl Head {
     /// The last commit that was fetched.
-    pub(super) fn fetched(repository: Repository, shown: &str, received: u64) -> Result<Self> {
+    pub(crate) fn fetched(repository: Repository, shown: &str, received: u64) -> Result<Self> {
         let commit = repository
             .refname_to_id(HEAD)
-            .map_err(|e| trouble::empty(shown).with_git_source(&e))?;
+            .map_err(|e| trouble::empty(shown).with_source(e.message()))?;
         Ok(Self {
             repository,
             commit,
@@ -48,23 +48,23 @@ impl Head {
 
 /// The new folders of a fetch. `drop` removes them, unless the fetch keeps them.
 #[derive(Debug, Default)]
-pub(super) struct NewStores(Vec<PathBuf>);
+pub(crate) struct NewStores(Vec<PathBuf>);
 
 impl NewStores {
     /// Notes a folder that is about to be created.
-    pub(super) fn note(&mut self, store: &Path) {
+    pub(crate) fn note(&mut self, store: &Path) {
         if !store.exists() {
             self.0.push(store.to_owned());
         }
     }
 
     /// Keeps a folder.
-    pub(super) fn keep(&mut self, store: &Path) {
+    pub(crate) fn keep(&mut self, store: &Path) {
         self.0.retain(|new| new != store);
     }
 
     /// Keeps all folders.
-    pub(super) fn keep_all(&mut self) {
+    pub(crate) fn keep_all(&mut self) {
         self.0.clear();
     }
 }
@@ -81,7 +81,7 @@ impl Drop for NewStores {
 }
 
 /// Opens a bare repository. Creates it if it is missing.
-pub(super) fn bare(path: &Path) -> Result<Repository> {
+pub(crate) fn bare(path: &Path) -> Result<Repository> {
     let mut options = RepositoryInitOptions::new();
     options.bare(true).external_template(false);
     Repository::open_bare(path)
@@ -90,9 +90,9 @@ pub(super) fn bare(path: &Path) -> Result<Repository> {
 }
 
 /// The error for a repository in the hub that cannot be used.
-pub(super) fn unready(path: &Path, e: &git2::Error) -> Error {
-    let error =
-        Error::new(ErrorKind::Io, path.display(), "cannot be created or opened").with_git_source(e);
+pub(crate) fn unready(path: &Path, e: &git2::Error) -> Error {
+    let error = Error::new(ErrorKind::Io, path.display(), "cannot be created or opened")
+        .with_source(e.message());
     if trouble::is_full_disk(e.message()) {
         return error.with_help(ROOM_HELP);
     }
@@ -100,7 +100,7 @@ pub(super) fn unready(path: &Path, e: &git2::Error) -> Error {
 }
 
 /// Removes the lock files and temporary packs of a killed git. The hub's lock keeps other fetches away.
-pub(super) fn remove_stale_locks(repository: &Path) {
+pub(crate) fn remove_stale_locks(repository: &Path) {
     let folders = [repository.to_owned(), repository.join("refs/btfgen")];
     let files = folders.iter().filter_map(|f| std::fs::read_dir(f).ok());
     for file in files.flatten().flatten() {
@@ -118,7 +118,7 @@ pub(super) fn remove_stale_locks(repository: &Path) {
 }
 
 /// Removes a folder. The folder may be missing, or the git of a killed fetch may still write to it.
-pub(super) fn remove(folder: &Path) -> Result<()> {
+pub(crate) fn remove(folder: &Path) -> Result<()> {
     for _ in 0..REMOVE_TRIES {
         match std::fs::remove_dir_all(folder) {
             Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
@@ -141,7 +141,7 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
 }
 
 /// The size of a repository's packs.
-pub(super) fn pack_bytes(repository: &Path) -> u64 {
+pub(crate) fn pack_bytes(repository: &Path) -> u64 {
     let Ok(files) = std::fs::read_dir(repository.join("objects/pack")) else {
         return 0;
     };

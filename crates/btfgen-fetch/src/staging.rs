@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 
 use btfgen::{DEFAULT_MAX_BTF_BYTES, read_kernel_file};
 use btfgen_files::{TempFile, is_machine_fault, remove_stale, rename_new};
+use btfgen_hub::ENDINGS;
+use btfgen_hub::record::Useless;
+use btfgen_hub::{Error, Result};
 use git2::Oid;
 
-use super::plan::{Bring, hash};
-use crate::ENDINGS;
-use crate::error::{Error, Result};
-use crate::record::Useless;
-use crate::status::unopened;
+use crate::plan::{Bring, hash};
 
 /// Every kernel's BTF is larger, even compressed. A smaller file is read at once, because it may be an empty archive.
 const SUSPICIOUS_BYTES: usize = 16 << 10;
@@ -27,20 +26,20 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// The folder of staged files.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub(crate) struct Staging {
     folder: PathBuf,
 }
 
 impl Staging {
     /// Opens the folder.
-    pub(super) fn open(folder: PathBuf) -> Result<Self> {
+    pub(crate) fn open(folder: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be created", e))?;
         remove_stale(&folder);
         Ok(Self { folder })
     }
 
     /// The path of a staged content. Its ending says how to read it.
-    pub(super) fn path(&self, blob: Oid, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, blob: Oid, path: &str) -> PathBuf {
         let ending = ENDINGS.iter().find(|e| path.ends_with(**e));
         let ending = ending.copied().unwrap_or_default();
         self.folder.join(format!("{blob}{ending}"))
@@ -50,7 +49,7 @@ impl Staging {
     ///
     /// # Errors
     /// Errors of the machine.
-    pub(super) fn holds(&self, blob: Oid, path: &str) -> Result<bool> {
+    pub(crate) fn holds(&self, blob: Oid, path: &str) -> Result<bool> {
         let staged = self.path(blob, path);
         match hash(&staged) {
             Ok(found) => Ok(found == blob.to_string()),
@@ -60,7 +59,7 @@ impl Staging {
     }
 
     /// Stages a content. If it is useless, returns why.
-    pub(super) fn put(
+    pub(crate) fn put(
         &self,
         blob: Oid,
         path: &str,
@@ -94,7 +93,7 @@ impl Staging {
             && let Err(e) = read_kernel_file(&staged, DEFAULT_MAX_BTF_BYTES)
         {
             if e.kind() == btfgen::ErrorKind::Machine {
-                return Err(unopened(e));
+                return Err(e.into());
             }
             self.remove(&staged)?;
             return useless(e.message(), false);
@@ -108,7 +107,7 @@ impl Staging {
 
     /// Moves contents to their places in the hub. Each file is replaced in one step, and only if it is unchanged since the plan
     /// was made. Returns the positions of the files that were not moved.
-    pub(super) fn deliver(&self, root: &Path, files: &[Bring]) -> Result<Vec<usize>> {
+    pub(crate) fn deliver(&self, root: &Path, files: &[Bring]) -> Result<Vec<usize>> {
         let mut left: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for bring in files {
             *left.entry(self.path(bring.blob, &bring.path)).or_default() += 1;
@@ -162,13 +161,13 @@ impl Staging {
     }
 
     /// Removes the folder, with files that earlier fetches left in it.
-    pub(super) fn close(self) -> Result<()> {
+    pub(crate) fn close(self) -> Result<()> {
         std::fs::remove_dir_all(&self.folder)
             .map_err(|e| Error::io(&self.folder, "cannot be removed", e))
     }
 
     /// Makes the system write the staged files to the disk.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         let failed = |e| Error::io(&self.folder, "cannot be written", e);
         let folder = File::open(&self.folder).map_err(failed)?;
         rustix::fs::syncfs(&folder).map_err(|e| failed(e.into()))

@@ -6,16 +6,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use btfgen_hub::Result;
 use git2::{Oid, Repository};
 
-use super::contents::{Take, read};
-use super::git::{Ended, Git, What};
-use super::session::Session;
-use super::store::{
+use crate::contents::{Take, read};
+use crate::git::{Ended, Git, What};
+use crate::session::Session;
+use crate::store::{
     HEAD, Head, LIST, SHALLOW, bare, pack_bytes, remove, remove_stale_locks, unready,
 };
-use super::{store, trouble};
-use crate::error::Result;
+use crate::{store, trouble};
 
 /// The number of files of a batch. Those of btfhub-archive have about 60 MB.
 const BATCH: usize = 64;
@@ -28,15 +28,15 @@ const NO_SINGLE_FILES: &str = "its server does not send single files";
 
 /// A repository whose files can be transferred one by one.
 #[derive(Debug)]
-pub(super) struct Blobs {
+pub(crate) struct Blobs {
     git: Git,
-    pub(super) url: String,
+    pub(crate) url: String,
     /// The temporary repository of one batch.
     batch: PathBuf,
 }
 
 /// Fetches the list of a repository's files, or returns why the list cannot be fetched without the files.
-pub(super) fn open(
+pub(crate) fn open(
     url: &str,
     shown: &str,
     folder: &Path,
@@ -97,7 +97,7 @@ fn fetch_list(git: Git, list: &Path, url: &str, session: &Session<'_>) -> Result
 
 impl Blobs {
     /// Transfers blobs and passes them to `take`. Returns the number of bytes, or why single files cannot be transferred.
-    pub(super) fn bring(
+    pub(crate) fn bring(
         &self,
         wanted: &[Oid],
         shown: &str,

@@ -90,7 +90,7 @@ pub struct PreviewedRepository {
 #[derive(Debug, Clone, Serialize)]
 pub struct Collision {
     /// The kernel.
-    #[serde(serialize_with = "crate::text")]
+    #[serde(serialize_with = "text")]
     pub kernel: KernelId,
     /// The repository whose file is used: the first one that was added.
     pub taken_from: String,
@@ -112,7 +112,7 @@ pub struct LeftOut {
 
 impl LeftOut {
     /// A file that is left out without a missing kernel.
-    pub(super) fn useless(path: impl Into<String>, why: impl Into<String>) -> Self {
+    pub(crate) fn useless(path: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             path: path.into(),
             why: why.into(),
@@ -123,4 +123,8 @@ impl LeftOut {
 
 fn texts<S: Serializer>(kernels: &[KernelId], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(kernels.iter().map(ToString::to_string))
+}
+
+fn text<S: Serializer>(kernel: &KernelId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(kernel)
 }

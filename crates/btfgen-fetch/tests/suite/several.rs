@@ -1,6 +1,6 @@
 //! Several repositories for one hub.
 
-use btfgen_hub::Transport;
+use btfgen_fetch::Transport;
 
 use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, content, id, newer};
 

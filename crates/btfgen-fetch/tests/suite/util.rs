@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use btfgen::KernelId;
-use btfgen_hub::{Fetch, FetchProgress, Fetched, Waiting};
+use btfgen_fetch::{Fetch, FetchProgress, Fetched, Waiting};
 use btfgen_testkit::git::{Repository, kernel_file};
 use tempfile::TempDir;
 

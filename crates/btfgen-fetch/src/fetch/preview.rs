@@ -1,17 +1,18 @@
 //! Computes what a fetch would bring, for `btfgen fetch --dry-run`.
 
 use btfgen_files::TempFolder;
+use btfgen_hub::OWN_FOLDER;
+use btfgen_hub::record::{RECORD, Record};
+use btfgen_hub::{Error, Result};
 use git2::Oid;
 
 use super::Fetch;
-use super::codenames;
-use super::plan::{self, Plan};
-use super::report::{Preview, PreviewedRepository};
-use super::session::Session;
-use super::source::Source;
-use crate::error::{Error, Result};
-use crate::folder::{OWN, usable};
-use crate::record::{RECORD, Record};
+use crate::codenames;
+use crate::plan::{self, Plan};
+use crate::report::{Preview, PreviewedRepository};
+use crate::session::Session;
+use crate::source::Source;
+use crate::target::usable;
 
 /// The number of files from which the size of all files is estimated.
 const SAMPLE: usize = 8;
@@ -29,14 +30,17 @@ impl Fetch<'_> {
         let scratch = TempFolder::create_in(&temp_dir)
             .map_err(|e| Error::io(&temp_dir, "cannot be written to", e))?;
         let root = usable(&self.hub)?;
-        let record = Record::read(&root.join(OWN).join(RECORD))?;
+        let record = Record::read(&root.join(OWN_FOLDER).join(RECORD))?;
         let mut sources = Vec::new();
         let mut preview = Preview::default();
         // Repositories that can only be transferred as a whole.
         let mut whole = Vec::new();
         for (n, address) in addresses.iter().enumerate() {
             let store = scratch.path().join(n.to_string());
-            let kept = root.join(OWN).join("repositories").join(address.slug());
+            let kept = root
+                .join(OWN_FOLDER)
+                .join("repositories")
+                .join(address.slug());
             match Source::preview(address, &store, &kept, &session)? {
                 Ok(source) => sources.push(source),
                 Err(estimate) => whole.push((n, estimate)),

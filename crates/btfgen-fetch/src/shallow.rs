@@ -4,15 +4,16 @@ use std::cell::Cell;
 use std::path::Path;
 
 use auth_git2::GitAuthenticator;
+use btfgen_hub::{Error, Result};
 use git2::{
     AutotagOption, Config, Direction, FetchOptions, Oid, ProxyOptions, RemoteCallbacks, RemoteHead,
     Repository,
 };
 
-use super::session::{Session, Transfer};
-use super::store::{HEAD, Head, SHALLOW, bare, remove_stale_locks};
-use super::{PreviewedRepository, Transport, trouble};
-use crate::error::{Error, Result};
+use crate::report::{PreviewedRepository, Transport};
+use crate::session::{Session, Transfer};
+use crate::store::{HEAD, Head, SHALLOW, bare, remove_stale_locks};
+use crate::trouble;
 
 /// The number of bytes to transfer for an estimate: about fifteen files of btfhub-archive.
 const SAMPLE_BYTES: usize = 16 << 20;
@@ -21,7 +22,7 @@ const SAMPLE_BYTES: usize = 16 << 20;
 const SKIPPED_BYTES: usize = 4 << 20;
 
 /// Transfers the last commit with all its files. They stay in `store`, so that the next fetch transfers only changes.
-pub(super) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) -> Result<Head> {
+pub(crate) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) -> Result<Head> {
     let path = store.join(SHALLOW);
     let repository = bare(&path)?;
     remove_stale_locks(&path);
@@ -43,7 +44,7 @@ pub(super) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) 
 }
 
 /// The commit of the last fetch, if the server still has the same one; otherwise an estimate of what the server would send.
-pub(super) fn preview(
+pub(crate) fn preview(
     url: &str,
     shown: &str,
     scratch: &Path,

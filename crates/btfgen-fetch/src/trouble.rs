@@ -1,9 +1,9 @@
 //! Turns errors of git and libgit2 into errors with a help text.
 
+use btfgen_hub::{Error, ErrorKind, ROOM_HELP};
 use git2::{ErrorClass, ErrorCode};
 
-use super::git::Failure;
-use crate::error::{Error, ErrorKind, ROOM_HELP};
+use crate::git::Failure;
 
 const CREDENTIALS_HELP: &str = "check the address; if it is right, provide the login as for `git clone`: by a credential \
 helper, by ssh-agent, or on a terminal";
@@ -19,7 +19,7 @@ const NO_SPACE: &str = "No space left on device";
 const NO_LOGIN: &str = "all authentication attempts failed";
 
 /// The error for a failure of git.
-pub(super) fn of_git(url: &str, shown: &str, failure: &Failure) -> Error {
+pub(crate) fn of_git(url: &str, shown: &str, failure: &Failure) -> Error {
     let any = |texts: &[&str]| texts.iter().any(|text| failure.says(text));
     let (kind, help) = if any(&[NO_SPACE]) {
         (ErrorKind::Io, ROOM_HELP)
@@ -44,7 +44,7 @@ pub(super) fn of_git(url: &str, shown: &str, failure: &Failure) -> Error {
 }
 
 /// The error for an error of libgit2.
-pub(super) fn of_libgit2(shown: &str, e: &git2::Error) -> Error {
+pub(crate) fn of_libgit2(shown: &str, e: &git2::Error) -> Error {
     let (kind, help) = match (e.code(), e.class()) {
         _ if is_full_disk(e.message()) => (ErrorKind::Io, ROOM_HELP),
         (ErrorCode::Auth, _) => (ErrorKind::Credentials, CREDENTIALS_HELP),
@@ -56,17 +56,17 @@ pub(super) fn of_libgit2(shown: &str, e: &git2::Error) -> Error {
         _ => (ErrorKind::Repository, REPOSITORY_HELP),
     };
     Error::new(kind, shown, "cannot be fetched")
-        .with_git_source(e)
+        .with_source(e.message())
         .with_help(help)
 }
 
 /// Whether a message of libgit2 is about a full disk.
-pub(super) fn is_full_disk(message: &str) -> bool {
+pub(crate) fn is_full_disk(message: &str) -> bool {
     message.contains(NO_SPACE)
 }
 
 /// The error for a repository without a commit.
-pub(super) fn empty(shown: &str) -> Error {
+pub(crate) fn empty(shown: &str) -> Error {
     Error::new(
         ErrorKind::Repository,
         shown,

@@ -4,15 +4,15 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use btfgen::Codenames;
+use btfgen_hub::Result;
 use git2::{ObjectType, Oid};
 
-use super::session::Session;
-use super::source::Source;
-use crate::error::Result;
+use crate::session::Session;
+use crate::source::Source;
 
 /// The repositories' links for codenames. A link's target is the content of a blob. If the hub has the same link, the target is
 /// read from there, without a transfer.
-pub(super) fn read(
+pub(crate) fn read(
     root: &Path,
     sources: &mut [Source],
     session: &Session<'_>,
@@ -51,7 +51,7 @@ pub(super) fn read(
 
 /// Creates the repositories' links if the hub has the version and the name is free. Removes the links of versions that were
 /// pruned. The links only help people and other tools, so errors are ignored.
-pub(super) fn link(root: &Path, codenames: &Codenames) {
+pub(crate) fn link(root: &Path, codenames: &Codenames) {
     for (distro, codename, version) in codenames.links() {
         let folder = root.join(distro);
         let link = folder.join(codename);

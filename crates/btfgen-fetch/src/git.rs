@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use btfgen_hub::Result;
 use git2::Config;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::session::{Session, Transfer};
-use crate::error::Result;
+use crate::session::{Session, Transfer};
 
 /// The first git whose `fetch` reads object ids from stdin.
 const OLDEST: (u32, u32) = (2, 29);
@@ -57,11 +57,11 @@ const FOREIGN: [&str; 10] = [
 
 /// Proof that git is installed and new enough.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Git(());
+pub(crate) struct Git(());
 
 /// What to fetch.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum What<'w> {
+pub(crate) enum What<'w> {
     /// One commit, as a refspec.
     Head(&'w str),
     /// Objects, as one id for each line.
@@ -70,7 +70,7 @@ pub(super) enum What<'w> {
 
 /// How a run of git ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Done,
     /// The server cannot send single files; git was stopped before it transferred all files.
     Unfiltered,
@@ -79,14 +79,14 @@ pub(super) enum Ended {
 
 /// Git's exit status and its last messages.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     status: ExitStatus,
     lines: VecDeque<String>,
 }
 
 impl Git {
     /// Looks for git on the PATH. The error says why git cannot be used.
-    pub(super) fn find() -> Result<Self, String> {
+    pub(crate) fn find() -> Result<Self, String> {
         let output = Command::new("git")
             .arg("--version")
             .stdin(Stdio::null())
@@ -105,7 +105,7 @@ impl Git {
     }
 
     /// Fetches into a bare repository.
-    pub(super) fn fetch(
+    pub(crate) fn fetch(
         self,
         repository: &Path,
         url: &str,
@@ -343,17 +343,17 @@ impl Failure {
     }
 
     /// Whether a message of git contains this text.
-    pub(super) fn says(&self, text: &str) -> bool {
+    pub(crate) fn says(&self, text: &str) -> bool {
         self.lines.iter().any(|line| line.contains(text))
     }
 
     /// Whether git failed because another git works on the same repository.
-    pub(super) fn is_about_another_git(&self) -> bool {
+    pub(crate) fn is_about_another_git(&self) -> bool {
         self.says("has changed since we read it") || self.says(".lock': File exists")
     }
 
     /// The failure in one line.
-    pub(super) fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let told: Vec<&str> = self
             .lines
             .iter()

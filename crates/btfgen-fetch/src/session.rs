@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::{Error, Result};
+use btfgen_hub::{Error, Result, Waiting};
 
 /// Receives the progress of a fetch.
 pub trait FetchProgress: Sync {
@@ -16,16 +16,6 @@ pub trait FetchProgress: Sync {
     fn whole(&self, _repository: &str, _why: &str) {}
     /// Files have arrived.
     fn transferred(&self, _transfer: Transfer) {}
-}
-
-/// What a command that changes a hub waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Waiting {
-    /// Another command that changes the same hub.
-    Writer,
-    /// A pack, or another reader of the hub.
-    Readers,
 }
 
 /// The progress of a transfer.
