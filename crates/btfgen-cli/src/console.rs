@@ -158,9 +158,6 @@ pub(crate) fn help<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     if let Some(advised) = error.downcast_ref::<Advised>() {
         return Some(&advised.help);
     }
-    if let Some(error) = error.downcast_ref::<btfgen_hub::Error>() {
-        return error.help();
-    }
     let error = error.downcast_ref::<btfgen::Error>()?;
     match error.kind() {
         // The library does not know the command's options.

@@ -24,8 +24,6 @@ impl Exit {
         let cancelled = error.chain().any(|e| {
             e.downcast_ref::<btfgen::Error>()
                 .is_some_and(|e| e.kind() == btfgen::ErrorKind::Cancelled)
-                || e.downcast_ref::<btfgen_hub::Error>()
-                    .is_some_and(|e| e.kind() == btfgen_hub::ErrorKind::Cancelled)
         });
         let is_usage = |e: &Advised| e.is_usage();
         if cancelled {

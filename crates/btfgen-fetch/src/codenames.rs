@@ -3,8 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use btfgen::Codenames;
-use btfgen_hub::Result;
+use btfgen_hub::{Codenames, Result};
 use git2::{ObjectType, Oid};
 
 use crate::session::Session;

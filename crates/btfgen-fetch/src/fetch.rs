@@ -14,9 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use btfgen::KernelFilter;
-use btfgen_hub::record::{RECORD, Record, RecordedFile};
-use btfgen_hub::{Error, ErrorKind, LockedHub, Result, STAGING, Waiting};
+use btfgen_hub::record::{RECORD, Record, RecordedFile, STAGING};
+use btfgen_hub::{Error, ErrorKind, KernelFilter, LockedHub, Result, Waiting};
 use git2::Oid;
 
 use crate::address::Address;
@@ -38,7 +37,7 @@ pub const BTFHUB_ARCHIVE: &str = "https://github.com/aquasecurity/btfhub-archive
 /// # fn main() -> Result<(), btfgen_hub::Error> {
 /// let fetched = btfgen_fetch::Fetch::into_hub("/var/cache/btfhub")
 ///     .repository("https://github.com/aquasecurity/btfhub-archive")
-///     .filter(btfgen::KernelFilter::new().distro("ubuntu/20.04").arch("x86_64"))
+///     .filter(btfgen_hub::KernelFilter::new().distro("ubuntu/20.04").arch("x86_64"))
 ///     .run()?;
 /// println!("{} new kernels", fetched.added.len());
 /// # Ok(())
@@ -108,7 +107,7 @@ impl<'a> Fetch<'a> {
         self
     }
 
-    /// Runs the fetch. At its end it waits until nobody reads the hub. Drop every [`btfgen::Hub`] of this hub before the call,
+    /// Runs the fetch. At its end it waits until nobody reads the hub. Drop every [`btfgen_hub::Hub`] of this hub before the call,
     /// because it counts as a reader.
     ///
     /// # Errors

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use btfgen::KernelId;
-use btfgen_hub::ENDINGS;
-use btfgen_hub::{Error, ErrorKind, Result};
+use btfgen_archive::KernelId;
+use btfgen_hub::{ENDINGS, Error, ErrorKind, Result};
 use git2::{ObjectType, Oid, Repository, TreeEntry};
 
 use crate::report::LeftOut;

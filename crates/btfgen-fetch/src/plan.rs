@@ -5,12 +5,11 @@ use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
-use btfgen::{Codenames, KernelFilter, KernelId};
+use btfgen_archive::KernelId;
 use btfgen_files::{is_machine_fault, read_regular};
-use btfgen_hub::ENDINGS;
 use btfgen_hub::record::{Record, RecordedFile};
 use btfgen_hub::seen::{is_as_seen, look};
-use btfgen_hub::{Error, Result};
+use btfgen_hub::{Codenames, ENDINGS, Error, KernelFilter, Result};
 use git2::{ObjectType, Oid};
 
 use crate::listing::Listed;

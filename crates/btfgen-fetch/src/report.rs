@@ -1,6 +1,6 @@
 //! The results of a fetch and of a preview.
 
-use btfgen::KernelId;
+use btfgen_archive::KernelId;
 use serde::{Serialize, Serializer};
 
 /// How files are transferred from a repository.

@@ -64,7 +64,7 @@ impl<'a> Session<'a> {
     /// Fails if the caller has asked to stop.
     pub(crate) fn check(&self) -> Result<()> {
         if self.cancelled() {
-            return Err(Error::cancelled());
+            return Err(Error::cancelled("fetch"));
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ pub(crate) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) 
     };
     let received = fetch(&repository, url, session, transfer).map_err(|e| {
         if session.cancelled() {
-            return Error::cancelled();
+            return Error::cancelled("fetch");
         }
         trouble::of_libgit2(shown, &e)
     })?;

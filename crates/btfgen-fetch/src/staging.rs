@@ -6,11 +6,9 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use btfgen::{DEFAULT_MAX_BTF_BYTES, read_kernel_file};
 use btfgen_files::{TempFile, is_machine_fault, remove_stale, rename_new};
-use btfgen_hub::ENDINGS;
 use btfgen_hub::record::Useless;
-use btfgen_hub::{Error, Result};
+use btfgen_hub::{DEFAULT_MAX_BTF_BYTES, ENDINGS, Error, ErrorKind, Result, read_kernel_file};
 use git2::Oid;
 
 use crate::plan::{Bring, hash};
@@ -92,8 +90,8 @@ impl Staging {
         if content.len() < SUSPICIOUS_BYTES
             && let Err(e) = read_kernel_file(&staged, DEFAULT_MAX_BTF_BYTES)
         {
-            if e.kind() == btfgen::ErrorKind::Machine {
-                return Err(e.into());
+            if e.kind() == ErrorKind::Machine {
+                return Err(e);
             }
             self.remove(&staged)?;
             return useless(e.message(), false);

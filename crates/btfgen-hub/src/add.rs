@@ -1,15 +1,14 @@
 //! Puts the user's own kernels into a hub, for `btfgen add`.
 
+use std::error::Error as _;
 use std::fs::Metadata;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use btfgen::{
-    Btf, DEFAULT_MAX_BTF_BYTES, KernelId, arch_fits, hub_arch, parse_kernel, read_kernel_file,
-};
+use btfgen_archive::KernelId;
+use btfgen_btf::Btf;
 use btfgen_files::{TempFile, remove_stale};
 use btfgen_runtime::Lookup;
 use btfgen_vmlinux::{Reader, Vmlinux};
@@ -17,10 +16,12 @@ use liblzma::stream::{Check, Stream};
 use liblzma::write::XzEncoder;
 use serde::Serialize;
 
-use crate::ENDINGS;
+use crate::arch::{arch_fits, hub_arch};
 use crate::error::{Error, ErrorKind, Result};
-use crate::folder::{LockedHub, MadeFolders, Waiting, absolute};
-use crate::seen::{is_as_seen, is_missing, look};
+use crate::folder::{MadeFolders, absolute};
+use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel, read_kernel_file};
+use crate::lock::{LockedHub, Waiting};
+use crate::seen::{file_id, is_as_seen, is_missing, look};
 
 /// The level of btfhub-archive's files: xz's default, with a dictionary of 8 MiB.
 const XZ_LEVEL: u32 = 6;
@@ -82,7 +83,7 @@ struct Named {
 #[non_exhaustive]
 pub struct Added {
     /// The kernel.
-    #[serde(serialize_with = "crate::text")]
+    #[serde(serialize_with = "text")]
     pub kernel: KernelId,
     /// Its file in the hub.
     pub path: PathBuf,
@@ -189,16 +190,17 @@ impl<'a> Add<'a> {
     }
 
     /// Adds the kernel in a file of any type that [`Reader::read`] accepts. After all checks the hub changes in one step, while
-    /// no other process changes it. To replace a kernel, this waits until nobody reads the hub. Drop every [`btfgen::Hub`] of
+    /// no other process changes it. To replace a kernel, this waits until nobody reads the hub. Drop every [`Hub`](crate::Hub) of
     /// this hub before the call, because it counts as a reader.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidKernel`] with the cause if the file has no kernel's BTF, [`ErrorKind::InvalidName`] if a part of the
+    /// [`ErrorKind::InvalidKernel`] with the cause if the file has no kernel's BTF, [`ErrorKind::Unsupported`],
+    /// [`ErrorKind::Machine`], [`ErrorKind::InvalidName`] if a part of the
     /// kernel's name is missing or contradicts the file, [`ErrorKind::Exists`], [`ErrorKind::Hub`], [`ErrorKind::Io`],
     /// [`ErrorKind::Cancelled`].
     pub fn file(&self, path: &Path) -> Result<Added> {
         let vmlinux = self.reader.read(path).map_err(unreadable)?;
-        let btf = parse_kernel(path, vmlinux.btf()).map_err(unparsed)?;
+        let btf = parse_kernel(path, vmlinux.btf())?;
         if !is_kernels(&btf) {
             return Err(Error::new(
                 ErrorKind::InvalidKernel,
@@ -244,7 +246,7 @@ impl<'a> Add<'a> {
     /// Fails if the caller has asked to stop.
     fn go_on(&self) -> Result<()> {
         if self.is_cancelled() {
-            return Err(Error::cancelled());
+            return Err(Error::cancelled("add"));
         }
         Ok(())
     }
@@ -317,7 +319,7 @@ impl<'a> Add<'a> {
             };
             match there {
                 Ok(there) if there == btf => {}
-                Err(e) if e.kind() == btfgen::ErrorKind::Machine => return Err(e.into()),
+                Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
                 _ if self.force => return Ok(Change::Replaced),
                 Ok(_) => {
                     let message = format!("{} has a different BTF of this kernel", path.display());
@@ -344,7 +346,7 @@ impl<'a> Add<'a> {
         let folder = target.parent().unwrap_or(Path::new("."));
         let _made = MadeFolders::make(&absolute(folder)?)?;
         let failed = |e: io::Error| match e.kind() {
-            _ if self.is_cancelled() => Error::cancelled(),
+            _ if self.is_cancelled() => Error::cancelled("add"),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Error::new(ErrorKind::Hub, folder.display(), "cannot be written to")
                     .with_source(e)
@@ -418,11 +420,13 @@ impl<R: Read> Read for UnlessCancelled<'_, R> {
 
 /// Fails if the file to add is one of the files that it would replace.
 fn refuse_own_file(path: &Path, present: &[Present]) -> Result<()> {
-    let id = |m: &Metadata| (m.dev(), m.ino());
     let Ok(file) = std::fs::metadata(path) else {
         return Ok(());
     };
-    match present.iter().find(|p| id(&p.metadata) == id(&file)) {
+    match present
+        .iter()
+        .find(|p| file_id(&p.metadata) == file_id(&file))
+    {
         Some(_) => Err(Error::new(
             ErrorKind::Exists,
             path.display(),
@@ -523,19 +527,28 @@ fn is_kernels(btf: &Btf<'_>) -> bool {
     btf.types().any(|ty| ty.name() == KERNELS_OWN)
 }
 
+/// An error of btfgen-vmlinux, with its help and its causes.
 fn unreadable(e: btfgen_vmlinux::Error) -> Error {
     let kind = match e.kind() {
-        btfgen_vmlinux::ErrorKind::Cancelled => return Error::cancelled(),
+        btfgen_vmlinux::ErrorKind::Cancelled => return Error::cancelled("add"),
+        _ if e.is_machine_fault() => ErrorKind::Machine,
         btfgen_vmlinux::ErrorKind::Io => ErrorKind::Io,
         _ => ErrorKind::InvalidKernel,
     };
-    Error::adopt(kind, e.subject(), e.message(), e.help(), &e)
+    let error = Error::new(kind, e.subject(), e.message());
+    let error = match e.help() {
+        Some(help) => error.with_help(help.to_owned()),
+        None => error,
+    };
+    let causes = std::iter::successors(e.source(), |&e| e.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    if causes.is_empty() {
+        return error;
+    }
+    error.with_source(causes.join(": "))
 }
 
-fn unparsed(e: btfgen::Error) -> Error {
-    let kind = match e.kind() {
-        btfgen::ErrorKind::Machine => ErrorKind::Io,
-        _ => ErrorKind::InvalidKernel,
-    };
-    Error::adopt(kind, e.subject(), e.message(), e.help(), &e)
+/// A kernel's id in JSON.
+fn text<S: serde::Serializer>(kernel: &KernelId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(kernel)
 }

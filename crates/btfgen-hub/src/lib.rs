@@ -1,30 +1,49 @@
-//! Creates and maintains a hub: the folder of kernels' BTFs that `btfgen pack` reads.
+//! A hub: the folder of kernels' BTFs that `btfgen pack` reads, in btfhub-archive's layout.
 //!
-//! - [`Add`] adds the user's own kernels from images, packages, or debug information.
-//! - [`Status`] says what a hub contains; [`Verify`] checks its files.
+//! - [`Hub`] lists the kernels; [`KernelFilter`] selects some; [`HubKernel`] and [`read_kernel_file`] read them.
+//! - [`LockedHub`] is the lock of a process that changes a hub. A [`Hub`] has the lock of its readers.
+//! - With the feature `write`: the [`record`] of what was fetched, `Status` says what a hub contains, and `Verify` checks its
+//!   files.
+//! - With the feature `add`: `Add` adds the user's own kernels from images, packages, or debug information.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "add")]
 mod add;
+mod arch;
+mod default_hub;
 mod error;
 mod folder;
+mod hub;
+mod hub_kernel;
+mod kernel_file;
+mod kernel_filter;
+mod listing;
+mod lock;
+mod progress;
+#[cfg(feature = "write")]
 pub mod record;
 pub mod seen;
+#[cfg(feature = "write")]
 mod status;
+mod threads;
+#[cfg(feature = "write")]
 mod verify;
 
-use btfgen::KernelId;
-
+#[cfg(feature = "add")]
 pub use crate::add::{Add, Added, Change};
+pub use crate::arch::{arch_fits, hub_arch};
+pub use crate::default_hub::default_hub;
 pub use crate::error::{Error, ErrorKind, ROOM_HELP, Result};
-pub use crate::folder::{LockedHub, OWN_FOLDER, STAGING, Waiting, hub_folder};
+pub use crate::folder::hub_folder;
+pub use crate::hub::Hub;
+pub use crate::hub_kernel::HubKernel;
+pub use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel, read_kernel_file};
+pub use crate::kernel_filter::{Codenames, KernelFilter};
+pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};
+pub use crate::progress::Progress;
+#[cfg(feature = "write")]
 pub use crate::status::{KernelCount, RecordedRepository, Status};
+pub use crate::threads::in_pool;
+#[cfg(feature = "write")]
 pub use crate::verify::{Broken, Fate, Verified, Verify};
-
-/// The endings of kernels' files in a hub. The first is that of btfhub-archive.
-pub const ENDINGS: [&str; 3] = [".btf.tar.xz", ".btf.xz", ".btf"];
-
-/// A kernel's id in JSON.
-fn text<S: serde::Serializer>(kernel: &KernelId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(kernel)
-}

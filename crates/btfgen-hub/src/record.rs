@@ -18,6 +18,9 @@ use crate::seen::is_missing;
 /// The name of the record's file in the hub's own folder.
 pub const RECORD: &str = "record.json";
 
+/// The name of the folder beside it, where files wait until all of them have arrived.
+pub const STAGING: &str = "staging";
+
 /// The version of the record's format. A record of another version is ignored.
 const VERSION: u32 = 1;
 

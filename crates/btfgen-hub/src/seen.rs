@@ -1,10 +1,18 @@
-//! Checks whether a file is still the same. Only btfgen's commands respect a hub's lock, so a command checks a file again
-//! before it replaces or deletes it.
+//! Tells which file a path leads to, and whether it is still the same. Only btfgen's commands respect a hub's lock, so a
+//! command checks a file again before it replaces or deletes it.
 
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+/// The system's identity of a file: its device and its inode.
+pub type FileId = (u64, u64);
+
+/// The identity of a file.
+pub fn file_id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
+}
 
 /// The metadata of a path, without following links; `None` if nothing exists there.
 ///
@@ -28,7 +36,7 @@ pub fn is_missing(error: &io::Error) -> bool {
 
 /// Whether both are the same file, and nobody wrote to it in between.
 pub fn is_same(one: &Metadata, other: &Metadata) -> bool {
-    let of = |m: &Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+    let of = |m: &Metadata| (file_id(m), m.len(), m.mtime(), m.mtime_nsec());
     of(one) == of(other)
 }
 

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use btfgen::Hub;
 use serde::Serialize;
 use walkdir::WalkDir;
 
-use crate::error::Result;
-use crate::folder::{OWN_FOLDER, STAGING};
-use crate::record::{RECORD, Record};
+use crate::error::{Error, Result};
+use crate::hub::Hub;
+use crate::lock::OWN_FOLDER;
+use crate::record::{RECORD, Record, STAGING};
 
 /// What a hub contains.
 ///
@@ -39,7 +39,7 @@ pub struct Status {
     pub unfinished: usize,
     /// Files that look like kernels but cannot be used.
     #[serde(skip)]
-    pub rejected: Vec<btfgen::Error>,
+    pub rejected: Vec<Error>,
 }
 
 /// A repository from which kernels of a hub came.
@@ -74,7 +74,7 @@ impl Status {
     /// Reads a hub.
     ///
     /// # Errors
-    /// [`ErrorKind::Hub`](crate::ErrorKind::Hub) if the hub is missing or cannot be read, [`ErrorKind::Io`](crate::ErrorKind::Io).
+    /// Those of [`Hub::open`], and if the record cannot be read.
     pub fn of(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let mut hub = Hub::open(&[folder])?;

@@ -4,14 +4,18 @@ use std::fs::Metadata;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use btfgen::{DEFAULT_MAX_BTF_BYTES, Hub, HubKernel, KernelFilter, Progress, in_pool};
 use rayon::prelude::*;
 
-use crate::ENDINGS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::folder::{LockedHub, OWN_FOLDER, Waiting};
+use crate::hub::Hub;
+use crate::hub_kernel::HubKernel;
+use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS};
+use crate::kernel_filter::KernelFilter;
+use crate::lock::{LockedHub, OWN_FOLDER, Waiting};
+use crate::progress::Progress;
 use crate::record::{RECORD, Record};
 use crate::seen::is_as_seen;
+use crate::threads::in_pool;
 
 /// Reads and checks every kernel of a hub.
 ///
@@ -57,7 +61,7 @@ pub struct Verified {
 #[non_exhaustive]
 pub struct Broken {
     /// What is wrong with the file. The error's subject is the file.
-    pub error: btfgen::Error,
+    pub error: Error,
     /// What happens to the file.
     pub fate: Fate,
 }
@@ -76,7 +80,7 @@ pub enum Fate {
 
 /// A kernel that failed the check, and the state of its file when it was read.
 struct Failed {
-    error: btfgen::Error,
+    error: Error,
     kernel: HubKernel,
     seen: Option<Metadata>,
 }
@@ -141,12 +145,12 @@ impl<'a> Verify<'a> {
     }
 
     /// Runs the check on all processors. Before it deletes files, it waits until no other process changes or reads the hub. Drop
-    /// every [`btfgen::Hub`] of this hub before the call, because it counts as a reader.
+    /// every [`Hub`] of this hub before the call, because it counts as a reader.
     ///
     /// # Errors
-    /// [`ErrorKind::Hub`] if the hub is missing or cannot be read, or if files would be deleted from a folder that is not known
+    /// [`ErrorKind::EmptyHub`] if the hub is missing, [`ErrorKind::Hub`] if it cannot be locked, or if files would be deleted from a folder that is not known
     /// to be a hub: btfgen has never written to it, and no kernel in it is sound. [`ErrorKind::Io`] if a broken file cannot be
-    /// deleted or the machine fails, [`ErrorKind::Cancelled`].
+    /// deleted, [`ErrorKind::Machine`], [`ErrorKind::Cancelled`].
     pub fn run(&self) -> Result<Verified> {
         let was_written = self.hub.join(OWN_FOLDER).is_dir();
         // Fails for a missing hub, which the lock would create.
@@ -205,11 +209,7 @@ impl<'a> Verify<'a> {
     }
 
     fn open(&self) -> Result<Hub> {
-        let go_on = || match self.go_on() {
-            Ok(()) => Ok(()),
-            Err(_) => Err(btfgen::Error::cancelled("hub")),
-        };
-        Ok(Hub::open_waiting(&[&self.hub], go_on)?)
+        Hub::open_waiting(&[&self.hub], || self.go_on())
     }
 
     fn wait(&self, for_whom: Waiting) -> Result<()> {
@@ -222,7 +222,7 @@ impl<'a> Verify<'a> {
     /// Fails if the caller has asked to stop.
     fn go_on(&self) -> Result<()> {
         if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
-            return Err(Error::cancelled());
+            return Err(Error::cancelled("verify"));
         }
         Ok(())
     }
@@ -259,7 +259,7 @@ impl<'a> Verify<'a> {
         }
         match error {
             // The file may be sound.
-            Some(e) if e.kind() == btfgen::ErrorKind::Machine => Err(e.into()),
+            Some(e) if e.kind() == ErrorKind::Machine => Err(e),
             error => Ok(error.map(|error| Failed {
                 error,
                 kernel: kernel.clone(),
@@ -273,8 +273,8 @@ impl Failed {
     /// Whether the file has the right name and is damaged, or a fetch brought it and nobody changed it since.
     fn is_deletable(&self, record: &Record) -> bool {
         match self.error.kind() {
-            btfgen::ErrorKind::InvalidKernel => true,
-            btfgen::ErrorKind::InvalidName | btfgen::ErrorKind::OtherForm => {
+            ErrorKind::InvalidKernel => true,
+            ErrorKind::InvalidName | ErrorKind::OtherForm => {
                 let places = ENDINGS.map(|ending| format!("{}{ending}", self.kernel.id()));
                 let mut places = places.iter().filter(|p| self.kernel.path().ends_with(p));
                 let recorded = places.find_map(|place| record.file(place));
@@ -296,6 +296,6 @@ impl Failed {
             std::fs::remove_file(path)?;
             Ok(Fate::Deleted)
         };
-        delete().map_err(|e| Error::io(path, "cannot be deleted", e))
+        delete().map_err(|e: std::io::Error| Error::io(path, "cannot be deleted", e))
     }
 }

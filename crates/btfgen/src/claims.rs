@@ -7,10 +7,9 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use btfgen_files::OWN_FOLDER;
+use btfgen_hub::seen::{FileId, file_id};
+use btfgen_hub::{Error, ErrorKind, Hub, OWN_FOLDER, Result};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::hub::{FileId, Hub, file_id};
 use crate::output::{Output, follow};
 
 /// The files of one run. Each file is claimed before the work, and an output that would overwrite another file is refused.

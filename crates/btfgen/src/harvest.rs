@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use btfgen_archive::KernelId;
 use btfgen_btf::ByteOrder;
+use btfgen_hub::Error;
 
-use crate::error::Error;
 use crate::matrix::Gathering;
 use crate::minimize::Minimized;
 use crate::needs::Needs;

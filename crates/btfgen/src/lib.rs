@@ -15,15 +15,10 @@
 #![forbid(unsafe_code)]
 
 mod answers;
-mod arch;
 mod candidates;
 mod claims;
-mod error;
 mod graph;
 mod harvest;
-mod hub;
-mod kernel_file;
-mod kernel_filter;
 mod linkable;
 mod matrix;
 mod minimal;
@@ -36,7 +31,6 @@ mod pack;
 mod packed;
 #[cfg(feature = "serde")]
 mod serialize;
-mod threads;
 mod visible;
 
 pub use btfgen_archive as archive;
@@ -45,18 +39,16 @@ pub use btfgen_btf::{
     Array, Btf, ByteOrder, Enumerator, Error as BtfError, ErrorKind as BtfErrorKind, Int, Kind,
     Member, Type, TypeId,
 };
-pub use btfgen_files::LockError;
+pub use btfgen_hub::{
+    Codenames, DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, Hub, HubKernel, KernelFilter, Progress,
+    Result, arch_fits, default_hub, hub_arch, in_pool, parse_kernel, read_kernel_file,
+};
 pub use btfgen_libbpf::{
     Checked, Checker, Error as LibbpfError, LoadedBtf, ReloKind, Relocation, Resolver,
     essential_name,
 };
 
-pub use crate::arch::{arch_fits, hub_arch};
 pub use crate::claims::Claims;
-pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::hub::{Hub, HubKernel, default_hub};
-pub use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, parse_kernel, read_kernel_file};
-pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::matrix::{Matrix, OutcomeSet, RefusedNeed};
 pub use crate::minimize::{MinimizeError, Minimized, Minimizer};
@@ -64,6 +56,5 @@ pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::{Output, Staged, commit};
-pub use crate::pack::{Pack, Progress};
+pub use crate::pack::Pack;
 pub use crate::packed::{Packed, PackedKernel, Totals};
-pub use crate::threads::in_pool;

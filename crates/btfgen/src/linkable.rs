@@ -6,13 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use btfgen_hub::{Error, ErrorKind, Result};
 use object::write::{Object, Symbol, SymbolFlags, SymbolSection};
 use object::{
     AddressSize, Architecture, BinaryFormat, Endianness, FileFlags, SectionKind, SymbolKind,
     SymbolScope, elf,
 };
-
-use crate::error::{Error, ErrorKind, Result};
 
 /// The prefix of the symbols' names. `ld -r -b binary min_core_btfs.tar.gz` gives the same names.
 const SYMBOLS: &str = "_binary_min_core_btfs_tar_gz";

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use btfgen_btf::{Btf, TypeId};
 use btfgen_files::read_regular;
+use btfgen_hub::{Error, ErrorKind, Result};
 use btfgen_libbpf::{Checker, LoadedBtf, ReloKind, Relocation};
 use btfgen_object::{
     BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section, Sections, Signature, Walk,
     accessor_path, signature,
 };
-
-use crate::error::{Error, ErrorKind, Result};
 
 /// A BPF object file with its types and its CO-RE relocations.
 ///

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use btfgen_files::{TempFile, remove_stale};
+use btfgen_hub::{Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, OFlags, fcntl_setfl, flock};
 use rustix::io::Errno;
-
-use crate::error::{Error, ErrorKind, Result};
 
 /// The most symbolic links that the kernel follows, see `path_resolution(7)`.
 const MAX_LINKS: usize = 40;

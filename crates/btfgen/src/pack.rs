@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use btfgen_archive::{Builder, KernelId, Manifest};
+use btfgen_archive::{Builder, Manifest};
+use btfgen_hub::{
+    DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, Hub, HubKernel, KernelFilter, Progress, Result,
+    default_hub, in_pool, parse_kernel,
+};
 use rayon::prelude::*;
 
 use crate::claims::Claims;
-use crate::error::{Error, ErrorKind, Result};
 use crate::harvest::{Harvest, HarvestedKernel};
-use crate::hub::{Hub, HubKernel, default_hub};
-use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, parse_kernel};
-use crate::kernel_filter::KernelFilter;
 use crate::linkable::{TargetArch, linkable_object};
 use crate::matrix::Matrix;
 use crate::minimize::{MinimizeError, Minimizer};
@@ -20,7 +20,6 @@ use crate::needs::Needs;
 use crate::object::Object;
 use crate::output::{Output, commit};
 use crate::packed::{Packed, Totals};
-use crate::threads::in_pool;
 
 /// Packs the BTFs of a hub's kernels for some objects.
 ///
@@ -93,14 +92,6 @@ impl std::fmt::Debug for Pack<'_> {
             .field("hub", &self.hub)
             .finish_non_exhaustive()
     }
-}
-
-/// Receives the progress of the work, from several threads.
-pub trait Progress: Sync {
-    /// The work begins on this number of kernels.
-    fn start(&self, _kernels: usize) {}
-    /// A kernel is done or left out.
-    fn kernel(&self, _kernel: &KernelId, _error: Option<&Error>) {}
 }
 
 impl<'a> Pack<'a> {

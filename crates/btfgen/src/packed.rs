@@ -1,8 +1,8 @@
 //! The result of a pack.
 
 use btfgen_archive::KernelId;
+use btfgen_hub::Error;
 
-use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::needs::Needs;
 

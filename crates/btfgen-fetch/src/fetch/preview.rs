@@ -1,9 +1,8 @@
 //! Computes what a fetch would bring, for `btfgen fetch --dry-run`.
 
 use btfgen_files::TempFolder;
-use btfgen_hub::OWN_FOLDER;
 use btfgen_hub::record::{RECORD, Record};
-use btfgen_hub::{Error, Result};
+use btfgen_hub::{Error, OWN_FOLDER, Result};
 use git2::Oid;
 
 use super::Fetch;

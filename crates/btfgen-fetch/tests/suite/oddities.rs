@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use btfgen::{Hub, KernelFilter};
 use btfgen_hub::ErrorKind;
+use btfgen_hub::{Hub, KernelFilter};
 use git2::{ObjectType, Oid};
 
 use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, content, id, left_out, newer};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use btfgen::Hub;
+use btfgen_hub::Hub;
 use btfgen_hub::{ErrorKind, Waiting};
 use btfgen_testkit::git::PATIENCE;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use btfgen::KernelFilter;
+use btfgen_hub::KernelFilter;
 
 use crate::suite::util::{BIONIC, BUSTER, FOCAL, Ground, content, id, newer};
 

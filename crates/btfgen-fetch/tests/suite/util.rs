@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use btfgen::KernelId;
+use btfgen_archive::KernelId;
 use btfgen_fetch::{Fetch, FetchProgress, Fetched, Waiting};
 use btfgen_testkit::git::{Repository, kernel_file};
 use tempfile::TempDir;

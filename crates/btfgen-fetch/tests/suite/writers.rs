@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use btfgen::Hub;
+use btfgen_hub::Hub;
 use btfgen_hub::{Add, Change, ErrorKind, Fate, Verify, Waiting};
 use btfgen_testkit::git::PATIENCE;
 

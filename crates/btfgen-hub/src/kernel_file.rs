@@ -23,6 +23,9 @@ const XZ_MEMORY: u64 = 96 << 20;
 /// The most bytes that the tar needs besides the BTF: headers, padding, names.
 const TAR_OVERHEAD: u64 = 1 << 20;
 
+/// The endings of kernels' files in a hub. The first is that of btfhub-archive.
+pub const ENDINGS: [&str; 3] = [".btf.tar.xz", ".btf.xz", ".btf"];
+
 /// The form of a kernel's file, by the end of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Packing {
@@ -37,13 +40,8 @@ pub(crate) enum Packing {
 impl Packing {
     /// The packing by a file's name, and the name without that ending. Both are bytes, because names are not always UTF-8.
     pub(crate) fn of(name: &OsStr) -> Option<(Self, &[u8])> {
-        [
-            (Self::TarXz, ".btf.tar.xz"),
-            (Self::Xz, ".btf.xz"),
-            (Self::Plain, ".btf"),
-        ]
-        .into_iter()
-        .find_map(|(packing, ending)| {
+        let packings = [Self::TarXz, Self::Xz, Self::Plain].into_iter();
+        packings.zip(ENDINGS).find_map(|(packing, ending)| {
             let stem = name.as_encoded_bytes().strip_suffix(ending.as_bytes())?;
             Some((packing, stem))
         })

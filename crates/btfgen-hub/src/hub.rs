@@ -1,0 +1,168 @@
+//! The hub: a folder of kernels' BTFs in btfhub-archive's layout, `ID/VERSION/ARCH/RELEASE.btf.tar.xz`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use btfgen_archive::KernelId;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub_kernel::HubKernel;
+use crate::kernel_filter::{Codenames, KernelFilter};
+use crate::listing::{Found, LAYOUT_HELP, list};
+use crate::lock::ReaderLock;
+use crate::seen::FileId;
+
+/// The kernels of one or more hubs.
+///
+/// While this value lives, no btfgen command changes the hubs' kernels, so every listed kernel can be read.
+#[derive(Debug, Default)]
+pub struct Hub {
+    /// The paths as the caller gave them.
+    folders: Vec<PathBuf>,
+    kernels: Vec<HubKernel>,
+    rejected: Vec<Error>,
+    codenames: Codenames,
+    /// All files with a kernel's name, also those that are left out.
+    files: HashSet<FileId>,
+    /// No writer changes the hubs while these locks exist.
+    locks: Vec<ReaderLock>,
+}
+
+impl Hub {
+    /// Lists the kernels in some folders. If two folders contain the same kernel, the first folder's kernel is taken. Waits
+    /// while a btfgen command changes one of the hubs.
+    ///
+    /// Files without a kernel's name are skipped. Files with a kernel's name that cannot be taken are in [`Hub::rejected`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::EmptyHub`] if a folder is missing or is not a folder, [`ErrorKind::Io`] if it cannot be read,
+    /// [`ErrorKind::Machine`].
+    pub fn open<P: AsRef<Path>>(folders: &[P]) -> Result<Self> {
+        Self::open_waiting(folders, || Ok(()))
+    }
+
+    /// Like [`Hub::open`]. `waiting` is called repeatedly while another process changes a hub; an error of `waiting` ends
+    /// the wait.
+    ///
+    /// # Errors
+    /// Those of [`Hub::open`] and of `waiting`.
+    pub fn open_waiting<P: AsRef<Path>>(
+        folders: &[P],
+        mut waiting: impl FnMut() -> Result<()>,
+    ) -> Result<Self> {
+        let mut hub = Self::default();
+        let mut kernels = BTreeMap::new();
+        for folder in folders {
+            let root = root_of(folder.as_ref())?;
+            hub.folders.push(folder.as_ref().to_owned());
+            let mut lock = ReaderLock::lock(&root, &mut waiting)?;
+            let mut found = list(&root)?;
+            if lock.is_none() && ReaderLock::is_possible(&root) {
+                // The hub's first writer has created the locks meanwhile, so list the hub again.
+                lock = ReaderLock::lock(&root, &mut waiting)?;
+                found = list(&root)?;
+            }
+            hub.locks.extend(lock);
+            for found in found {
+                hub.take(&root, found, &mut kernels);
+            }
+        }
+        hub.kernels = kernels.into_values().collect();
+        Ok(hub)
+    }
+
+    /// The hubs' folders, as the caller gave them.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.folders.iter().map(PathBuf::as_path)
+    }
+
+    /// The kernels, in the order of their ids.
+    pub fn kernels(&self) -> &[HubKernel] {
+        &self.kernels
+    }
+
+    /// Files that have a kernel's name but are left out, with the reason.
+    pub fn rejected(&self) -> &[Error] {
+        &self.rejected
+    }
+
+    /// Keeps the kernels that pass a filter.
+    #[must_use]
+    pub fn filtered(mut self, filter: &KernelFilter) -> Self {
+        self.kernels
+            .retain(|k| filter.matches_any_name(&k.id, &self.codenames));
+        self
+    }
+
+    fn take(&mut self, root: &Path, found: Found, kernels: &mut BTreeMap<KernelId, HubKernel>) {
+        match found {
+            Found::Link(path) => self.note_codename(root, &path),
+            Found::Rejected(error, file) => {
+                self.rejected.push(error);
+                self.files.extend(file);
+            }
+            Found::Kernel(kernel, file) => {
+                self.files.insert(file);
+                if let Some(other) = kernels.get(&kernel.id) {
+                    let message = format!("the same kernel is in {}", other.path.display());
+                    let subject = kernel.path.display();
+                    let error = Error::new(ErrorKind::InvalidName, subject, message);
+                    self.rejected.push(error.with_kernel(&kernel.id));
+                } else {
+                    kernels.insert(kernel.id.clone(), kernel);
+                }
+            }
+        }
+    }
+
+    /// All files with a kernel's name.
+    pub fn files(&self) -> impl Iterator<Item = FileId> {
+        self.files.iter().copied()
+    }
+
+    /// Takes the errors of [`Hub::rejected`], and leaves none.
+    pub fn take_rejected(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.rejected)
+    }
+
+    fn note_codename(&mut self, root: &Path, link: &Path) {
+        let place = link.strip_prefix(root).ok().and_then(Path::to_str);
+        let target = std::fs::read_link(link).ok();
+        if let Some((distro, codename)) = place.and_then(|p| p.split_once('/'))
+            && let Some(target) = target.as_deref().and_then(Path::to_str)
+        {
+            self.codenames.insert(distro, codename, target);
+        }
+    }
+}
+
+impl<'h> IntoIterator for &'h Hub {
+    type Item = &'h HubKernel;
+    type IntoIter = std::slice::Iter<'h, HubKernel>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.kernels.iter()
+    }
+}
+
+/// The hub's folder without links.
+fn root_of(folder: &Path) -> Result<PathBuf> {
+    let root = folder.canonicalize().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::new(
+            ErrorKind::EmptyHub,
+            folder.display(),
+            "the hub does not exist",
+        )
+        .with_help(
+            "run `btfgen fetch` to create it, or name an existing hub, or set BTFHUB_CACHE_DIR to one",
+        ),
+        _ => Error::io(folder, "cannot open the hub", e),
+    })?;
+    if !root.is_dir() {
+        return Err(
+            Error::new(ErrorKind::EmptyHub, folder.display(), "is not a folder")
+                .with_help(LAYOUT_HELP),
+        );
+    }
+    Ok(root)
+}

@@ -1,0 +1,126 @@
+//! Lists the files of a hub's folder.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+
+use btfgen_archive::KernelId;
+use btfgen_files::is_machine_fault;
+use walkdir::WalkDir;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub_kernel::HubKernel;
+use crate::kernel_file::Packing;
+use crate::seen::{FileId, file_id};
+
+pub(crate) const LAYOUT_HELP: &str =
+    "a hub contains ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), like btfhub-archive";
+
+/// An entry of a hub's folder that matters.
+pub(crate) enum Found {
+    Kernel(HubKernel, FileId),
+    /// A file with a kernel's name that cannot be taken.
+    Rejected(Error, Option<FileId>),
+    /// A symbolic link that is not a kernel: perhaps a codename.
+    Link(PathBuf),
+}
+
+/// What a hub contains, in the order of the paths.
+///
+/// # Errors
+/// [`ErrorKind::Machine`].
+pub(crate) fn list(root: &Path) -> Result<Vec<Found>> {
+    let visible = |e: &walkdir::DirEntry| {
+        e.depth() == 0 || !e.file_name().as_encoded_bytes().starts_with(b".")
+    };
+    let mut found = Vec::new();
+    // Sorted, so that all commands take the same one of two forms of a kernel: `.btf` sorts first.
+    for entry in WalkDir::new(root)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(visible)
+    {
+        match entry {
+            Ok(entry) => found.extend(look_at(root, &entry)?),
+            Err(e) => {
+                let path = e.path().unwrap_or(root).to_owned();
+                let unreadable = Error::io(&path, "cannot be read", e);
+                if unreadable.kind() == ErrorKind::Machine {
+                    return Err(unreadable);
+                }
+                found.push(Found::Rejected(unreadable, None));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The meaning of a walk's entry; `None` if its name is not a kernel's.
+///
+/// # Errors
+/// [`ErrorKind::Machine`].
+fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
+    let path = entry.path();
+    let is_link = entry.file_type().is_symlink();
+    if entry.file_type().is_dir() {
+        return Ok(None);
+    }
+    let rejected = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
+    let packing = Packing::of(path.as_os_str());
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        // A link whose target is missing may still stand for a codename.
+        Err(e) if is_link && packing.is_none() && !is_machine_fault(&e) => {
+            return Ok(Some(Found::Link(path.to_owned())));
+        }
+        Err(e) => {
+            let error = Error::io(path, "cannot be read", e);
+            return match error.kind() {
+                ErrorKind::Machine => Err(error),
+                _ => Ok(packing.map(|_| Found::Rejected(error, None))),
+            };
+        }
+    };
+    if is_link {
+        let inside = path.canonicalize().is_ok_and(|to| to.starts_with(root));
+        // A folder outside of the hub may contain kernels, so the link is reported; a link to another file, such as a
+        // README, is not.
+        if !inside && (packing.is_some() || metadata.is_dir()) {
+            let error = rejected("symbolic links out of the hub are not followed");
+            return Ok(Some(Found::Rejected(error, None)));
+        }
+        if packing.is_none() || metadata.is_dir() {
+            // For a codename, such as `debian/buster` for `debian/10`: the kernels are already listed under `debian/10`.
+            return Ok(Some(Found::Link(path.to_owned())));
+        }
+    }
+    let Some((packing, _)) = packing else {
+        return Ok(None);
+    };
+    let file = file_id(&metadata);
+    Ok(Some(match kernel(root, path, packing, &metadata) {
+        Ok(kernel) => Found::Kernel(kernel, file),
+        Err(e) => Found::Rejected(e, Some(file)),
+    }))
+}
+
+fn kernel(root: &Path, path: &Path, packing: Packing, metadata: &Metadata) -> Result<HubKernel> {
+    let refused = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
+    let place = path.strip_prefix(root).unwrap_or(path);
+    let place = place
+        .to_str()
+        .ok_or_else(|| refused("its name is not UTF-8").with_help(LAYOUT_HELP))?;
+    if !metadata.is_file() {
+        return Err(refused("is not a regular file"));
+    }
+    let stem = Packing::of(place.as_ref()).and_then(|(_, stem)| place.get(..stem.len()));
+    let id: KernelId = stem.unwrap_or(place).parse().map_err(|e| {
+        let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
+        error.with_help(LAYOUT_HELP)
+    })?;
+    Ok(HubKernel {
+        id,
+        path: path.to_owned(),
+        packing,
+        file_bytes: metadata.len(),
+    })
+}
