@@ -6,6 +6,7 @@
 )]
 #![forbid(unsafe_code)]
 
+mod architecture;
 #[cfg(feature = "write")]
 mod deflate;
 mod error;
@@ -22,6 +23,7 @@ mod ustar;
 #[cfg(feature = "write")]
 mod write;
 
+pub use architecture::{ARCHITECTURES, Architecture};
 pub use error::{Error, ErrorKind, Result};
 pub use kernel::KernelId;
 pub use manifest::Manifest;

@@ -20,8 +20,9 @@ impl KernelFilter {
         Self::default()
     }
 
-    /// Takes kernels of this architecture, by the hub's name for it (`x86_64`, `arm64`). Several architectures are
-    /// alternatives. `arm64` and `aarch64` are the same, in the filter and in the hub.
+    /// Takes kernels of this architecture. Several architectures are alternatives. All names of an architecture are the same,
+    /// in the filter and in the hub: `arm64` and `aarch64`, `x86_64` and `amd64`. The
+    /// [table](btfgen_archive::ARCHITECTURES) has them.
     #[must_use]
     pub fn arch(mut self, arch: &str) -> Self {
         self.arches.push(hub_arch(arch).to_owned());
@@ -111,6 +112,8 @@ impl Codenames {
 
 #[cfg(test)]
 mod tests {
+    use btfgen_archive::Architecture;
+
     use super::*;
 
     fn passes(filter: &KernelFilter, kernel: &str) -> bool {
@@ -132,13 +135,23 @@ mod tests {
         assert!(!passes(&KernelFilter::new().distro("ubuntu/18.04"), FOCAL));
     }
 
-    /// Check that both names of an architecture are the same.
+    /// Check that all names of an architecture are the same, in the filter and in the hub, and that an unknown name is taken
+    /// literally.
     #[test]
-    fn architectures_have_two_names() {
-        for name in ["arm64", "aarch64"] {
-            assert!(passes(&KernelFilter::new().arch(name), BOOKWORM), "{name}");
+    fn architectures_have_many_names() {
+        let of = |arch: &str| format!("debian/12/{arch}/6.1.0-47");
+        for arch in Architecture::all() {
+            let by_hubs_name = KernelFilter::new().arch(arch.name());
+            for name in arch.names() {
+                let by_name = KernelFilter::new().arch(name);
+                assert!(passes(&by_name, &of(arch.name())), "{name}");
+                assert!(passes(&by_hubs_name, &of(name)), "{name}");
+                assert!(!passes(&by_name, &of("alpha")), "{name}");
+            }
         }
-        assert!(passes(&KernelFilter::new().arch("amd64"), FOCAL));
+        assert!(passes(&KernelFilter::new().arch("alpha"), &of("alpha")));
+        let other_build = KernelFilter::new().arch("armv7l");
+        assert!(!passes(&other_build, &of("armv6l")));
     }
 
     /// Check that a glob must match the whole id, and that a star also matches slashes.

@@ -71,3 +71,27 @@ fn kernel(has: &impl Fn(usize, &[u8]) -> bool) -> Option<&'static str> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use btfgen_archive::Architecture;
+
+    use super::*;
+
+    /// Check that an image's mark gives the hub's name of its architecture.
+    #[test]
+    fn names_of_marks() {
+        for (at, mark, arch) in [
+            (0x38, &b"ARM\x64"[..], "aarch64"),
+            (0x38, b"RSC\x05", "riscv64"),
+            (0x30, b"RISCV\0\0\0", "riscv64"),
+            (0x10_008, b"S390EP", "s390x"),
+            (0x24, &[0x18, 0x28, 0x6f, 0x01], "armv7l"),
+        ] {
+            let mut head = vec![0; HEAD_BYTES];
+            head[at..at + mark.len()].copy_from_slice(mark);
+            let name = Architecture::named(arch).unwrap().name();
+            assert_eq!(Form::of(&head), Form::Kernel(name), "{arch}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::arch::have_equal_images;
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind};
 use crate::vmlinux::Vmlinux;
@@ -109,9 +110,7 @@ impl Place {
     pub(crate) fn found(self, btf: Vec<u8>, last_step: &str) -> Vmlinux {
         let arch = match (self.image.arch, self.package.arch) {
             // A package distinguishes the kinds of 32-bit ARM, an image does not.
-            (Some(image), Some(package)) if image == "arm" && package.starts_with("arm") => {
-                Some(package)
-            }
+            (Some(image), Some(package)) if have_equal_images(&image, &package) => Some(package),
             (image, package) => image.or(package),
         };
         let mut trail = self.trail;

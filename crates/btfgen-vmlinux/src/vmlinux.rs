@@ -31,21 +31,11 @@ impl Vmlinux {
         self.release.as_deref()
     }
 
-    /// The kernel's architecture under its name in a hub. `None` for a bare BTF, which does not contain it.
+    /// The kernel's architecture under its name in a hub, by the [table](btfgen_archive::ARCHITECTURES): `x86_64` also if the
+    /// package is Debian's for `amd64`. `None` for a bare BTF, which does not contain it.
     ///
-    /// | image | Debian's package | RPM | name |
-    /// |---|---|---|---|
-    /// | x86, 64 bits | amd64 | `x86_64` | `x86_64` |
-    /// | 64-bit ARM | arm64 | aarch64 | `arm64` |
-    /// | s390, 64 bits | s390x | s390x | `s390x` |
-    /// | 64-bit POWER, least significant byte first | ppc64el | ppc64le | `ppc64le` |
-    /// | RISC-V, 64 bits | riscv64 | riscv64 | `riscv64` |
-    /// | `LoongArch`, 64 bits | loong64 | loongarch64 | `loongarch64` |
-    /// | x86, 32 bits | i386 | i386 … i686 | `i386` |
-    /// | 32-bit ARM | armhf | armv7hl | `armhf`; `arm` without a package |
-    /// | 32-bit ARM | armel | armv5tel, armv6l | `armel` |
-    ///
-    /// Other architectures have uname(2)'s name, for example `mips64`, or the package's.
+    /// An image does not tell which 32-bit ARM it is for, so it counts as `arm`, for `ARMv7`. A package tells. If the table
+    /// does not have a package's architecture, the name is the package's.
     pub fn arch(&self) -> Option<&str> {
         self.arch.as_deref()
     }

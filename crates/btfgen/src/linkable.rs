@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use btfgen_archive::Architecture as Names;
 use btfgen_hub::{Error, ErrorKind, Result};
 use object::write::{Object, Symbol, SymbolFlags, SymbolSection};
 use object::{
@@ -31,7 +32,6 @@ const ALIGNMENT: u64 = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TargetArch {
     name: &'static str,
-    aliases: &'static [&'static str],
     architecture: Architecture,
     endianness: Endianness,
     /// The flags of Linux's ABI. Linkers compare them, so an object with other flags does not link.
@@ -42,59 +42,48 @@ const NO_FLAGS: elf::FileFlags = elf::FileFlags(0);
 
 const fn little(
     name: &'static str,
-    aliases: &'static [&'static str],
     architecture: Architecture,
     e_flags: elf::FileFlags,
 ) -> TargetArch {
     TargetArch {
         name,
-        aliases,
         architecture,
         endianness: Endianness::Little,
         e_flags,
     }
 }
 
+/// By the names in hubs. Only `mips64el` is not the hub's name, because that does not tell the byte order.
 const KNOWN: [TargetArch; 9] = [
-    little("x86_64", &["amd64"], Architecture::X86_64, NO_FLAGS),
-    little("arm64", &["aarch64"], Architecture::Aarch64, NO_FLAGS),
-    little("i386", &["i686", "x86"], Architecture::I386, NO_FLAGS),
-    little(
-        "arm",
-        &["armv7l", "armhf"],
-        Architecture::Arm,
-        elf::EF_ARM_EABI_VER5,
-    ),
+    little("x86_64", Architecture::X86_64, NO_FLAGS),
+    little("arm64", Architecture::Aarch64, NO_FLAGS),
+    little("i386", Architecture::I386, NO_FLAGS),
+    little("arm", Architecture::Arm, elf::EF_ARM_EABI_VER5),
     little(
         "ppc64le",
-        &["ppc64el", "powerpc64le"],
         Architecture::PowerPc64,
         // The ABI's version, ELFv2.
         elf::FileFlags(2),
     ),
     TargetArch {
         name: "s390x",
-        aliases: &[],
         architecture: Architecture::S390x,
         endianness: Endianness::Big,
         e_flags: NO_FLAGS,
     },
     little(
         "riscv64",
-        &[],
         Architecture::Riscv64,
         // lp64d. The flag for compressed instructions matters only for objects with code.
         elf::EF_RISCV_FLOAT_ABI_DOUBLE,
     ),
     little(
         "loongarch64",
-        &["loong64"],
         Architecture::LoongArch64,
         elf::FileFlags(elf::EF_LARCH_ABI_DOUBLE_FLOAT.0 | elf::EF_LARCH_OBJABI_V1.0),
     ),
     little(
         "mips64el",
-        &[],
         Architecture::Mips64,
         elf::FileFlags(elf::EF_MIPS_ARCH_64R2.0 | elf::EF_MIPS_PIC.0 | elf::EF_MIPS_CPIC.0),
     ),
@@ -123,14 +112,15 @@ impl TargetArch {
         name.parse().ok().filter(is_like_us)
     }
 
-    /// Its name in hubs.
+    /// Its name in hubs; `mips64el` for MIPS with 64 bits, which is `mips64` in hubs.
     pub fn name(self) -> &'static str {
         self.name
     }
 
-    /// Its other names: those of `uname -m`, of Debian, and of Rust's targets.
-    pub fn aliases(self) -> &'static [&'static str] {
-        self.aliases
+    /// Its other names: those of `uname -m`, of packages, and of languages.
+    pub fn aliases(self) -> impl Iterator<Item = &'static str> {
+        let names = Names::named(self.name).filter(|names| names.name() == self.name);
+        names.into_iter().flat_map(|names| names.names().skip(1))
     }
 }
 
@@ -142,8 +132,9 @@ impl FromStr for TargetArch {
     /// # Errors
     /// [`ErrorKind::InvalidName`]; the message lists all known names.
     fn from_str(text: &str) -> Result<Self> {
+        let name = Names::named(text).map_or(text, |names| names.name());
         Self::all()
-            .find(|arch| arch.name == text || arch.aliases.contains(&text))
+            .find(|arch| arch.name == text || arch.name == name)
             .ok_or_else(|| {
                 let known: Vec<&str> = Self::all().map(Self::name).collect();
                 let known = known.join(", ");
@@ -220,16 +211,17 @@ mod tests {
 
     use super::*;
 
-    /// Check that every name belongs to one architecture, and finds it.
+    /// Check that every name belongs to one architecture, and finds it, and that the table has the names.
     #[test]
     fn names() {
         let mut seen = HashSet::new();
         for arch in TargetArch::all() {
-            for name in [&[arch.name()], arch.aliases()].concat() {
+            for name in std::iter::once(arch.name()).chain(arch.aliases()) {
                 assert!(seen.insert(name), "{name} is the name of two");
                 assert_eq!(name.parse::<TargetArch>().unwrap(), arch);
             }
             assert_eq!(arch.to_string(), arch.name());
+            assert!(Names::named(arch.name()).is_some(), "{arch}");
         }
     }
 

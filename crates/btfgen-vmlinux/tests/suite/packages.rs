@@ -233,7 +233,7 @@ fn arch_of_package() {
     for (arch, kernel, expected) in [
         ("ppc64el", &flat, Some("ppc64le")),
         ("all", &flat, None),
-        ("armhf", &arm, Some("armhf")),
+        ("armhf", &arm, Some("arm")),
         ("armel", &arm, Some("armel")),
         // Debian's i386 had kernels of 64 bits.
         ("i386", &vmlinux(&btf), Some("x86_64")),

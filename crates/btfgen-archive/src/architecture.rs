@@ -1,0 +1,152 @@
+//! The names of architectures: those of hubs, of uname(2), of packages and of ELF headers.
+
+/// The table of architectures as text. Its first lines describe its columns. It is plain data, so that a reader in another
+/// language can use the same table.
+pub const ARCHITECTURES: &str = include_str!("architectures.tsv");
+
+/// An architecture: a row of [`ARCHITECTURES`].
+///
+/// ```
+/// use btfgen_archive::Architecture;
+///
+/// let arch = Architecture::named("ppc64el").expect("Debian's name");
+/// assert_eq!(arch.name(), "ppc64le");
+/// assert_eq!(Architecture::named("aarch64"), Architecture::named("arm64"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Architecture {
+    name: &'static str,
+    /// The names that uname(2) has for it, with spaces between them.
+    machines: &'static str,
+    others: &'static str,
+    elf: ElfHeader,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ElfHeader {
+    machine: u16,
+    is_64: bool,
+    /// `None` if the row is for both byte orders.
+    is_little_endian: Option<bool>,
+}
+
+impl Architecture {
+    /// All architectures, in the table's order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ARCHITECTURES.lines().filter_map(Self::parse)
+    }
+
+    /// The architecture with this name, which may be any of its [`names`](Self::names).
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|arch| arch.names().any(|n| n == name))
+    }
+
+    /// The architecture of an ELF file, by `e_machine`, class and byte order. If several architectures have the same header, the
+    /// first one of the table.
+    pub fn of_elf(machine: u16, is_64: bool, is_little_endian: bool) -> Option<Self> {
+        Self::all().find(|Self { elf, .. }| {
+            let order = elf.is_little_endian.unwrap_or(is_little_endian);
+            (elf.machine, elf.is_64, order) == (machine, is_64, is_little_endian)
+        })
+    }
+
+    /// The name in hubs, for example `x86_64` or `arm64`.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// All names: the hub's first, then those of `uname -m`, then those of packages and languages. No other architecture has one
+    /// of these names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let others = [self.machines, self.others];
+        let others = others.into_iter().flat_map(|names| names.split(' '));
+        let others = others.filter(move |&name| name != NONE && name != self.name);
+        std::iter::once(self.name).chain(others)
+    }
+
+    /// Whether the least significant byte comes first. `None` if machines of both byte orders have these names.
+    pub fn is_little_endian(self) -> Option<bool> {
+        self.elf.is_little_endian
+    }
+
+    /// Whether an ELF header cannot tell the two architectures apart.
+    pub fn has_elf_header_of(self, other: Self) -> bool {
+        self.elf == other.elf
+    }
+
+    /// A row; `None` for a comment. The tests check that every other line is a row.
+    fn parse(line: &'static str) -> Option<Self> {
+        let mut columns = line.split('\t');
+        let mut column = || columns.next();
+        Some(Self {
+            name: column()?,
+            machines: column()?,
+            others: column()?,
+            elf: ElfHeader {
+                machine: column()?.parse().ok()?,
+                is_64: column()? == "64",
+                is_little_endian: match column()? {
+                    "little" => Some(true),
+                    "big" => Some(false),
+                    _ => None,
+                },
+            },
+        })
+    }
+}
+
+/// An empty column.
+const NONE: &str = "-";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::KernelId;
+
+    /// Check that every line of the table is a comment or a whole row, and that no name is in two rows.
+    #[test]
+    fn table() {
+        let mut seen = HashSet::new();
+        for line in ARCHITECTURES.lines().filter(|line| !line.starts_with('#')) {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [name, machines, _, _, bits, order] = columns[..] else {
+                panic!("not six columns: {line}");
+            };
+            assert!(matches!(bits, "32" | "64"), "{line}");
+            assert!(matches!(order, "little" | "big" | "any"), "{line}");
+            assert_ne!(machines, NONE, "{line}");
+            let arch = Architecture::parse(line).unwrap();
+            assert_eq!(arch.name(), name);
+            for name in arch.names() {
+                assert!(seen.insert(name), "{name} is in two rows");
+                assert!(KernelId::new("debian", "12", name, "6.1.0").is_ok());
+                assert_eq!(Architecture::named(name), Some(arch));
+            }
+        }
+        for unknown in ["", NONE, "#", "X86_64", "x86_64 ", "powerpc64 ", "amd64\t"] {
+            assert_eq!(Architecture::named(unknown), None, "{unknown}");
+        }
+    }
+
+    /// Check that a row's ELF header leads back to the row, or to the first of those that have it.
+    #[test]
+    fn elf_headers() {
+        for arch in Architecture::all() {
+            let ElfHeader {
+                machine,
+                is_64,
+                is_little_endian,
+            } = arch.elf;
+            for is_little in [true, false] {
+                let found = Architecture::of_elf(machine, is_64, is_little);
+                if is_little_endian.unwrap_or(is_little) == is_little {
+                    assert!(found.unwrap().has_elf_header_of(arch), "{arch:?}");
+                }
+            }
+        }
+        assert_eq!(Architecture::of_elf(40, false, true).unwrap().name(), "arm");
+        assert_eq!(Architecture::of_elf(40, false, false), None);
+    }
+}
