@@ -285,12 +285,13 @@ impl Directory {
             .find(|k| k.distro() == self.distro && k.version() == self.version)
     }
 
-    /// The entry that was looked for, with all spellings of the architecture.
+    /// The entry that was looked for, with the first two spellings of the architecture: more do not fit into a line.
     fn entry(&self, spellings: &[&str], release: &str) -> String {
         let Self {
             distro, version, ..
         } = self;
-        format!("{distro}/{version}/{}/{release}", spellings.join("|"))
+        let arch = spellings[..spellings.len().min(2)].join("|");
+        format!("{distro}/{version}/{arch}/{release}")
     }
 
     /// The rung is exact only if all parts are literally from os-release and uname.

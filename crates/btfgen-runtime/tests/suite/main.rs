@@ -1,7 +1,7 @@
 //! The lookup as a program uses it.
 
-mod distributions;
 mod ladder;
+mod vectors;
 
 use object::write::Object;
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};
