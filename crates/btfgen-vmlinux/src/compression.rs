@@ -23,9 +23,6 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 
 const BUFFER_BYTES: usize = 128 << 10;
 
-pub(crate) const DECOMPRESS_HELP: &str =
-    "decompress it first; for a boot image, use the kernel's scripts/extract-vmlinux";
-
 /// The number of bytes that [`Codec::of`] needs.
 pub(crate) const MAGIC_BYTES: usize = 16;
 
@@ -101,9 +98,7 @@ impl Codec {
             Self::Lz4Legacy => Ok(Box::new(LegacyDecoder::new(from))),
             Self::Bzip2 | Self::Lzo => {
                 let message = format!("is compressed with {}, which is not supported", self.name());
-                return Err(place
-                    .error(ErrorKind::Unsupported, message)
-                    .with_help(DECOMPRESS_HELP));
+                return Err(place.error(ErrorKind::Unsupported, message));
             }
         };
         let decoder = decoder.map_err(|e| place.unreadable(e))?;

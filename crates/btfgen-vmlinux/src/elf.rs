@@ -159,26 +159,18 @@ impl Outline {
 
     fn refuse_what_is_no_kernel(&self, place: &Place) -> Result<()> {
         if self.machine == elf::EM_BPF {
-            return Err(place
-                .error(ErrorKind::NotAKernel, "is a BPF object, not a kernel")
-                .with_help(KERNEL_HELP));
+            return Err(place.error(ErrorKind::NotAKernel, "is a BPF object, not a kernel"));
         }
         // A vmlinux may have a .modinfo of built-in modules, too. Only a module is also relocatable.
         if self.is_module && self.file_type == elf::ET_REL {
-            return Err(place
-                .error(ErrorKind::Module, "is a kernel module, not a kernel")
-                .with_help(KERNEL_HELP));
+            return Err(place.error(ErrorKind::Module, "is a kernel module, not a kernel"));
         }
         if self.file_type == elf::ET_REL && self.btf.is_none() {
-            return Err(place
-                .error(ErrorKind::NotAKernel, "is an object file, not a kernel")
-                .with_help(KERNEL_HELP));
+            return Err(place.error(ErrorKind::NotAKernel, "is an object file, not a kernel"));
         }
         Ok(())
     }
 }
-
-const KERNEL_HELP: &str = "name the kernel's image (/boot/vmlinuz-…), its vmlinux, or its package";
 
 /// The error for a file with neither BTF nor debug information, which may not be a kernel.
 fn without_btf(content: &Content, place: &Place) -> Result<Error> {
@@ -186,12 +178,10 @@ fn without_btf(content: &Content, place: &Place) -> Result<Error> {
     Ok(if is_kernel {
         place.without_btf()
     } else {
-        place
-            .error(
-                ErrorKind::NotAKernel,
-                "is a program or library, not a kernel",
-            )
-            .with_help(KERNEL_HELP)
+        place.error(
+            ErrorKind::NotAKernel,
+            "is a program or library, not a kernel",
+        )
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use btfgen_files::is_machine_fault;
+use btfgen_files::{causes, is_machine_fault};
 
 /// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,8 +33,36 @@ pub enum ErrorKind {
     Cancelled,
 }
 
+impl ErrorKind {
+    fn help(self) -> Option<&'static str> {
+        let help = match self {
+            Self::Unrecognized => {
+                "name a BTF, a vmlinux, a boot image, or a package with one of them"
+            }
+            Self::NoKernel => {
+                "packages with a kernel are linux-image-… or linux-image-unsigned-… (from Linux 6.19 on linux-binary-… in \
+                 Debian), kernel-core, kernel-default, or their -dbg, -dbgsym, -debuginfo"
+            }
+            Self::NoBtf => {
+                "use the kernel's package of debug symbols (linux-image-…-dbg, linux-image-…-dbgsym, kernel-debuginfo, \
+                 kernel-default-debuginfo) and install pahole (package dwarves or pahole)"
+            }
+            Self::Module | Self::NotAKernel => {
+                "name the kernel's image (/boot/vmlinuz-…), its vmlinux, or its package"
+            }
+            Self::Unsupported => {
+                "decompress it first; for a boot image, use the kernel's scripts/extract-vmlinux"
+            }
+            Self::Pahole => "a newer pahole may be able to read this kernel's debug information",
+            Self::Io | Self::Damaged | Self::TooLarge | Self::Cancelled => return None,
+        };
+        Some(help)
+    }
+}
+
 /// An error: its file, a message, and often a help text.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{subject}: {message}")]
 pub struct Error {
     kind: ErrorKind,
     subject: String,
@@ -56,7 +84,7 @@ impl Error {
             kind,
             subject: subject.to_string(),
             message: message.into(),
-            help: None,
+            help: kind.help(),
             source: None,
         }
     }
@@ -65,10 +93,12 @@ impl Error {
     /// that the file is damaged.
     pub(crate) fn read(subject: impl fmt::Display, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, Other, UnexpectedEof};
+        // Only the system's errors have a number, not a decoder's. Archives wrap the errors that they get, and keep only the kind.
+        let is_systems = causes(&source)
+            .filter_map(|e| e.downcast_ref::<io::Error>())
+            .any(|e| e.raw_os_error().is_some());
         let (kind, message) = match source.kind() {
-            _ if is_machine_fault(&source) || has_number(&source) => {
-                (ErrorKind::Io, "cannot be read")
-            }
+            _ if is_systems || is_machine_fault(&source) => (ErrorKind::Io, "cannot be read"),
             InvalidData | InvalidInput | Other | UnexpectedEof => {
                 (ErrorKind::Damaged, "is damaged or truncated")
             }
@@ -79,6 +109,7 @@ impl Error {
         Self::new(kind, subject, message).with_source(source)
     }
 
+    /// Replaces the help of the kind.
     pub(crate) fn with_help(mut self, help: &'static str) -> Self {
         self.help = Some(help);
         self
@@ -97,17 +128,6 @@ impl Error {
         self.kind
     }
 
-    /// Whether the machine failed: a failing or full disk, no memory, no descriptors, or no processes left. Then the file may be
-    /// sound. False for errors of the one file, for example if it is missing or not readable.
-    pub fn is_machine_fault(&self) -> bool {
-        is_machine_fault(self)
-    }
-
-    /// Whether it is useless to try other files of a package or other streams.
-    pub(crate) fn ends_the_search(&self) -> bool {
-        matches!(self.kind, ErrorKind::Io | ErrorKind::Cancelled)
-    }
-
     /// The file that the error is about; for a file inside a package, both paths: `linux.deb:boot/vmlinuz-6.1.0-47-amd64`.
     pub fn subject(&self) -> &str {
         &self.subject
@@ -122,32 +142,16 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         self.help
     }
-}
 
-/// Whether an error is from the system, not from a decoder: only the system's errors have a number. Archives wrap the errors that
-/// they get, and keep only the kind.
-fn has_number(error: &io::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        next = match error.downcast_ref::<io::Error>() {
-            Some(io) if io.raw_os_error().is_some() => return true,
-            // `source()` of an io::Error skips the error that it wraps.
-            Some(io) => io.get_ref().map(|inner| inner as _),
-            None => error.source(),
-        };
+    /// Whether the machine failed: a failing or full disk, no memory, no descriptors, or no processes left. Then the file may be
+    /// sound. False for errors of the one file, for example if it is missing or not readable.
+    pub fn is_machine_fault(&self) -> bool {
+        is_machine_fault(self)
     }
-    false
-}
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.message)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|e| e as _)
+    /// Whether it is useless to try other files of a package or other streams.
+    pub(crate) fn ends_the_search(&self) -> bool {
+        matches!(self.kind, ErrorKind::Io | ErrorKind::Cancelled)
     }
 }
 

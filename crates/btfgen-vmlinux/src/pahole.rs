@@ -22,8 +22,6 @@ const OLDEST: Version = Version(1, 22);
 const INSTALL_HELP: &str =
     "install pahole 1.22 or later (package dwarves on Debian, Ubuntu and Fedora, pahole on others)";
 
-const NEWER_HELP: &str = "a newer pahole may be able to read this kernel's debug information";
-
 /// How much of pahole's messages to read: pahole may complain about every type.
 const MESSAGE_BYTES: u64 = 4 << 10;
 
@@ -67,7 +65,6 @@ pub(crate) fn make_btf(content: &Content, place: Place) -> Result<Vmlinux> {
                 ErrorKind::Pahole,
                 "pahole made no BTF from the debug information",
             )
-            .with_help(NEWER_HELP)
             .with_source(e)
     };
     let file = File::open(&out).map_err(made_nothing)?;
@@ -79,9 +76,7 @@ pub(crate) fn make_btf(content: &Content, place: Place) -> Result<Vmlinux> {
             "pahole {} made a BTF without task_struct, so it is not a kernel's",
             pahole.version
         );
-        return Err(place
-            .error(ErrorKind::Pahole, message)
-            .with_help(NEWER_HELP));
+        return Err(place.error(ErrorKind::Pahole, message));
     }
     let step = format!("made by pahole {} from debug information", pahole.version);
     Ok(place.found(btf, &step))
@@ -152,11 +147,7 @@ impl<'p> Pahole<'p> {
     }
 
     fn encode(&self, vmlinux: &Path, out: &Path, place: &Place) -> Result<()> {
-        let failed = |message: String| {
-            place
-                .error(ErrorKind::Pahole, message)
-                .with_help(NEWER_HELP)
-        };
+        let failed = |message: String| place.error(ErrorKind::Pahole, message);
         let mut messages =
             tempfile::tempfile_in(out.parent().unwrap_or(out)).map_err(|e| no_room(out, e))?;
         let status = messages.try_clone().and_then(|stderr| {

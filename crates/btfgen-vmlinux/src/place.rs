@@ -96,10 +96,6 @@ impl Place {
             ErrorKind::NoBtf,
             "the kernel has no BTF: it was built without CONFIG_DEBUG_INFO_BTF",
         )
-        .with_help(
-            "use the kernel's package of debug symbols (linux-image-…-dbg, linux-image-…-dbgsym, kernel-debuginfo, \
-             kernel-default-debuginfo) and install pahole (package dwarves or pahole)",
-        )
     }
 
     pub(crate) fn cancelled(&self) -> Error {

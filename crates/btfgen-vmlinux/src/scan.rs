@@ -8,7 +8,7 @@ use btfgen_btf::Header;
 
 use crate::banner;
 use crate::btf;
-use crate::compression::{Codec, DECOMPRESS_HELP, Followed, MAGIC_BYTES};
+use crate::compression::{Codec, Followed, MAGIC_BYTES};
 use crate::content::{Content, MAX_KERNEL_BYTES};
 use crate::error::{ErrorKind, Result};
 use crate::layer::{Peel, Peeled};
@@ -68,16 +68,12 @@ pub(crate) fn read(content: &Content, mut place: Place, peel: Peel) -> Result<Pe
     Err(if has_kernel {
         place.without_btf()
     } else if place.is_kernel {
-        place
-            .error(
-                ErrorKind::Unsupported,
-                "found no kernel in this kernel image: its compression may be unsupported",
-            )
-            .with_help(DECOMPRESS_HELP)
+        place.error(
+            ErrorKind::Unsupported,
+            "found no kernel in this kernel image: its compression may be unsupported",
+        )
     } else {
-        place
-            .error(ErrorKind::Unrecognized, "unrecognized file type")
-            .with_help("name a BTF, a vmlinux, a boot image, or a package with one of them")
+        place.error(ErrorKind::Unrecognized, "unrecognized file type")
     })
 }
 

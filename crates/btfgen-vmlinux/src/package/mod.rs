@@ -136,16 +136,10 @@ impl Search {
         match (found.map(Peeled::Btf).or(self.dwarf), self.error) {
             (Some(peeled), _) => Ok(peeled),
             (None, Some(error)) => Err(error),
-            (None, None) => Err(self
-                .place
-                .error(
-                    ErrorKind::NoKernel,
-                    format!("there is no kernel in this {}", self.what),
-                )
-                .with_help(
-                    "packages with a kernel are linux-image-… or linux-image-unsigned-… (from Linux 6.19 on \
-                     linux-binary-… in Debian), kernel-core, kernel-default, or their -dbg, -dbgsym, -debuginfo",
-                )),
+            (None, None) => Err(self.place.error(
+                ErrorKind::NoKernel,
+                format!("there is no kernel in this {}", self.what),
+            )),
         }
     }
 }

@@ -212,13 +212,16 @@ fn unsupported() {
     }
 }
 
-/// Check that a kernel image in which no kernel is found is not said to be without BTF.
+/// Check that a kernel image in which no kernel is found is not said to be without BTF, and that there is a help.
 #[test]
 fn unknown_compression() {
     let mut image = vec![0x5a; 1 << 20];
     image[0x24..0x28].copy_from_slice(&0x016f_2818_u32.to_le_bytes());
-    assert_eq!(kind(&image), ErrorKind::Unsupported);
-    assert_eq!(kind(&zboot(&image, "lzo")), ErrorKind::Unsupported);
+    for bytes in [zboot(&image, "lzo"), image] {
+        let error = error(&bytes);
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.help().unwrap().contains("decompress"), "{error}");
+    }
 }
 
 /// Check the error for a kernel without BTF in a stream of an image.
