@@ -1,21 +1,42 @@
 //! Addresses of repositories.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use btfgen_hub::{Error, ErrorKind, Result};
 use git2::{ObjectType, Oid};
+use percent_encoding::percent_decode_str;
 
 /// Schemes that both git and libgit2 support.
 const REMOTE_SCHEMES: [&str; 6] = ["https", "http", "ssh", "git", "git+ssh", "ssh+git"];
 
-/// A repository's address. Its `Display` omits the password.
+/// A repository's address. Its `Display` omits a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
     /// A local folder, which needs no transfer.
     Local(PathBuf),
-    /// A URL, or `user@host:path`.
-    Remote(String),
+    Remote(Url),
+}
+
+/// A URL, or `user@host:path`. Its `Display` omits the password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    /// The text as the user gave it. It may contain a password, so no other process may get it as an argument.
+    pub(crate) secret: String,
+    /// The text without the password.
+    pub(crate) shown: String,
+    pub(crate) login: Option<Login>,
+}
+
+/// The password of a URL, and whom it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// The URL's scheme and host.
+    pub(crate) server: String,
+    pub(crate) user: OsString,
+    pub(crate) password: OsString,
 }
 
 impl Address {
@@ -24,7 +45,7 @@ impl Address {
         let refused = |why: &str| {
             Error::new(
                 ErrorKind::InvalidName,
-                format!("{:?}", without_password(text)),
+                format!("{:?}", Url::new(text).shown),
                 why,
             )
             .with_help("write https://HOST/PATH, ssh://HOST/PATH, USER@HOST:PATH or a folder")
@@ -36,7 +57,10 @@ impl Address {
             let scheme = scheme.to_ascii_lowercase();
             return match scheme.as_str() {
                 "file" => local(rest),
-                scheme if REMOTE_SCHEMES.contains(&scheme) => Ok(Self::Remote(text.to_owned())),
+                scheme if REMOTE_SCHEMES.contains(&scheme) => match Url::new(text) {
+                    url if url.has_odd_login() => Err(refused("has a line break in its login")),
+                    url => Ok(Self::Remote(url)),
+                },
                 _ => Err(refused("has an unsupported scheme")),
             };
         }
@@ -48,7 +72,7 @@ impl Address {
                 Err(refused("names a git helper program, which is not allowed"))
             }
             Some((host, _)) if !host.is_empty() && !host.contains('/') => {
-                Ok(Self::Remote(text.to_owned()))
+                Ok(Self::Remote(Url::new(text)))
             }
             _ => local(text),
         }
@@ -86,24 +110,43 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(path) => write!(f, "{}", path.display()),
-            Self::Remote(url) => f.write_str(&without_password(url)),
+            Self::Remote(url) => f.write_str(&url.shown),
         }
     }
 }
 
-/// A URL without its password: `https://user:secret@host` becomes `https://user@host`.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@') {
-        Some((login, host)) => {
-            let user = login.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{host}{path}")
+impl Url {
+    fn new(text: &str) -> Self {
+        let mut url = Self {
+            secret: text.to_owned(),
+            shown: text.to_owned(),
+            login: None,
+        };
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return url;
+        };
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let Some((login, host)) = authority.rsplit_once('@') else {
+            return url;
+        };
+        if let Some((user, password)) = login.split_once(':') {
+            let decoded = |part| OsString::from_vec(percent_decode_str(part).collect());
+            url.shown = format!("{scheme}://{user}@{host}{path}");
+            url.login = Some(Login {
+                server: format!("{scheme}://{host}"),
+                user: decoded(user),
+                password: decoded(password),
+            });
         }
-        None => url.to_owned(),
+        url
+    }
+
+    /// Whether the login has a character that git's credential helpers cannot pass on (gitcredentials(7)).
+    fn has_odd_login(&self) -> bool {
+        let is_odd = |part: &OsString| part.as_encoded_bytes().iter().any(u8::is_ascii_control);
+        let login = self.login.as_ref();
+        login.is_some_and(|login| is_odd(&login.user) || is_odd(&login.password))
     }
 }
 
@@ -147,6 +190,7 @@ mod tests {
             "ext::sh -c true",
             "ftp://example.org/a",
             "https://example.org/\n",
+            "https://me:a%0ahost=b@example.org/a",
         ] {
             let error = Address::parse(text).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::InvalidName, "{text}");
@@ -161,5 +205,22 @@ mod tests {
         assert!(address.slug().starts_with("btfhub-"), "{}", address.slug());
         let other = Address::parse("https://me:other@example.org/a/btfhub.git").expect("a URL");
         assert_eq!(address.slug(), other.slug());
+    }
+
+    /// Check that a login is what the URL means, and is only for the URL's server.
+    #[test]
+    fn logins() {
+        let url = Url::new("https://m%40x:p%3Aq@r@example.org:8443/a@b:c");
+        assert_eq!(url.shown, "https://m%40x@example.org:8443/a@b:c");
+        let login = url.login.expect("a login");
+        assert_eq!(login.server, "https://example.org:8443");
+        assert_eq!((login.user, login.password), ("m@x".into(), "p:q@r".into()));
+        for text in [
+            "https://me@example.org/a",
+            "me@example.org:a:b",
+            "https://example.org/a:b@c",
+        ] {
+            assert!(Url::new(text).login.is_none(), "{text}");
+        }
     }
 }

@@ -1,18 +1,17 @@
 //! Runs the `git` executable, because libgit2 cannot transfer only some files of a repository (partial clone).
 
-use std::collections::VecDeque;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use btfgen_hub::Result;
 use git2::Config;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::session::{Session, Transfer};
+use crate::address::{Login, Url};
+use crate::messages::{Failure, Messages, Said};
+use crate::session::Session;
 
 /// The first git whose `fetch` reads object ids from stdin.
 const OLDEST: (u32, u32) = (2, 29);
@@ -23,23 +22,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long git may take to clean up after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The number of git's last messages to keep for an error.
-const KEPT_LINES: usize = 20;
-
-/// The number of git's last messages to show in an error.
-const TOLD_LINES: usize = 3;
-
-/// Messages that do not say what went wrong.
-const NOISE: [&str; 8] = [
-    "From ",
-    "Please make sure you have the correct access rights",
-    "and the repository exists",
-    "remote: Enumerating objects",
-    "remote: Counting objects",
-    "remote: Compressing objects",
-    "remote: Total",
-    "fatal: Could not read from remote repository",
-];
+/// A credential helper that knows one login, from the environment.
+const LOGIN_HELPER: &str = r#"!f() { test "$1" != get || printf 'username=%s\npassword=%s\n' "$BTFGEN_GIT_USER" "$BTFGEN_GIT_PASSWORD"; }; f"#;
 
 /// Variables that would make git work on another repository (`git rev-parse --local-env-vars`).
 const FOREIGN: [&str; 10] = [
@@ -72,16 +56,9 @@ pub(crate) enum What<'w> {
 #[derive(Debug)]
 pub(crate) enum Ended {
     Done,
-    /// The server cannot send single files; git was stopped before it transferred all files.
-    Unfiltered,
+    /// The server cannot send single files. Git was stopped before it transferred all files.
+    WholeOnly,
     Failed(Failure),
-}
-
-/// Git's exit status and its last messages.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    status: ExitStatus,
-    lines: VecDeque<String>,
 }
 
 impl Git {
@@ -108,7 +85,7 @@ impl Git {
     pub(crate) fn fetch(
         self,
         repository: &Path,
-        url: &str,
+        url: &Url,
         what: What<'_>,
         session: &Session<'_>,
     ) -> Result<Ended> {
@@ -124,12 +101,14 @@ impl Git {
             // The objects are temporary.
             command.args(["-c", "core.fsync=none"]);
         }
+        if let Some(login) = &url.login {
+            pass_login(&mut command, login);
+        }
         command
             .env("LC_ALL", "C")
             .arg("--git-dir")
             .arg(repository)
-            // Not in the repository's configuration, because the URL may contain a password.
-            .args(["-c", &format!("remote.origin.url={url}")])
+            .args(["-c", &format!("remote.origin.url={}", url.shown)])
             .args(["-c", "protocol.version=2"])
             .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .args(["-c", "fetch.writeCommitGraph=false"])
@@ -155,6 +134,18 @@ impl Git {
         }
         watch(child, session)
     }
+}
+
+/// Passes the password of a URL to git by a credential helper (gitcredentials(7)), for the URL's server only. All users of the
+/// machine see the arguments of git and of its children; only this user sees the environment. The helper also keeps the user's
+/// own helpers from storing the password.
+fn pass_login(command: &mut Command, login: &Login) {
+    let helper = format!("credential.{}.helper", login.server);
+    command
+        .args(["-c", &format!("{helper}=")])
+        .args(["-c", &format!("{helper}={LOGIN_HELPER}")])
+        .env("BTFGEN_GIT_USER", &login.user)
+        .env("BTFGEN_GIT_PASSWORD", &login.password);
 }
 
 /// Passes OpenSSL's variables to git under git's names, because git's HTTP library does not read them.
@@ -188,9 +179,9 @@ fn watch(mut child: Child, session: &Session<'_>) -> Result<Ended> {
         let ended = child.try_wait();
         // Read after `try_wait`, so that the last messages are not lost.
         messages.read(|transfer| session.transferred(transfer));
-        if messages.says_unfiltered {
+        if messages.said() == Some(Said::WholeOnly) {
             stop(&mut child);
-            return Ok(Ended::Unfiltered);
+            return Ok(Ended::WholeOnly);
         }
         match ended {
             Ok(None) => messages.wait(POLL),
@@ -202,88 +193,9 @@ fn watch(mut child: Child, session: &Session<'_>) -> Result<Ended> {
     session.check()?;
     Ok(match ended {
         Ok(status) if status.success() => Ended::Done,
-        Ok(status) => Ended::Failed(Failure {
-            status,
-            lines: messages.lines,
-        }),
+        Ok(status) => Ended::Failed(messages.failure(status)),
         Err(e) => Ended::Failed(Failure::unstarted(&e)),
     })
-}
-
-/// Reads git's messages on stderr without blocking.
-struct Messages {
-    stderr: Option<ChildStderr>,
-    /// An incomplete line.
-    begun: Vec<u8>,
-    /// The last lines that are not progress.
-    lines: VecDeque<String>,
-    says_unfiltered: bool,
-}
-
-impl Messages {
-    fn of(stderr: Option<ChildStderr>) -> Self {
-        let unblocked = |stderr: &ChildStderr| fcntl_setfl(stderr, OFlags::NONBLOCK).is_ok();
-        Self {
-            stderr: stderr.filter(unblocked),
-            begun: Vec::new(),
-            lines: VecDeque::new(),
-            says_unfiltered: false,
-        }
-    }
-
-    /// Waits until there is something to read, at most for `timeout`.
-    fn wait(&self, timeout: Duration) {
-        let Some(stderr) = &self.stderr else {
-            // Git has closed stderr, so it ends soon.
-            return std::thread::sleep(timeout / 10);
-        };
-        let timeout = Timespec {
-            tv_sec: 0,
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        // A signal may end the wait early; this is harmless.
-        let _ = poll(&mut [PollFd::new(stderr, PollFlags::IN)], Some(&timeout));
-    }
-
-    /// Reads the available messages. Calls `progress` for progress messages.
-    fn read(&mut self, mut progress: impl FnMut(Transfer)) {
-        let mut buffer = [0; 4096];
-        while let Some(stderr) = &mut self.stderr {
-            match stderr.read(&mut buffer) {
-                Ok(n @ 1..) => {
-                    for &byte in &buffer[..n] {
-                        self.take(byte, &mut progress);
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                _ => self.stderr = None,
-            }
-        }
-    }
-
-    /// Handles one byte. A line ends with `\n`, or with `\r` if git overwrites it.
-    fn take(&mut self, byte: u8, progress: &mut impl FnMut(Transfer)) {
-        if !matches!(byte, b'\r' | b'\n') {
-            // Bound the memory for a line without an end.
-            if self.begun.len() < 4096 {
-                self.begun.push(byte);
-            }
-            return;
-        }
-        let line = String::from_utf8_lossy(&self.begun).trim().to_owned();
-        self.begun.clear();
-        if line.contains("filtering not recognized by server") {
-            self.says_unfiltered = true;
-        } else if let Some(transfer) = received(&line) {
-            progress(transfer);
-        } else if !line.is_empty() {
-            self.lines.push_back(line);
-            if self.lines.len() > KEPT_LINES {
-                self.lines.pop_front();
-            }
-        }
-    }
 }
 
 /// Asks git to end, so that it removes its temporary files. Kills it if it does not end in time.
@@ -300,104 +212,4 @@ fn stop(child: &mut Child) {
     }
     let _ = child.kill();
     let _ = child.wait();
-}
-
-/// Parses a line of progress: `Receiving objects:  42% (12/28), 1.50 MiB | 2.00 MiB/s`.
-fn received(line: &str) -> Option<Transfer> {
-    let rest = line.strip_prefix("Receiving objects:")?;
-    let (_, rest) = rest.split_once('(')?;
-    let (counts, rest) = rest.split_once(')')?;
-    let (objects, of) = counts.split_once('/')?;
-    let bytes = rest
-        .trim_start_matches(',')
-        .split('|')
-        .next()
-        .and_then(amount);
-    Some(Transfer {
-        files: objects.parse().ok()?,
-        of: Some(of.parse().ok()?),
-        bytes: bytes.unwrap_or(0),
-    })
-}
-
-/// Parses `1.50 MiB` into bytes.
-fn amount(text: &str) -> Option<u64> {
-    let (number, unit) = text.trim().split_once(' ')?;
-    let number: f64 = number.parse().ok()?;
-    let factor = match unit.trim_end_matches(", done.") {
-        "bytes" | "byte" => 1.0,
-        "KiB" => 1024.0,
-        "MiB" => 1024.0 * 1024.0,
-        "GiB" => 1024.0 * 1024.0 * 1024.0,
-        _ => return None,
-    };
-    Some((number * factor) as u64)
-}
-
-impl Failure {
-    fn unstarted(e: &std::io::Error) -> Self {
-        Self {
-            status: ExitStatus::default(),
-            lines: [format!("cannot be run: {e}")].into(),
-        }
-    }
-
-    /// Whether a message of git contains this text.
-    pub(crate) fn says(&self, text: &str) -> bool {
-        self.lines.iter().any(|line| line.contains(text))
-    }
-
-    /// Whether git failed because another git works on the same repository.
-    pub(crate) fn is_about_another_git(&self) -> bool {
-        self.says("has changed since we read it") || self.says(".lock': File exists")
-    }
-
-    /// The failure in one line.
-    pub(crate) fn message(&self) -> String {
-        let told: Vec<&str> = self
-            .lines
-            .iter()
-            .filter(|line| !NOISE.iter().any(|noise| line.starts_with(noise)))
-            .map(|line| {
-                let labels = ["fatal: ", "error: ", "remote: "];
-                let label = labels.iter().find_map(|label| line.strip_prefix(label));
-                label.unwrap_or(line).trim_end_matches(['.', ':'])
-            })
-            .collect();
-        if told.is_empty() {
-            return format!("git ended with {}", self.status);
-        }
-        told[told.len().saturating_sub(TOLD_LINES)..].join("; ")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Check that lines of progress are parsed, and that other lines are not.
-    #[test]
-    fn progress_lines() {
-        let seen = received("Receiving objects:  42% (12/28), 1.50 MiB | 2.00 MiB/s");
-        let seen = seen.expect("progress");
-        assert_eq!((seen.files, seen.of, seen.bytes), (12, Some(28), 1_572_864));
-        let last = received("Receiving objects: 100% (2/2), 488.60 KiB | 8.72 MiB/s, done.");
-        assert_eq!(last.map(|t| t.bytes), Some(500_326));
-        let early = received("Receiving objects:  10% (1/10)").expect("progress");
-        assert_eq!((early.files, early.bytes), (1, 0));
-        assert!(received("fatal: no such repository (1/2)").is_none());
-    }
-
-    /// Check that the message is git's own text without its labels.
-    #[test]
-    fn messages() {
-        let failure = Failure {
-            status: ExitStatus::default(),
-            lines: ["From here", "remote: nothing here", "fatal: not found."]
-                .map(str::to_owned)
-                .into(),
-        };
-        assert_eq!(failure.message(), "nothing here; not found");
-        assert!(failure.says("not found") && !failure.says("password"));
-    }
 }

@@ -11,6 +11,7 @@ mod contents;
 mod fetch;
 mod git;
 mod listing;
+mod messages;
 mod partial;
 mod plan;
 mod report;

@@ -9,8 +9,10 @@ use std::time::Duration;
 use btfgen_hub::Result;
 use git2::{Oid, Repository};
 
+use crate::address::Url;
 use crate::contents::{Take, read};
 use crate::git::{Ended, Git, What};
+use crate::messages::Said;
 use crate::session::Session;
 use crate::store::{
     HEAD, Head, LIST, SHALLOW, bare, pack_bytes, remove, remove_stale_locks, unready,
@@ -30,15 +32,14 @@ const NO_SINGLE_FILES: &str = "its server does not send single files";
 #[derive(Debug)]
 pub(crate) struct Blobs {
     git: Git,
-    pub(crate) url: String,
+    pub(crate) url: Url,
     /// The temporary repository of one batch.
     batch: PathBuf,
 }
 
 /// Fetches the list of a repository's files, or returns why the list cannot be fetched without the files.
 pub(crate) fn open(
-    url: &str,
-    shown: &str,
+    url: &Url,
     folder: &Path,
     session: &Session<'_>,
 ) -> Result<Result<(Head, Blobs), String>> {
@@ -51,35 +52,32 @@ pub(crate) fn open(
     let before = pack_bytes(&list);
     match fetch_list(git, &list, url, session)? {
         Ended::Done => {}
-        Ended::Unfiltered => {
+        Ended::WholeOnly => {
             remove(&list)?;
             return Ok(Err(NO_SINGLE_FILES.to_owned()));
         }
-        Ended::Failed(failure) => {
-            // git lacks its helper for this kind of URL, which some distributions put into a separate package.
-            if failure.says("is not a git command") {
-                return Ok(Err(failure.message()));
-            }
-            if failure.says("couldn't find remote ref HEAD") {
-                return Err(trouble::empty(shown));
-            }
-            return Err(trouble::of_git(url, shown, &failure));
+        Ended::Failed(failure) if failure.said() == Some(Said::NoProtocol) => {
+            return Ok(Err(failure.message()));
         }
+        Ended::Failed(failure) => return Err(trouble::of_git(url, &failure)),
     }
     // An earlier fetch may have made a shallow clone.
     remove(&folder.join(SHALLOW))?;
     let blobs = Blobs {
         git,
-        url: url.to_owned(),
+        url: url.clone(),
         batch: folder.join(store::BATCH),
     };
     let received = pack_bytes(&list).saturating_sub(before);
-    Ok(Ok((Head::fetched(repository, shown, received)?, blobs)))
+    Ok(Ok((
+        Head::fetched(repository, &url.shown, received)?,
+        blobs,
+    )))
 }
 
 /// Fetches the last commit without its files. The git process of a killed fetch may still be running. It ends when it next
 /// writes progress, because nobody reads it.
-fn fetch_list(git: Git, list: &Path, url: &str, session: &Session<'_>) -> Result<Ended> {
+fn fetch_list(git: Git, list: &Path, url: &Url, session: &Session<'_>) -> Result<Ended> {
     let refspec = format!("+HEAD:{HEAD}");
     let mut tries = ORPHAN_TRIES;
     loop {
@@ -87,7 +85,7 @@ fn fetch_list(git: Git, list: &Path, url: &str, session: &Session<'_>) -> Result
         let ended = git.fetch(list, url, What::Head(&refspec), session)?;
         tries -= 1;
         match &ended {
-            Ended::Failed(failure) if tries > 0 && failure.is_about_another_git() => {
+            Ended::Failed(failure) if tries > 0 && failure.said() == Some(Said::AnotherGit) => {
                 std::thread::sleep(ORPHAN_PAUSE);
             }
             _ => return Ok(ended),
@@ -100,14 +98,13 @@ impl Blobs {
     pub(crate) fn bring(
         &self,
         wanted: &[Oid],
-        shown: &str,
         session: &Session<'_>,
         take: &mut Take<'_>,
     ) -> Result<Result<u64, String>> {
         let mut received = 0;
         for batch in wanted.chunks(BATCH) {
             session.check()?;
-            let bytes = match self.bring_batch(batch, shown, session, take)? {
+            let bytes = match self.bring_batch(batch, session, take)? {
                 Ok(bytes) => bytes,
                 Err(why) => return Ok(Err(why)),
             };
@@ -121,7 +118,6 @@ impl Blobs {
     fn bring_batch(
         &self,
         wanted: &[Oid],
-        shown: &str,
         session: &Session<'_>,
         take: &mut Take<'_>,
     ) -> Result<Result<u64, String>> {
@@ -133,16 +129,12 @@ impl Blobs {
             .fetch(&self.batch, &self.url, What::Objects(&ids), session)?
         {
             Ended::Done => {}
-            Ended::Unfiltered => return Ok(Err(NO_SINGLE_FILES.to_owned())),
-            // The message of servers that support filters, but not version 2 of git's protocol.
-            Ended::Failed(failure) if failure.says("unadvertised object") => {
-                return Ok(Err(NO_SINGLE_FILES.to_owned()));
-            }
-            Ended::Failed(failure) => return Err(trouble::of_git(&self.url, shown, &failure)),
+            Ended::WholeOnly => return Ok(Err(NO_SINGLE_FILES.to_owned())),
+            Ended::Failed(failure) => return Err(trouble::of_git(&self.url, &failure)),
         }
         let bytes = pack_bytes(&self.batch);
         // The progress was reported during the transfer.
-        read(&repository, wanted, shown, &session.quiet(), take)?;
+        read(&repository, wanted, &self.url.shown, &session.quiet(), take)?;
         Ok(Ok(bytes))
     }
 }

@@ -10,6 +10,7 @@ use git2::{
     Repository,
 };
 
+use crate::address::Url;
 use crate::report::{PreviewedRepository, Transport};
 use crate::session::{Session, Transfer};
 use crate::store::{HEAD, Head, SHALLOW, bare, remove_stale_locks};
@@ -22,7 +23,7 @@ const SAMPLE_BYTES: usize = 16 << 20;
 const SKIPPED_BYTES: usize = 4 << 20;
 
 /// Transfers the last commit with all its files. They stay in `store`, so that the next fetch transfers only changes.
-pub(crate) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) -> Result<Head> {
+pub(crate) fn open(url: &Url, store: &Path, session: &Session<'_>) -> Result<Head> {
     let path = store.join(SHALLOW);
     let repository = bare(&path)?;
     remove_stale_locks(&path);
@@ -38,15 +39,14 @@ pub(crate) fn open(url: &str, shown: &str, store: &Path, session: &Session<'_>) 
         if session.cancelled() {
             return Error::cancelled("fetch");
         }
-        trouble::of_libgit2(shown, &e)
+        trouble::of_libgit2(url, &e)
     })?;
-    Head::fetched(repository, shown, received)
+    Head::fetched(repository, &url.shown, received)
 }
 
 /// The commit of the last fetch, if the server still has the same one; otherwise an estimate of what the server would send.
 pub(crate) fn preview(
-    url: &str,
-    shown: &str,
+    url: &Url,
     scratch: &Path,
     kept: &Path,
     session: &Session<'_>,
@@ -54,9 +54,9 @@ pub(crate) fn preview(
     let kept = Repository::open_bare(kept.join(SHALLOW)).ok();
     let last = kept.as_ref().and_then(|kept| kept.refname_to_id(HEAD).ok());
     let repository = bare(&scratch.join(SHALLOW))?;
-    let head = head(&repository, url, session).map_err(|e| trouble::of_libgit2(shown, &e))?;
+    let head = head(&repository, url, session).map_err(|e| trouble::of_libgit2(url, &e))?;
     if let Some(kept) = kept.filter(|_| last.is_some() && last == head) {
-        return Head::fetched(kept, shown, 0).map(Ok);
+        return Head::fetched(kept, &url.shown, 0).map(Ok);
     }
     let sample = Cell::new(Sample::default());
     let transfer = |progress: git2::Progress<'_>| {
@@ -68,11 +68,11 @@ pub(crate) fn preview(
     let sample = sample.get();
     if sample.bytes < SAMPLE_BYTES {
         // The transfer was so small that it is complete.
-        let received = result.map_err(|e| trouble::of_libgit2(shown, &e))?;
-        return Head::fetched(repository, shown, received).map(Ok);
+        let received = result.map_err(|e| trouble::of_libgit2(url, &e))?;
+        return Head::fetched(repository, &url.shown, received).map(Ok);
     }
     Ok(Err(PreviewedRepository {
-        address: shown.to_owned(),
+        address: url.shown.clone(),
         transport: Transport::Shallow,
         kernels: sample.of,
         bytes: sample.estimate(),
@@ -115,12 +115,12 @@ impl Sample {
 /// The commit that the server has.
 fn head(
     repository: &Repository,
-    url: &str,
+    url: &Url,
     session: &Session<'_>,
 ) -> Result<Option<Oid>, git2::Error> {
     let config = Config::open_default()?;
     let authenticator = GitAuthenticator::default();
-    let mut remote = repository.remote_anonymous(url)?;
+    let mut remote = repository.remote_anonymous(&url.secret)?;
     let connection = remote.connect_auth(
         Direction::Fetch,
         Some(callbacks(&authenticator, &config, session)),
@@ -136,7 +136,7 @@ fn head(
 /// Returns the number of bytes that were transferred.
 fn fetch(
     repository: &Repository,
-    url: &str,
+    url: &Url,
     session: &Session<'_>,
     transfer: impl FnMut(git2::Progress<'_>) -> bool,
 ) -> Result<u64, git2::Error> {
@@ -151,7 +151,7 @@ fn fetch(
         .update_fetchhead(false)
         .proxy_options(proxy())
         .remote_callbacks(callbacks);
-    let mut remote = repository.remote_anonymous(url)?;
+    let mut remote = repository.remote_anonymous(&url.secret)?;
     remote.fetch(&[format!("+HEAD:{HEAD}")], Some(&mut options), None)?;
     Ok(remote.stats().received_bytes() as u64)
 }

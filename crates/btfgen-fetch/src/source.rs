@@ -36,11 +36,11 @@ impl Source {
         session.progress().connecting(&shown);
         let (head, transport, blobs) = match address {
             Address::Local(path) => (open_local(path, &shown)?, Transport::Local, None),
-            Address::Remote(url) => match partial::open(url, &shown, store, session)? {
+            Address::Remote(url) => match partial::open(url, store, session)? {
                 Ok((head, blobs)) => (head, Transport::Partial, Some(blobs)),
                 Err(why) => {
                     session.progress().whole(&shown, &why);
-                    let head = shallow::open(url, &shown, store, session)?;
+                    let head = shallow::open(url, store, session)?;
                     (head, Transport::Shallow, None)
                 }
             },
@@ -61,11 +61,11 @@ impl Source {
         };
         let shown = address.to_string();
         session.progress().connecting(&shown);
-        let (head, transport, blobs) = match partial::open(url, &shown, scratch, session)? {
+        let (head, transport, blobs) = match partial::open(url, scratch, session)? {
             Ok((head, blobs)) => (head, Transport::Partial, Some(blobs)),
             Err(why) => {
                 session.progress().whole(&shown, &why);
-                match shallow::preview(url, &shown, scratch, kept, session)? {
+                match shallow::preview(url, scratch, kept, session)? {
                     Ok(head) => (head, Transport::Shallow, None),
                     Err(estimate) => return Ok(Err(estimate)),
                 }
@@ -107,14 +107,14 @@ impl Source {
         take: &mut Take<'_>,
     ) -> Result<()> {
         if let Some(blobs) = &self.blobs {
-            match blobs.bring(wanted, &self.name, session, take)? {
+            match blobs.bring(wanted, session, take)? {
                 Ok(received) => {
                     self.received += received;
                     return Ok(());
                 }
                 Err(why) => {
                     session.progress().whole(&self.name, &why);
-                    let head = shallow::open(&blobs.url, &self.name, &self.store, session)?;
+                    let head = shallow::open(&blobs.url, &self.store, session)?;
                     self.received += head.received;
                     self.transport = Transport::Shallow;
                     self.repository = head.repository;

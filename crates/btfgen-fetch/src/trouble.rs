@@ -3,7 +3,8 @@
 use btfgen_hub::{Error, ErrorKind, ROOM_HELP};
 use git2::{ErrorClass, ErrorCode};
 
-use crate::git::Failure;
+use crate::address::Url;
+use crate::messages::{Failure, NO_SPACE, Said};
 
 const CREDENTIALS_HELP: &str = "check the address; if it is right, provide the login as for `git clone`: by a credential \
 helper, by ssh-agent, or on a terminal";
@@ -12,41 +13,28 @@ const CERTIFICATE_HELP: &str =
 const HOST_KEY_HELP: &str = "if you trust the server, connect to it once with `ssh`, which adds its key to ~/.ssh/known_hosts";
 const REPOSITORY_HELP: &str = "check the address and the network; `git ls-remote ADDRESS` must work (HTTPS_PROXY names a proxy)";
 
-/// The C library's message for a full disk, which git and libgit2 repeat.
-const NO_SPACE: &str = "No space left on device";
-
 /// The message of auth-git2 when the server accepts none of the logins.
 const NO_LOGIN: &str = "all authentication attempts failed";
 
 /// The error for a failure of git.
-pub(crate) fn of_git(url: &str, shown: &str, failure: &Failure) -> Error {
-    let any = |texts: &[&str]| texts.iter().any(|text| failure.says(text));
-    let (kind, help) = if any(&[NO_SPACE]) {
-        (ErrorKind::Io, ROOM_HELP)
-    } else if any(&[
-        "could not read Username",
-        "could not read Password",
-        "Authentication failed",
-        "Permission denied",
-        "terminal prompts disabled",
-        "error: 401",
-        "error: 403",
-    ]) {
-        (ErrorKind::Credentials, CREDENTIALS_HELP)
-    } else if any(&["Host key verification failed"]) {
-        (ErrorKind::Certificate, HOST_KEY_HELP)
-    } else if any(&["certificate", "SSL"]) {
-        (ErrorKind::Certificate, CERTIFICATE_HELP)
-    } else {
-        (ErrorKind::Repository, REPOSITORY_HELP)
+pub(crate) fn of_git(url: &Url, failure: &Failure) -> Error {
+    let (kind, help) = match failure.said() {
+        Some(Said::Empty) => return empty(&url.shown),
+        Some(Said::NoRoom) => (ErrorKind::Machine, ROOM_HELP),
+        Some(Said::Credentials) => (ErrorKind::Credentials, CREDENTIALS_HELP),
+        Some(Said::HostKey) => (ErrorKind::Certificate, HOST_KEY_HELP),
+        Some(Said::Certificate) => (ErrorKind::Certificate, CERTIFICATE_HELP),
+        Some(Said::WholeOnly | Said::NoProtocol | Said::AnotherGit) | None => {
+            (ErrorKind::Repository, REPOSITORY_HELP)
+        }
     };
-    Error::new(kind, shown, failure.message().replace(url, shown)).with_help(help)
+    Error::new(kind, &url.shown, failure.message()).with_help(help)
 }
 
 /// The error for an error of libgit2.
-pub(crate) fn of_libgit2(shown: &str, e: &git2::Error) -> Error {
+pub(crate) fn of_libgit2(url: &Url, e: &git2::Error) -> Error {
     let (kind, help) = match (e.code(), e.class()) {
-        _ if is_full_disk(e.message()) => (ErrorKind::Io, ROOM_HELP),
+        _ if is_full_disk(e.message()) => (ErrorKind::Machine, ROOM_HELP),
         (ErrorCode::Auth, _) => (ErrorKind::Credentials, CREDENTIALS_HELP),
         _ if e.message() == NO_LOGIN => (ErrorKind::Credentials, CREDENTIALS_HELP),
         (ErrorCode::Certificate, ErrorClass::Ssh) => (ErrorKind::Certificate, HOST_KEY_HELP),
@@ -55,7 +43,7 @@ pub(crate) fn of_libgit2(shown: &str, e: &git2::Error) -> Error {
         }
         _ => (ErrorKind::Repository, REPOSITORY_HELP),
     };
-    Error::new(kind, shown, "cannot be fetched")
+    Error::new(kind, &url.shown, "cannot be fetched")
         .with_source(e.message())
         .with_help(help)
 }

@@ -8,6 +8,7 @@ mod full_disk;
 mod interrupt;
 mod login;
 mod oddities;
+mod process;
 mod secure;
 mod told;
 mod transport;
