@@ -47,17 +47,18 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The hub: `BTFHUB_CACHE_DIR` or `BTFHUB_CACHE`, else btfgen's sample, else btfgen's default.
+/// The hub: `BTFGEN_HUB`, `BTFHUB_CACHE_DIR` or `BTFHUB_CACHE`, else btfgen's sample, else btfgen's default.
 fn hub() -> Result<PathBuf> {
-    println!("cargo::rerun-if-env-changed=BTFHUB_CACHE_DIR");
-    println!("cargo::rerun-if-env-changed=BTFHUB_CACHE");
-    let named = ["BTFHUB_CACHE_DIR", "BTFHUB_CACHE"]
+    for variable in btfgen::HUB_VARIABLES {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    let named = btfgen::HUB_VARIABLES
         .iter()
         .any(|variable| env::var_os(variable).is_some());
     if !named && Path::new(SAMPLE_HUB).is_dir() {
         return Ok(PathBuf::from(SAMPLE_HUB));
     }
-    btfgen::default_hub().context("there is no hub: set BTFHUB_CACHE_DIR")
+    btfgen::default_hub().context("there is no hub: set BTFGEN_HUB")
 }
 
 /// Makes vmlinux.h from any kernel since Linux 5.5; CO-RE adapts the program to the others. The kernel is the one that

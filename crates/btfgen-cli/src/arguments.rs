@@ -42,7 +42,7 @@ impl FilterArguments {
 #[command(next_help_heading = "Kernels")]
 pub(crate) struct HubArguments {
     /// Hub to read: a folder with files ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf); repeatable, the first hub
-    /// that has a kernel wins [default: $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
+    /// that has a kernel wins [default: $BTFGEN_HUB, else $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
     #[arg(long, value_name = "DIR")]
     hub: Vec<PathBuf>,
 }
@@ -60,7 +60,7 @@ impl HubArguments {
 /// The one hub that a command works on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TargetHubArguments {
-    /// Folder of the hub [default: $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
+    /// Folder of the hub [default: $BTFGEN_HUB, else $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
     #[arg(long, value_name = "DIR")]
     hub: Option<PathBuf>,
 }
@@ -68,10 +68,12 @@ pub(crate) struct TargetHubArguments {
 impl TargetHubArguments {
     /// The hub.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
-        match &self.hub {
-            Some(folder) => Ok(folder.clone()),
-            None => default_hub(),
-        }
+        let folder = match &self.hub {
+            Some(folder) => folder.clone(),
+            None => default_hub()?,
+        };
+        btfgen::refuse_parent_of_hub(&folder)?;
+        Ok(folder)
     }
 }
 
@@ -79,7 +81,7 @@ fn default_hub() -> Result<PathBuf> {
     btfgen::default_hub().ok_or_else(|| {
         Advised::new(
             "no hub is named, and there is no home folder for the default hub",
-            "name one with --hub, or set BTFHUB_CACHE_DIR",
+            "name one with --hub, or set BTFGEN_HUB",
         )
         .into()
     })

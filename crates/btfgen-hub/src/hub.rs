@@ -145,8 +145,36 @@ impl<'h> IntoIterator for &'h Hub {
     }
 }
 
+/// The folder in which bpf-compatible's script and a `git clone` have btfhub-archive.
+const CLONE: &str = "btfhub-archive";
+
+/// Fails if a folder is not a hub, but has btfhub-archive in a folder below it: all kernels would be in the wrong place. The
+/// cache of bpf-compatible's script is such a folder.
+///
+/// # Errors
+/// [`ErrorKind::EmptyHub`].
+pub fn refuse_parent_of_hub(folder: &Path) -> Result<()> {
+    let clone = folder.join(CLONE);
+    if !clone.is_dir() {
+        return Ok(());
+    }
+    let error = |message| Error::new(ErrorKind::EmptyHub, folder.display(), message);
+    // The script's clones.
+    if folder.join("btfhub-archive-repos").is_dir() {
+        return Err(error(
+            "is the cache of bpf-compatible's script, which minimizes the kernels in it for its own objects",
+        )
+        .with_help("name another folder, for instance in BTFGEN_HUB, and fill it with `btfgen fetch`"));
+    }
+    Err(
+        error("is not a hub: the kernels are in its folder btfhub-archive")
+            .with_help(format!("name {}", clone.display())),
+    )
+}
+
 /// The hub's folder without links.
 fn root_of(folder: &Path) -> Result<PathBuf> {
+    refuse_parent_of_hub(folder)?;
     let root = folder.canonicalize().map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::new(
             ErrorKind::EmptyHub,
@@ -154,7 +182,7 @@ fn root_of(folder: &Path) -> Result<PathBuf> {
             "the hub does not exist",
         )
         .with_help(
-            "run `btfgen fetch` to create it, or name an existing hub, or set BTFHUB_CACHE_DIR to one",
+            "run `btfgen fetch` to create it, or name an existing hub, or set BTFGEN_HUB to one",
         ),
         _ => Error::io(folder, "cannot open the hub", e),
     })?;

@@ -33,10 +33,10 @@ mod verify;
 #[cfg(feature = "add")]
 pub use crate::add::{Add, Added, Change};
 pub use crate::arch::{arch_fits, hub_arch};
-pub use crate::default_hub::default_hub;
+pub use crate::default_hub::{HUB_VARIABLES, default_hub};
 pub use crate::error::{Error, ErrorKind, ROOM_HELP, Result};
 pub use crate::folder::hub_folder;
-pub use crate::hub::Hub;
+pub use crate::hub::{Hub, refuse_parent_of_hub};
 pub use crate::hub_kernel::HubKernel;
 pub use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel, read_kernel_file};
 pub use crate::kernel_filter::{Codenames, KernelFilter};

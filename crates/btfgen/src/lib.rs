@@ -40,8 +40,9 @@ pub use btfgen_btf::{
     Member, Type, TypeId,
 };
 pub use btfgen_hub::{
-    Codenames, DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, Hub, HubKernel, KernelFilter, Progress,
-    Result, arch_fits, default_hub, hub_arch, in_pool, parse_kernel, read_kernel_file,
+    Codenames, DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, HUB_VARIABLES, Hub, HubKernel,
+    KernelFilter, Progress, Result, arch_fits, default_hub, hub_arch, in_pool, parse_kernel,
+    read_kernel_file, refuse_parent_of_hub,
 };
 pub use btfgen_libbpf::{
     Checked, Checker, Error as LibbpfError, LoadedBtf, ReloKind, Relocation, Resolver,

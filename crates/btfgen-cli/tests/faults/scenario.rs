@@ -54,6 +54,7 @@ pub(crate) fn command(folder: &Path, wrapper: &[String], arguments: &[String]) -
     let mut command = Command::new(words.next().unwrap());
     command.args(words).args(arguments).current_dir(folder);
     for name in [
+        "BTFGEN_HUB",
         "BTFHUB_CACHE",
         "BTFHUB_CACHE_DIR",
         "XDG_CACHE_HOME",

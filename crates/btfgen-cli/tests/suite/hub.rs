@@ -22,11 +22,60 @@ fn path() {
         "/a\n"
     );
     assert_eq!(stdout(command("path").env("BTFHUB_CACHE", "/b")), "/b\n");
+    let mut all = command("path");
+    all.env("BTFHUB_CACHE", "/b").env("BTFHUB_CACHE_DIR", "/a");
+    assert_eq!(stdout(&mut all), "/a\n");
+    assert_eq!(stdout(all.env("BTFGEN_HUB", "/c")), "/c\n");
     let home = stdout(command("path").env("HOME", "/h"));
     assert_eq!(home, "/h/.cache/btfgen/btfhub\n");
     let xdg = stdout(command("path").env("XDG_CACHE_HOME", "/c"));
     assert_eq!(xdg, "/c/btfgen/btfhub\n");
     run(&mut command("path"), 1, &["no hub is named"]);
+}
+
+/// Check that every command refuses a folder whose hub is in btfhub-archive below it, with the folder to name, and the cache of
+/// bpf-compatible's script, whose kernels are minimized.
+#[test]
+fn parent_of_a_hub() {
+    let dir = tempdir().unwrap();
+    place_kernel(&dir.path().join("btfhub-archive"), NEW);
+    let kernel = btfgen_testkit::sample_btf(NEW);
+    let out = dir.path().join("out.tar.gz");
+    let (object, kernel) = (crate::suite::object(), kernel.to_str().unwrap());
+    let pack = [
+        "pack",
+        object.to_str().unwrap(),
+        "-o",
+        out.to_str().unwrap(),
+    ];
+    let commands: [&[&str]; 6] = [
+        &pack,
+        &["list"],
+        &["hub", "status"],
+        &["hub", "verify"],
+        &["add", kernel, "--id", NEW],
+        &["fetch"],
+    ];
+    let folder = dir.path().to_str().unwrap();
+    let name = format!("help: name {folder}/btfhub-archive\n");
+    let refused = |pieces: &[&str]| {
+        for arguments in commands {
+            let mut named = btfgen();
+            run(named.args(arguments).arg("--hub").arg(folder), 1, pieces);
+            let mut set = btfgen();
+            run(set.args(arguments).env("BTFHUB_CACHE", folder), 1, pieces);
+        }
+    };
+    refused(&[
+        "is not a hub: the kernels are in its folder btfhub-archive",
+        &name,
+    ]);
+    fs::create_dir(dir.path().join("btfhub-archive-repos")).unwrap();
+    refused(&["is the cache of bpf-compatible's script", "BTFGEN_HUB"]);
+    assert_eq!(
+        names(dir.path()),
+        ["btfhub-archive", "btfhub-archive-repos"]
+    );
 }
 
 /// Check that kernels are counted by kind, with their sizes, and repositories are only there after a fetch.

@@ -31,7 +31,8 @@ const NEW: &str = "debian/12/x86_64/6.1.0-47-cloud-amd64";
 const OLD: &str = "debian/11/x86_64/5.10.0-30-cloud-amd64";
 
 /// The environment that changes what the command does.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
+    "BTFGEN_HUB",
     "BTFHUB_CACHE_DIR",
     "BTFHUB_CACHE",
     "XDG_CACHE_HOME",

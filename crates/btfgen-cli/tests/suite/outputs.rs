@@ -105,7 +105,7 @@ fn broken_pipe() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = Command::new(binary());
-        command.args(arguments).env("BTFHUB_CACHE", hub());
+        command.args(arguments).env("BTFGEN_HUB", hub());
         let output = command.stdout(writer).stderr(Stdio::piped()).output();
         let output = output.unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -42,7 +42,7 @@ fn hub_of_the_environment() {
     let out = dir.path().join("a.tar.gz");
     let mut command = btfgen();
     command.arg("pack").arg(object()).arg("-o").arg(&out);
-    command.args(["--only", NEW]).env("BTFHUB_CACHE", hub());
+    command.args(["--only", NEW]).env("BTFGEN_HUB", hub());
     run(&mut command, 0, &["1 kernel "]);
 }
 

@@ -21,7 +21,7 @@ pub use self::repository::{Repository, kernel_file};
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Beginnings and ends of the variables that git, libgit2, OpenSSL and ssh look at.
-const BEGINNINGS: [&str; 5] = ["GIT_", "SSL_", "SSH_", "XDG_", "BTFHUB_"];
+const BEGINNINGS: [&str; 6] = ["GIT_", "SSL_", "SSH_", "XDG_", "BTFGEN_HUB", "BTFHUB_"];
 const ENDS: [&str; 2] = ["_proxy", "_PROXY"];
 
 /// Hides the user's configuration from a command: the command's home is this folder.
