@@ -4,7 +4,7 @@
 //! `include_bytes!`.
 
 use aya::{Btf, EbpfLoader, Endianness};
-use btfgen_runtime::Lookup;
+use btfgen_runtime::{Loader, Lookup};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: aya ARCHIVE OBJECT".into());
     };
 
-    let found = Lookup::new().archive_file(&archive).find()?;
+    let lookup = Lookup::new().archive_file(&archive);
+    let found = lookup.loader(Loader::aya(0, 14)).find()?;
     for step in found.steps() {
         eprintln!("{step}");
     }

@@ -3,7 +3,7 @@
 //! `cargo run -p btfgen-runtime --example libbpf_rs -- btfs.tar.gz app.bpf.o`, as root. A program that ships embeds both
 //! files with `include_bytes!`.
 
-use btfgen_runtime::Lookup;
+use btfgen_runtime::{Loader, Lookup};
 use libbpf_rs::ObjectBuilder;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: libbpf_rs ARCHIVE OBJECT".into());
     };
 
-    let btf = Lookup::new().archive_file(&archive).find()?;
+    let lookup = Lookup::new().archive_file(&archive);
+    let btf = lookup.loader(Loader::libbpf(1, 7)).find()?;
     for step in btf.steps() {
         eprintln!("{step}");
     }

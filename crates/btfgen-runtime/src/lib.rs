@@ -30,11 +30,12 @@
 //! builder is `SkelBuilder::object_builder_mut`.
 //!
 //! ```no_run
-//! use btfgen_runtime::Lookup;
+//! use btfgen_runtime::{Loader, Lookup};
 //! use libbpf_rs::ObjectBuilder;
 //! # let (ARCHIVE, OBJECT): (&[u8], &[u8]) = (&[], &[]);
 //!
-//! let btf = Lookup::new().archive_bytes(ARCHIVE).find()?;
+//! let loader = Loader::libbpf(1, 7); // as in libbpf-sys 1.7
+//! let btf = Lookup::new().archive_bytes(ARCHIVE).loader(loader).find()?;
 //! let mut builder = ObjectBuilder::default();
 //! if let Some(path) = btf.path()? {
 //!     builder.btf_custom_path(path)?;
@@ -49,10 +50,11 @@
 //!
 //! ```no_run
 //! use aya::{Btf, EbpfLoader, Endianness};
-//! use btfgen_runtime::Lookup;
+//! use btfgen_runtime::{Loader, Lookup};
 //! # let (ARCHIVE, OBJECT): (&[u8], &[u8]) = (&[], &[]);
 //!
-//! let found = Lookup::new().archive_bytes(ARCHIVE).find()?;
+//! let loader = Loader::aya(0, 14);
+//! let found = Lookup::new().archive_bytes(ARCHIVE).loader(loader).find()?;
 //! let btf = Btf::parse(&found.bytes()?, Endianness::default())?;
 //! let ebpf = EbpfLoader::new().btf(Some(&btf)).load(OBJECT)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -20,13 +20,13 @@ use crate::loader::Loader;
 ///
 /// [`require_custom`](Self::require_custom) or the variable `BTFGEN_REQUIRE_CUSTOM` makes the lookup skip steps 3 and 4. If the
 /// program does not name its loader, and not all versions of libbpf, cilium/ebpf and aya can read a BTF of these steps, then
-/// that BTF is the last resort: it is taken if the archive has none for this kernel.
+/// that BTF is the last resort: it is taken if the archive gives none.
 ///
 /// [`os_release`](Self::os_release) names the os-release file, else the variable `BTFGEN_OS_RELEASE`. The default is the first
 /// of `/proc/1/root/etc/os-release`, `/host/etc/os-release`, `/etc/os-release` and `/usr/lib/os-release`, so in a container the
 /// host's file comes first.
 ///
-/// It is an error if a named file cannot be used, or if the archive is damaged. The lookup skips a BTF of the steps 3 and 4 if no
+/// It is an error if a named file cannot be used. The lookup skips a BTF of the steps 3 and 4 if no
 /// loader could use it, because it is empty, cut off, damaged or without types. The step says why.
 ///
 /// The lookup ignores the environment if the process has more privileges than its caller (set-user-ID or file capabilities), if
@@ -90,7 +90,7 @@ impl<'a> Lookup<'a> {
     /// Names the loader that will read the BTF. Then the kernel's own BTF is taken exactly if this loader can read it.
     ///
     /// Without a name, the kernel's own BTF is taken if all versions of libbpf, cilium/ebpf and aya can read it, or if the archive
-    /// has no BTF for this kernel.
+    /// gives none, for any reason.
     ///
     /// ```
     /// use btfgen_runtime::{Loader, Lookup};

@@ -112,6 +112,13 @@ fn own(rung: Rung, path: PathBuf) -> (Origin, Content) {
     (origin, Content::File(path))
 }
 
+fn taken(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Kernel => "the kernel has its own BTF",
+        _ => "taken",
+    }
+}
+
 impl NotTaken {
     /// Whether to take the BTF of a file now. Adds a step.
     fn takes(
@@ -125,11 +132,7 @@ impl NotTaken {
             Ok(features) if features.largest_kind == 0 => "has no types".to_owned(),
             Ok(features) => match why_unreadable(&features, loader) {
                 None => {
-                    let outcome = match rung {
-                        Rung::Kernel => "the kernel has its own BTF",
-                        _ => "taken",
-                    };
-                    steps.taken(rung, path.display(), outcome);
+                    steps.taken(rung, path.display(), taken(rung));
                     return true;
                 }
                 Some(why) if loader.is_some() => {
@@ -162,14 +165,14 @@ impl NotTaken {
 
     /// The result of the lookup if the archive gave only this error.
     pub(crate) fn instead_of(self, error: Error, steps: &mut Steps) -> Result<(Origin, Content)> {
-        // A damaged archive is an error in any case.
-        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NoArchive) {
-            return Err(error);
-        }
         if let Some(LastResort { rung, path, why }) = self.last_resort {
-            let outcome = format_args!("taken, because there is no other BTF ({why})");
+            // Also for a damaged archive, which the steps name: the program may well run with the kernel's own BTF.
+            let outcome = format_args!("{}; there is no other BTF ({why})", taken(rung));
             steps.taken(rung, path.display(), outcome);
             return Ok(own(rung, path));
+        }
+        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NoArchive) {
+            return Err(error);
         }
         if let Some((path, fault)) = self.fault {
             // Do not claim that there is no BTF.
@@ -287,8 +290,7 @@ mod tests {
         }
     }
 
-    /// Check that without a named loader such a BTF is the last resort: it is taken only if the archive has none, and a damaged
-    /// archive is an error.
+    /// Check that without a named loader such a BTF is the last resort: it is taken if the archive gives none, for any reason.
     #[test]
     fn last_resort() {
         let (taken, outcomes) = own(&btf_of_kind(19), None);
@@ -301,13 +303,21 @@ mod tests {
             "{first}"
         );
         assert!(
-            last.starts_with("taken, because there is no other BTF (it has types of kind 19"),
+            last.starts_with(
+                "the kernel has its own BTF; there is no other BTF (it has types of kind 19"
+            ),
             "{last}"
         );
         let root = root(&[(KERNEL_BTF, &btf_of_kind(19))]);
-        let (found, steps) = looked_up(root.path(), None, ErrorKind::Archive);
-        assert_eq!(found.unwrap_err().kind(), ErrorKind::Archive);
-        assert!(steps.iter().all(|step| !step.taken));
+        for kind in [
+            ErrorKind::NoArchive,
+            ErrorKind::Archive,
+            ErrorKind::InvalidBtf,
+        ] {
+            let (found, steps) = looked_up(root.path(), None, kind);
+            assert_eq!(found.unwrap().0, Origin::Kernel);
+            assert!(steps.last().unwrap().taken);
+        }
     }
 
     /// Check that each place of a vmlinux is searched, and that its BTF is taken for this release only.
