@@ -89,8 +89,12 @@ const CILIUM_EBPF: &[Reads] = &[
 /// aya's `BtfKind`.
 const AYA: &[Reads] = &[reads((0, 0), 15), reads((0, 11), 18), reads((0, 12), 19)];
 
-/// `BTF_KIND_FLOAT`. All versions that can be given another BTF than the kernel's own read it.
 const FLOAT: u32 = 16;
+
+/// A loader that is not named counts as one of 2022 or later, from libbpf 1.0 on. They all read this kind, which
+/// kernels have since Linux 6.0. If older ones counted, the archive would come first on all newer kernels. But with another BTF than the
+/// kernel's own, libbpf does not look into modules.
+const ENUM64: u32 = 19;
 
 /// The names of the kinds from [`FLOAT`] on.
 const KIND_NAMES: [&str; 4] = ["FLOAT", "DECL_TAG", "TYPE_TAG", "ENUM64"];
@@ -193,7 +197,7 @@ impl FromStr for Loader {
     }
 }
 
-/// Why the loader cannot read a BTF. Without a loader: why not all known versions of all loaders can.
+/// Why the loader cannot read a BTF. Without a loader: why not all versions since [`ENUM64`] can.
 pub(crate) fn why_unreadable(features: &Features, loader: Option<Loader>) -> Option<String> {
     let kind = features.largest_kind;
     let has_layout = features.has_layout;
@@ -223,7 +227,7 @@ fn who_cannot(reads: &dyn Fn(&Reads) -> bool, loader: Option<Loader>) -> Option<
         Some(loader) => *family == loader.family && !reads(loader.reads()),
         None => {
             let mut versions = family.reads().iter();
-            versions.any(|r| r.largest_kind >= FLOAT && !reads(r))
+            versions.any(|r| r.largest_kind >= ENUM64 && !reads(r))
         }
     };
     let named = Family::ALL.into_iter().filter(cannot).map(|family| {
@@ -333,11 +337,12 @@ mod tests {
     #[test]
     fn unknown_loader() {
         assert_eq!(why(|_| {}, None), None);
-        assert_eq!(why(|features| features.largest_kind = 16, None), None);
+        assert_eq!(why(|features| features.largest_kind = 19, None), None);
         let told = |change: Change| why(change, None).unwrap();
         assert_eq!(
-            told(|features| features.largest_kind = 19),
-            "it has types of kind 19, ENUM64, which libbpf before 1.0, cilium/ebpf before 0.10 and aya before 0.12 cannot read"
+            told(|features| (features.largest_kind, features.has_layout) = (20, true)),
+            "it has types of kind 20, which libbpf before 1.8, all known versions of cilium/ebpf and all known versions of aya \
+             cannot read"
         );
         assert_eq!(
             told(|features| features.large_counts = true),

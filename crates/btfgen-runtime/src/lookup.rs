@@ -19,8 +19,8 @@ use crate::loader::Loader;
 /// 7. any entry for this architecture and release, if all of them are equal.
 ///
 /// [`require_custom`](Self::require_custom) or the variable `BTFGEN_REQUIRE_CUSTOM` makes the lookup skip steps 3 and 4. If the
-/// program does not name its loader, and not all versions of libbpf, cilium/ebpf and aya can read a BTF of these steps, then
-/// that BTF is the last resort: it is taken if the archive gives none.
+/// program does not name its loader, and a BTF of these steps is too new for some loader of 2022 or later, then that BTF is the
+/// last resort: it is taken if the archive gives none.
 ///
 /// [`os_release`](Self::os_release) names the os-release file, else the variable `BTFGEN_OS_RELEASE`. The default is the first
 /// of `/proc/1/root/etc/os-release`, `/host/etc/os-release`, `/etc/os-release` and `/usr/lib/os-release`, so in a container the
@@ -89,8 +89,8 @@ impl<'a> Lookup<'a> {
 
     /// Names the loader that will read the BTF. Then the kernel's own BTF is taken exactly if this loader can read it.
     ///
-    /// Without a name, the kernel's own BTF is taken if all versions of libbpf, cilium/ebpf and aya can read it, or if the archive
-    /// gives none, for any reason.
+    /// Without a name, the kernel's own BTF is taken if all versions of libbpf since 1.0, cilium/ebpf since 0.10 and aya since 0.12
+    /// can read it, or if the archive gives none, for any reason. Older versions refuse the BTF of Linux 6.0 and later.
     ///
     /// ```
     /// use btfgen_runtime::{Loader, Lookup};
