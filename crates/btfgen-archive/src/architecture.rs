@@ -15,25 +15,15 @@ pub const ARCHITECTURES: &str = include_str!("architectures.tsv");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Architecture {
-    name: &'static str,
-    /// The names that uname(2) has for it, with spaces between them.
-    machines: &'static str,
-    others: &'static str,
-    elf: ElfHeader,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ElfHeader {
-    machine: u16,
-    is_64: bool,
-    /// `None` if the row is for both byte orders.
-    is_little_endian: Option<bool>,
+    // Its columns are read when they are asked for: a program that embeds a reader of archives needs only the names.
+    row: &'static str,
 }
 
 impl Architecture {
     /// All architectures, in the table's order.
     pub fn all() -> impl Iterator<Item = Self> {
-        ARCHITECTURES.lines().filter_map(Self::parse)
+        let rows = ARCHITECTURES.lines().filter(|row| !row.starts_with('#'));
+        rows.map(|row| Self { row })
     }
 
     /// The architecture with this name, which may be any of its [`names`](Self::names).
@@ -44,56 +34,57 @@ impl Architecture {
     /// The architecture of an ELF file, by `e_machine`, class and byte order. If several architectures have the same header, the
     /// first one of the table.
     pub fn of_elf(machine: u16, is_64: bool, is_little_endian: bool) -> Option<Self> {
-        Self::all().find(|Self { elf, .. }| {
-            let order = elf.is_little_endian.unwrap_or(is_little_endian);
-            (elf.machine, elf.is_64, order) == (machine, is_64, is_little_endian)
+        let machine = machine.to_string();
+        Self::all().find(|arch| {
+            arch.column(MACHINE) == machine
+                && (arch.column(BITS) == "64") == is_64
+                && arch.is_little_endian().unwrap_or(is_little_endian) == is_little_endian
         })
     }
 
     /// The name in hubs, for example `x86_64` or `arm64`.
     pub fn name(self) -> &'static str {
-        self.name
+        self.column(NAME)
     }
 
     /// All names: the hub's first, then those of `uname -m`, then those of packages and languages. No other architecture has one
     /// of these names.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        let others = [self.machines, self.others];
-        let others = others.into_iter().flat_map(|names| names.split(' '));
-        let others = others.filter(move |&name| name != NONE && name != self.name);
-        std::iter::once(self.name).chain(others)
+        let columns = self.row.split('\t').take(MACHINE);
+        let names = columns.enumerate().flat_map(|(column, names)| {
+            let names = names.split(' ');
+            names.map(move |name| (column, name))
+        });
+        names
+            .filter(move |&(column, name)| column == NAME || name != NONE && name != self.name())
+            .map(|(_, name)| name)
     }
 
     /// Whether the least significant byte comes first. `None` if machines of both byte orders have these names.
     pub fn is_little_endian(self) -> Option<bool> {
-        self.elf.is_little_endian
+        match self.column(ORDER) {
+            "little" => Some(true),
+            "big" => Some(false),
+            _ => None,
+        }
     }
 
     /// Whether an ELF header cannot tell the two architectures apart.
     pub fn has_elf_header_of(self, other: Self) -> bool {
-        self.elf == other.elf
+        (MACHINE..=ORDER).all(|n| self.column(n) == other.column(n))
     }
 
-    /// A row; `None` for a comment. The tests check that every other line is a row.
-    fn parse(line: &'static str) -> Option<Self> {
-        let mut columns = line.split('\t');
-        let mut column = || columns.next();
-        Some(Self {
-            name: column()?,
-            machines: column()?,
-            others: column()?,
-            elf: ElfHeader {
-                machine: column()?.parse().ok()?,
-                is_64: column()? == "64",
-                is_little_endian: match column()? {
-                    "little" => Some(true),
-                    "big" => Some(false),
-                    _ => None,
-                },
-            },
-        })
+    fn column(self, n: usize) -> &'static str {
+        // The tests check that every row has all columns.
+        self.row.split('\t').nth(n).unwrap_or_default()
     }
 }
+
+// The columns by their numbers. Those before `MACHINE` have names.
+const NAME: usize = 0;
+const MACHINE: usize = 3;
+const BITS: usize = 4;
+const ORDER: usize = 5;
 
 /// An empty column.
 const NONE: &str = "-";
@@ -111,13 +102,14 @@ mod tests {
         let mut seen = HashSet::new();
         for line in ARCHITECTURES.lines().filter(|line| !line.starts_with('#')) {
             let columns: Vec<&str> = line.split('\t').collect();
-            let [name, machines, _, _, bits, order] = columns[..] else {
+            let [name, machines, _, machine, bits, order] = columns[..] else {
                 panic!("not six columns: {line}");
             };
             assert!(matches!(bits, "32" | "64"), "{line}");
             assert!(matches!(order, "little" | "big" | "any"), "{line}");
             assert_ne!(machines, NONE, "{line}");
-            let arch = Architecture::parse(line).unwrap();
+            assert_eq!(machine.parse::<u16>().unwrap().to_string(), machine);
+            let arch = Architecture { row: line };
             assert_eq!(arch.name(), name);
             for name in arch.names() {
                 assert!(seen.insert(name), "{name} is in two rows");
@@ -134,14 +126,11 @@ mod tests {
     #[test]
     fn elf_headers() {
         for arch in Architecture::all() {
-            let ElfHeader {
-                machine,
-                is_64,
-                is_little_endian,
-            } = arch.elf;
+            let machine = arch.column(MACHINE).parse().unwrap();
+            let is_64 = arch.column(BITS) == "64";
             for is_little in [true, false] {
                 let found = Architecture::of_elf(machine, is_64, is_little);
-                if is_little_endian.unwrap_or(is_little) == is_little {
+                if arch.is_little_endian().unwrap_or(is_little) == is_little {
                     assert!(found.unwrap().has_elf_header_of(arch), "{arch:?}");
                 }
             }

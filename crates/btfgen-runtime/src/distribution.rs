@@ -105,7 +105,8 @@ fn own_versions(os: &OsRelease, distro: &str) -> Vec<Version> {
         Some(id) if id.contains('.') => ("dotted", "VERSION_ID with a dot"),
         Some(_) => return versions,
     };
-    let further = rows("version", distro).filter(|row| row.0 == when);
+    let further = rows("version", distro).into_iter();
+    let further = further.filter(|row| row.0 == when);
     versions.extend(further.map(|(_, name)| Version::new(name, whence)));
     versions
 }
@@ -152,24 +153,30 @@ fn codename<'a>(os: &'a OsRelease, distro: &str) -> Option<&'a str> {
 const TABLE: &str = include_str!("../spec/distributions.tsv");
 
 /// The table's rows of a kind about a distribution: their last columns, of which the second may be empty.
-fn rows(kind: &str, distro: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLE.lines().filter_map(move |line| {
+fn rows(kind: &str, distro: &str) -> Vec<(&'static str, &'static str)> {
+    // Not an iterator, to keep the code that programs embed small.
+    let mut rows = Vec::new();
+    for line in TABLE.lines() {
         let mut columns = line.split('\t');
-        let is_wanted = columns.next() == Some(kind) && columns.next() == Some(distro);
-        let last = (columns.next()?, columns.next().unwrap_or_default());
-        is_wanted.then_some(last)
-    })
+        if columns.next() == Some(kind) && columns.next() == Some(distro) {
+            let mut last = || columns.next().unwrap_or_default();
+            rows.push((last(), last()));
+        }
+    }
+    rows
 }
 
 /// The version of a codename.
 fn number_of(distro: &str, codename: &str) -> Option<&'static str> {
-    let mut names = rows("codename", distro);
-    names.find_map(|(name, number)| (name == codename).then_some(number))
+    let names = rows("codename", distro);
+    let (_, number) = names.into_iter().find(|(name, _)| *name == codename)?;
+    Some(number)
 }
 
 /// Other names than `ID` under which a hub may have the kernels of a distribution.
-fn other_names(distro: &str) -> impl Iterator<Item = &'static str> {
-    rows("name", distro).flat_map(|(names, _)| names.split(' '))
+fn other_names(distro: &str) -> impl Iterator<Item = &'static str> + use<> {
+    let rows = rows("name", distro).into_iter();
+    rows.flat_map(|(names, _)| names.split(' '))
 }
 
 /// Whether a distribution in `ID_LIKE` has neither the host's kernels nor its version numbers.
@@ -179,7 +186,8 @@ fn has_other_kernels(os: &OsRelease, relative: &str) -> bool {
         let mut ids = os.id().into_iter().chain(others);
         ids.any(|id| id.eq_ignore_ascii_case(name))
     };
-    rows("other-kernels", relative).any(|(names, _)| names.split(' ').any(is_hosts))
+    let rows = rows("other-kernels", relative);
+    rows.iter().any(|(names, _)| names.split(' ').any(is_hosts))
 }
 
 /// The spellings of an architecture: the given one, then the hub's, then all others.
