@@ -71,7 +71,7 @@ fn make_vmlinux_h(hub: &Path, kernels: &KernelFilter, out: &Path) -> Result<()> 
         Some(named) => PathBuf::from(named),
         None if running.exists() => running,
         None => {
-            let hub = Hub::open(&[hub])?.filtered(kernels);
+            let hub = Hub::open(&[hub])?.filtered(kernels)?;
             let kernel = hub.kernels().last().context("the hub is empty")?;
             let btf = out.join("vmlinux.btf");
             fs::write(&btf, kernel.read(btfgen::DEFAULT_MAX_BTF_BYTES)?)?;

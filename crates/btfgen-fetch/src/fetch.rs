@@ -14,13 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use btfgen_archive::KernelId;
 use btfgen_hub::record::{RECORD, Record, RecordedFile, STAGING};
-use btfgen_hub::{Error, ErrorKind, KernelFilter, LockedHub, Result, Waiting};
+use btfgen_hub::{Codenames, Error, ErrorKind, KernelFilter, LockedHub, Result, Waiting};
 use git2::Oid;
 
 use crate::address::Address;
 use crate::codenames;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, kernel_of};
 use crate::report::{Fetched, FetchedRepository, LeftOut, Transport};
 use crate::session::{FetchProgress, Session};
 use crate::source::Source;
@@ -127,7 +128,7 @@ impl<'a> Fetch<'a> {
         let mut sources = open_all(&addresses, &stores, &mut new, &session)?;
         let codenames = codenames::read(hub.root(), &mut sources, &session)?;
         let mut plan = Plan::new(hub.root(), &sources, &self.filter, &codenames, &record)?;
-        self.refuse_nothing(&plan, &sources)?;
+        self.refuse_nothing(&plan, &sources, &codenames)?;
         new.keep_all();
 
         let staging = Staging::open(hub.own(STAGING))?;
@@ -170,31 +171,19 @@ impl<'a> Fetch<'a> {
     }
 
     /// Fails if no kernel passes: the filter is wrong, or the repository is not an archive of kernels.
-    fn refuse_nothing(&self, plan: &Plan, sources: &[Source]) -> Result<()> {
-        let any = !(plan.bring.is_empty()
-            && plan.have.is_empty()
-            && plan.kept.is_empty()
-            && plan.gone.is_empty());
-        if any || !plan.left_out.is_empty() {
-            return Ok(());
-        }
+    fn refuse_nothing(&self, plan: &Plan, sources: &[Source], codenames: &Codenames) -> Result<()> {
         let names: Vec<&str> = sources.iter().map(|s| &*s.name).collect();
-        let all: usize = sources.iter().map(|s| s.listing.kernels.len()).sum();
-        let error = |message: String| Error::new(ErrorKind::NoKernels, names.join(", "), message);
-        Err(if all == 0 {
-            error("has no files ID/VERSION/ARCH/RELEASE.btf.tar.xz".into())
-                .with_help("name a repository with the layout of btfhub-archive")
-        } else {
-            let mut there: Vec<String> = sources
-                .iter()
-                .flat_map(|s| s.listing.kernels.keys())
-                .map(|k| format!("{}/{}/{}", k.distro(), k.version(), k.arch()))
-                .collect();
-            there.sort();
-            there.dedup();
-            error(format!("none of its {all} kernels passes the filters"))
-                .with_help(format!("it has {}", there.join(", ")))
-        })
+        let listed = sources.iter().flat_map(|s| s.listing.kernels.keys());
+        let gone = plan.gone.iter().map(|(kernel, _)| kernel);
+        let useless = plan.left_out.iter().filter_map(|l| kernel_of(&l.path));
+        let useless: Vec<KernelId> = useless.collect();
+        let kernels: Vec<&KernelId> = listed.chain(gone).chain(&useless).collect();
+        if kernels.is_empty() && plan.left_out.is_empty() {
+            let message = "has no files ID/VERSION/ARCH/RELEASE.btf.tar.xz";
+            let error = Error::new(ErrorKind::NoKernels, names.join(", "), message);
+            return Err(error.with_help("name a repository with the layout of btfhub-archive"));
+        }
+        self.filter.check(names.join(", "), kernels, codenames)
     }
 
     fn finish(

@@ -32,8 +32,10 @@ pub enum ErrorKind {
     /// A file is larger than the limit allows.
     TooLarge,
 
-    /// A hub is missing or empty, or no kernel in it passes the filters.
+    /// A hub is missing or empty.
     EmptyHub,
+    /// No kernel of a hub, an archive or the repositories passes the filters.
+    NoKernels,
     /// A folder cannot be used as a hub to write to: it is a file, is not writable, is inside a git repository, or its file
     /// system does not support locks.
     Hub,
@@ -46,8 +48,6 @@ pub enum ErrorKind {
     Credentials,
     /// The server's certificate, or its ssh host key, is not trusted.
     Certificate,
-    /// No kernel of the repositories passes the filters.
-    NoKernels,
 
     /// The file is not a BPF object with usable BTF.
     InvalidObject,

@@ -87,11 +87,16 @@ impl Hub {
     }
 
     /// Keeps the kernels that pass a filter.
-    #[must_use]
-    pub fn filtered(mut self, filter: &KernelFilter) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`KernelFilter::check`].
+    pub fn filtered(mut self, filter: &KernelFilter) -> Result<Self> {
+        let folders: Vec<_> = self.folders().map(|f| f.display().to_string()).collect();
+        let kernels = self.kernels.iter().map(HubKernel::id);
+        filter.check(folders.join(", "), kernels, &self.codenames)?;
         self.kernels
             .retain(|k| filter.matches_any_name(&k.id, &self.codenames));
-        self
+        Ok(self)
     }
 
     fn take(&mut self, root: &Path, found: Found, kernels: &mut BTreeMap<KernelId, HubKernel>) {

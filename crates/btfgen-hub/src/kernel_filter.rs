@@ -1,5 +1,8 @@
 //! Selects kernels of a hub, by any of their names.
 
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
 use btfgen_archive::KernelId;
 use globset::{Glob, GlobMatcher};
 
@@ -66,10 +69,95 @@ impl KernelFilter {
         )
     }
 
+    /// Fails if no kernel passes, or if one of the filter's values matches no kernel: it is probably misspelt. If there are no
+    /// kernels, that is not the filter's fault.
+    ///
+    /// `subject` names what contains the kernels: a hub, an archive or a repository.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoKernels`], with the nearest name or the existing ones as help.
+    pub fn check<'k>(
+        &self,
+        subject: impl Display,
+        kernels: impl IntoIterator<Item = &'k KernelId>,
+        codenames: &Codenames,
+    ) -> Result<()> {
+        let kernels: Vec<&KernelId> = kernels.into_iter().collect();
+        let passes = |filter: &Self| {
+            let passes = |k: &&KernelId| filter.matches_any_name(k, codenames);
+            kernels.is_empty() || kernels.iter().any(passes)
+        };
+        let failed = |what: String, near: Option<String>| {
+            let message = format!("none of the {} kernels {what}", kernels.len());
+            let error = Error::new(ErrorKind::NoKernels, &subject, message);
+            Err(error.with_help(match near {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("it has {}", contents(&kernels)),
+            }))
+        };
+        for arch in &self.arches {
+            if !passes(&Self::new().arch(arch)) {
+                let near = nearest(arch, kernels.iter().map(|k| k.arch().to_owned()));
+                return failed(format!("has the architecture {arch}"), near);
+            }
+        }
+        for distro in &self.distros {
+            if !passes(&Self::new().distro(distro)) {
+                let others = kernels.iter().flat_map(|k| codenames.of(k));
+                let names = kernels.iter().map(|&k| k.clone()).chain(others);
+                let near = nearest(
+                    distro,
+                    names.map(|k| match distro.contains('/') {
+                        true => format!("{}/{}", k.distro(), k.version()),
+                        false => k.distro().to_owned(),
+                    }),
+                );
+                return failed(format!("is of the distribution {distro}"), near);
+            }
+        }
+        for only in &self.only {
+            let filter = Self {
+                only: vec![only.clone()],
+                ..Self::default()
+            };
+            if !passes(&filter) {
+                return failed(format!("matches {}", only.glob()), None);
+            }
+        }
+        if passes(self) {
+            return Ok(());
+        }
+        failed("passes all filters".to_owned(), None)
+    }
+
     /// Whether a kernel passes under its own name or under a codename: `debian/buster` for `debian/10`.
     pub fn matches_any_name(&self, kernel: &KernelId, codenames: &Codenames) -> bool {
         self.matches(kernel) || codenames.of(kernel).any(|other| self.matches(&other))
     }
+}
+
+/// The name that is most similar to what the user wrote, if any is similar enough.
+fn nearest(text: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    /// Two letters of five may differ.
+    const SIMILAR: f64 = 0.6;
+    names
+        .map(|name| (strsim::normalized_damerau_levenshtein(text, &name), name))
+        .filter(|(likeness, _)| *likeness >= SIMILAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// The distributions and architectures of kernels, as text for people.
+fn contents(kernels: &[&KernelId]) -> String {
+    const SHOWN: usize = 12;
+    let name = |k: &&KernelId| format!("{}/{}/{}", k.distro(), k.version(), k.arch());
+    let all: BTreeSet<String> = kernels.iter().map(name).collect();
+    let shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
+    let more = match all.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(", ") + &more
 }
 
 /// Other names of versions: btfhub-archive has a symbolic link `debian/buster` that leads to `10`.
@@ -152,6 +240,59 @@ mod tests {
         assert!(passes(&KernelFilter::new().arch("alpha"), &of("alpha")));
         let other_build = KernelFilter::new().arch("armv7l");
         assert!(!passes(&other_build, &of("armv6l")));
+    }
+
+    /// Check that a value that matches no kernel is an error, also beside one that does, with the nearest name or all names.
+    #[test]
+    fn values_without_kernels() {
+        let kernels = [FOCAL, BOOKWORM].map(|k| k.parse().expect("a kernel's id"));
+        let mut codenames = Codenames::default();
+        codenames.insert("debian", "bookworm", "12");
+        let told = |filter: KernelFilter| {
+            let error = filter.check("hub", &kernels, &codenames).err()?;
+            assert_eq!(error.kind(), ErrorKind::NoKernels);
+            Some(format!("{error}; {}", error.help().expect("a help")))
+        };
+        let new = KernelFilter::new;
+        let all = "it has debian/12/aarch64, ubuntu/20.04/x86_64";
+        for (filter, why, help) in [
+            (
+                new().distro("debain"),
+                "is of the distribution debain",
+                "did you mean debian?",
+            ),
+            (
+                new().distro("debian").distro("ubuntu/20.4"),
+                "is of the distribution ubuntu/20.4",
+                "did you mean ubuntu/20.04?",
+            ),
+            (
+                new().distro("debian/bokworm"),
+                "is of the distribution debian/bokworm",
+                "did you mean debian/bookworm?",
+            ),
+            (new().distro("rhel"), "is of the distribution rhel", all),
+            (
+                new().arch("x86-64"),
+                "has the architecture x86-64",
+                "did you mean x86_64?",
+            ),
+            (
+                new().only("*-azure").expect("a glob"),
+                "matches *-azure",
+                all,
+            ),
+            (
+                new().distro("debian").arch("amd64"),
+                "passes all filters",
+                all,
+            ),
+        ] {
+            let expected = format!("hub: none of the 2 kernels {why}; {help}");
+            assert_eq!(told(filter), Some(expected));
+        }
+        assert_eq!(told(new().distro("debian/bookworm").arch("arm64")), None);
+        assert!(new().distro("x").check("hub", [], &codenames).is_ok());
     }
 
     /// Check that a glob must match the whole id, and that a star also matches slashes.

@@ -148,9 +148,10 @@ impl<'a> Verify<'a> {
     /// every [`Hub`] of this hub before the call, because it counts as a reader.
     ///
     /// # Errors
-    /// [`ErrorKind::EmptyHub`] if the hub is missing, [`ErrorKind::Hub`] if it cannot be locked, or if files would be deleted from a folder that is not known
-    /// to be a hub: btfgen has never written to it, and no kernel in it is sound. [`ErrorKind::Io`] if a broken file cannot be
-    /// deleted, [`ErrorKind::Machine`], [`ErrorKind::Cancelled`].
+    /// [`ErrorKind::EmptyHub`] if the hub is missing, [`ErrorKind::NoKernels`] if no kernel passes the filter;
+    /// [`ErrorKind::Hub`] if the hub cannot be locked, or if files would be deleted from a folder that is not known to be a hub:
+    /// btfgen has never written to it, and no kernel in it is sound; [`ErrorKind::Io`] if a broken file cannot be deleted,
+    /// [`ErrorKind::Machine`], [`ErrorKind::Cancelled`].
     pub fn run(&self) -> Result<Verified> {
         let was_written = self.hub.join(OWN_FOLDER).is_dir();
         // Fails for a missing hub, which the lock would create.
@@ -160,7 +161,7 @@ impl<'a> Verify<'a> {
         } else {
             None
         };
-        let mut hub = self.open()?.filtered(&self.filter);
+        let mut hub = self.open()?.filtered(&self.filter)?;
         let record = Record::read(&self.hub.join(OWN_FOLDER).join(RECORD))?;
         let failed = self.check_all(&hub)?;
         let sound = hub.kernels().len() - failed.len();

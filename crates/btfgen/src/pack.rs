@@ -329,19 +329,14 @@ impl<'a> Pack<'a> {
             HubSource::Opened(hub) => hub,
         };
         self.claims.reads_hub(&hub)?;
-        let all = hub.kernels().len();
-        let mut hub = hub.filtered(&self.filter);
+        let mut hub = hub.filtered(&self.filter)?;
         if !hub.kernels().is_empty() {
             return Ok(hub);
         }
-        Err(match (all, hub.take_rejected().into_iter().next()) {
-            (0, Some(e)) => empty(&hub, "the hub has no usable kernels").with_source(e),
-            (0, None) => empty(&hub, "the hub has no kernels")
+        Err(match hub.take_rejected().into_iter().next() {
+            Some(e) => empty(&hub, "the hub has no usable kernels").with_source(e),
+            None => empty(&hub, "the hub has no kernels")
                 .with_help("`btfgen fetch` brings published kernels, `btfgen add` adds your own"),
-            (n, _) => {
-                let message = format!("none of the hub's {n} kernels passes the filters");
-                empty(&hub, &message).with_help("`btfgen list` shows the kernels of the hub")
-            }
         })
     }
 

@@ -150,6 +150,11 @@ const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 /// Opens an archive, with an error that names it.
 pub(crate) fn open(path: &Path) -> Result<Archive<'static>> {
     let named = || format!("{}: cannot be read", path.display());
+    if path.is_dir() {
+        let message = format!("{}: is a folder, not an archive", path.display());
+        let help = "name a .tar.gz that `btfgen pack` wrote, or a hub with --hub";
+        return Err(Advised::new(message, help).into());
+    }
     let bytes = read_regular(path, MAX_ARCHIVE_BYTES).with_context(named)?;
     let archive = Archive::from_vec(bytes).map_err(|e| match e.kind() {
         btfgen::archive::ErrorKind::NotGzip => Advised::new(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Hub, KernelFilter, KernelId};
+use btfgen::{Codenames, Hub, KernelFilter, KernelId};
 use serde::Serialize;
 
 use crate::amount::count;
@@ -20,14 +20,14 @@ const EXAMPLES: &str = "\
 EXAMPLES
   btfgen list --hub ~/btfhub-archive --distro ubuntu --arch x86_64
   btfgen list --count
-  btfgen list --archive btfs.tar.gz --long";
+  btfgen list btfs.tar.gz --long";
 
 /// List the kernels of a hub, or of an archive
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// List an archive instead of a hub
-    #[arg(long, value_name = "FILE", conflicts_with = "hub")]
+    /// The archive to list, instead of a hub
+    #[arg(conflicts_with = "hub")]
     archive: Option<PathBuf>,
 
     /// Count the kernels of each distribution, version and architecture
@@ -104,9 +104,7 @@ fn in_hubs(
     filter: &KernelFilter,
     console: Console,
 ) -> Result<(Vec<Listed>, Vec<LeftOut>)> {
-    let hub = Hub::open(folders)?;
-    let all = hub.kernels().len();
-    let hub = hub.filtered(filter);
+    let hub = Hub::open(folders)?.filtered(filter)?;
     let kernels: Vec<Listed> = hub
         .kernels()
         .iter()
@@ -117,7 +115,9 @@ fn in_hubs(
             link_target: None,
         })
         .collect();
-    note_if_empty(console, &kernels, all);
+    if kernels.is_empty() {
+        console.note("there are no kernels");
+    }
     let rejected = hub.rejected();
     if !rejected.is_empty() {
         console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
@@ -130,7 +130,8 @@ fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<
     let unreadable = || format!("{}: cannot be read", path.display());
     let archive = extract::open(path)?;
     let entries = archive.entries().with_context(unreadable)?;
-    let all = entries.len();
+    let ids = entries.iter().map(|e| &e.kernel);
+    filter.check(path.display(), ids, &Codenames::default())?;
     let kernels: Vec<Listed> = entries
         .into_iter()
         .filter(|e| filter.matches(&e.kernel))
@@ -141,7 +142,6 @@ fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<
             link_target: e.link_target.map(|target| target.to_string()),
         })
         .collect();
-    note_if_empty(console, &kernels, all);
     if console.verbose
         && let Some(manifest) = archive.manifest().with_context(unreadable)?
     {
@@ -152,15 +152,6 @@ fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<
         ));
     }
     Ok(kernels)
-}
-
-fn note_if_empty(console: Console, kernels: &[Listed], all: usize) {
-    if kernels.is_empty() {
-        match all {
-            0 => console.note("there are no kernels"),
-            all => console.note(format_args!("none of the {all} kernels passes the filters")),
-        }
-    }
 }
 
 fn print(kernels: &[Listed], long: bool) -> Result<()> {

@@ -65,8 +65,8 @@ pub(crate) struct Arguments {
     package_json: Option<PathBuf>,
 
     /// Number of threads [default: the number of processors]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
+    #[arg(short, long, value_name = "N", value_parser = threads)]
+    jobs: Option<usize>,
 
     /// Write nothing if any kernel cannot be packed, or if libbpf refuses to load an object on it
     #[arg(long)]
@@ -89,6 +89,15 @@ pub(crate) struct Arguments {
 fn prefix(text: &str) -> Result<String, btfgen::archive::Error> {
     btfgen::archive::Builder::new().prefix(text)?;
     Ok(text.to_owned())
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=1024) => Ok(number),
+        Ok(_) => Err("not from 1 to 1024".to_owned()),
+        // With -j, bpf-compatible's script names the file for package.json.
+        Err(_) => Err("not a number; --package-json FILE adds a file as package.json".to_owned()),
+    }
 }
 
 fn target_arch() -> impl TypedValueParser<Value = TargetArch> {
@@ -130,7 +139,7 @@ impl Arguments {
         let mut pack = Pack::new()
             .filter(self.filter.filter()?)
             .hard_links(!self.no_hard_links)
-            .threads(self.jobs.map_or(0, usize::from))
+            .threads(self.jobs.unwrap_or(0))
             .strict(self.strict)
             .max_btf_bytes(self.limit.max_btf_size);
         for object in &self.objects {

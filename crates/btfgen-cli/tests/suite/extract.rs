@@ -145,6 +145,6 @@ fn no_archive() {
         (dir.path().to_owned(), "is a folder"),
     ] {
         run(extract(&path, NEW).args(["-o", "-"]), 1, &[piece]);
-        run(btfgen().args(["list", "--archive"]).arg(&path), 1, &[piece]);
+        run(btfgen().args(["list"]).arg(&path), 1, &[piece]);
     }
 }

@@ -194,7 +194,10 @@ fn hubs() {
     run(
         pack(&hub(), &out).args(["--arch", "mips"]),
         1,
-        &["none of the hub's", "help: `btfgen list` shows"],
+        &[
+            "none of the 8 kernels has the architecture mips",
+            "help: it has debian/11/x86_64, ",
+        ],
     );
     place(&empty, "b/1/x86_64/1.btf", b"broken");
     run(
@@ -261,7 +264,7 @@ fn impossible_names() {
         "2 kernels left out",
     ];
     run(&mut pack(own.path(), &archive), 0, &pieces);
-    let output = run(btfgen().args(["list", "--archive"]).arg(&archive), 0, &[]);
+    let output = run(btfgen().args(["list"]).arg(&archive), 0, &[]);
     assert_eq!(output.stdout, b"a/1/x86_64/good\n");
     run(
         btfgen().args(["list", "--hub"]).arg(own.path()),

@@ -34,13 +34,29 @@ fn filters_and_order() {
         stdout(&mut command),
         "a/1/x86_64/5.4\na/1/x86_64/5.9\na/1/x86_64/5.10\n"
     );
-    let mut command = list();
-    command.args(["--distro", "c", "--hub"]).arg(own.path());
-    run(
-        &mut command,
-        0,
-        &["note: none of the 4 kernels passes the filters"],
-    );
+}
+
+/// Check that a filter that matches nothing is one error with one text in all commands that filter, and that it names the
+/// nearest name, also beside a filter that matches.
+#[test]
+fn filters_that_match_nothing() {
+    let dir = tempdir().unwrap();
+    let (archive, out) = (dir.path().join("a.tar.gz"), dir.path().join("out"));
+    run(&mut pack(&hub(), &archive), 0, &[]);
+    let mut verify = btfgen();
+    verify.args(["hub", "verify", "--hub"]).arg(hub());
+    let mut in_hub = list();
+    in_hub.arg("--hub").arg(hub());
+    let mut in_archive = list();
+    in_archive.arg(&archive);
+    for mut command in [pack(&hub(), &out), verify, in_hub, in_archive] {
+        command.args(["--distro", "debian/12", "--distro", "debain"]);
+        let pieces = [
+            ": none of the 8 kernels is of the distribution debain\n",
+            "help: did you mean debian?\n",
+        ];
+        run(&mut command, 1, &pieces);
+    }
 }
 
 /// Check that kernels are counted, with a total.
@@ -93,7 +109,7 @@ fn archive() {
     );
     let archive = || {
         let mut command = list();
-        command.arg("--archive").arg(&out);
+        command.arg(&out);
         command
     };
     assert_eq!(stdout(&mut archive()), format!("{OLD}\n{NEW}\n"));

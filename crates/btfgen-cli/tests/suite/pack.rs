@@ -54,7 +54,7 @@ fn filters() {
     let filters = ["--arch", "arm64", "--distro", "debian/12", "-q"];
     let output = run(pack(&hub(), &out).args(filters), 0, &[]);
     assert_eq!(output.stderr, b"");
-    let list = stdout(btfgen().args(["list", "--archive"]).arg(&out));
+    let list = stdout(btfgen().args(["list"]).arg(&out));
     assert_eq!(list, "debian/12/aarch64/6.1.0-47-cloud-arm64\n");
 }
 
@@ -69,7 +69,7 @@ fn hard_links() {
     run(&mut pack(own.path(), &out), 0, &["1 distinct BTF "]);
     let links = |list: String| list.lines().filter(|l| l.starts_with('h')).count();
     assert_eq!(links(tar_list("-tvzf", &out)), 1);
-    let list = stdout(btfgen().args(["list", "-l", "--archive"]).arg(&out));
+    let list = stdout(btfgen().args(["list", "-l"]).arg(&out));
     assert!(list.contains("-> a/1/x86_64/1."), "{list}");
     run(pack(own.path(), &out).arg("--no-hard-links"), 0, &[]);
     assert_eq!(links(tar_list("-tvzf", &out)), 0);
@@ -143,7 +143,7 @@ fn strict_or_keep_going() {
             &pieces,
         );
     }
-    let list = stdout(btfgen().args(["list", "--archive"]).arg(&out));
+    let list = stdout(btfgen().args(["list"]).arg(&out));
     assert_eq!(list, "a/1/x86_64/1.0\n");
 }
 

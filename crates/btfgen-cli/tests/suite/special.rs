@@ -59,7 +59,7 @@ fn arguments() {
         refused(&[pack, &object, json, special, hub, Path::new("hub"), o, out]);
         refused(&[minimize, &kernel, special, o, out]);
         refused(&[extract, special, Path::new(NEW), o, out]);
-        refused(&[list, Path::new("--archive"), special]);
+        refused(&[list, special]);
         refused(&[
             Path::new("lookup"),
             special,

@@ -48,7 +48,7 @@ impl Fetch<'_> {
         let codenames = codenames::read(&root, &mut sources, &session.quiet())?;
         let plan = Plan::new(&root, &sources, &self.filter, &codenames, &record)?;
         if whole.is_empty() {
-            self.refuse_nothing(&plan, &sources)?;
+            self.refuse_nothing(&plan, &sources, &codenames)?;
         }
         for (n, source) in sources.iter_mut().enumerate() {
             let blobs = plan::blobs_of(&plan.bring, n);

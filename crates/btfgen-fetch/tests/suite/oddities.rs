@@ -154,7 +154,10 @@ fn codenames() {
     ground.fetched(&repository);
     assert!(link("ubuntu/focal").is_some());
     let filter = KernelFilter::new().distro("debian/buster");
-    let hub = Hub::open(&[ground.hub()]).unwrap().filtered(&filter);
+    let hub = Hub::open(&[ground.hub()])
+        .unwrap()
+        .filtered(&filter)
+        .unwrap();
     assert_eq!(hub.kernels().len(), 1);
     assert_eq!(hub.kernels()[0].id(), &id(BUSTER));
 }
