@@ -1,9 +1,9 @@
 //! `btfgen lookup`: shows which BTF a program with this archive uses on a host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use btfgen_runtime::{ErrorKind, Found, Loader, Lookup, Origin, Step};
+use btfgen_runtime::{ErrorKind, Found, Loader, Lookup, Origin, Rung, Step};
 use serde::Serialize;
 
 use crate::amount::bytes;
@@ -149,20 +149,32 @@ fn entry_len(found: &Found) -> Option<usize> {
     Some(found.bytes().ok()?.len())
 }
 
-/// The error without the steps, which are already printed.
-fn advised(error: &btfgen_runtime::Error, archive: &std::path::Path) -> anyhow::Error {
-    let message = caused(
-        &format!("{}: {}", archive.display(), error.message()),
-        error,
+/// The error without the steps. It names the file at fault, which is not always the archive.
+fn advised(error: &btfgen_runtime::Error, archive: &Path) -> anyhow::Error {
+    let rung = error.steps().last().map(|step| step.rung);
+    let archive = archive.display().to_string();
+    let mut message = caused(error.message(), error);
+    let names_file = matches!(
+        (error.kind(), rung),
+        (ErrorKind::Io, _)
+            | (
+                ErrorKind::InvalidBtf,
+                Some(Rung::Explicit | Rung::Environment)
+            )
     );
-    match error.kind() {
-        ErrorKind::NotFound => Advised::new(
-            message,
-            "`btfgen list --archive` shows its kernels; pack it again from a hub that has this kernel",
-        )
-        .into(),
-        _ => anyhow::Error::msg(message),
+    if !names_file && !message.starts_with(&archive) {
+        message = format!("{archive}: {message}");
     }
+    let help = match (rung, error.kind()) {
+        (Some(Rung::Environment), _) => {
+            "BTFGEN_BTF names this file: unset it, or set it to a kernel's BTF"
+        }
+        (_, ErrorKind::NotFound) => {
+            "`btfgen list ARCHIVE` shows its kernels; pack it again from a hub that has this kernel"
+        }
+        _ => return anyhow::Error::msg(message),
+    };
+    Advised::new(message, help).into()
 }
 
 impl Report {

@@ -245,7 +245,9 @@ fn unusable_files() {
     command
         .args(["lookup", "--require-custom"])
         .arg(path("missing"));
-    run(&mut command, 1, &["missing", "cannot be read"]);
+    let output = run(&mut command, 1, &["missing", "cannot be read"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told.matches("missing").count(), 1, "{told}");
     let mut command = lookup(&dir);
     command
         .args(["--require-custom", "--os-release"])
@@ -253,5 +255,14 @@ fn unusable_files() {
     run(&mut command, 1, &["a.tar.gz", "not an os-release file"]);
     let mut command = lookup(&dir);
     command.env("BTFGEN_BTF", path("os-release"));
-    run(&mut command, 1, &["neither a BTF nor an ELF file"]);
+    let output = run(
+        &mut command,
+        1,
+        &["help: BTFGEN_BTF names this file: unset it"],
+    );
+    // The archive is not at fault.
+    let told = String::from_utf8(output.stderr).unwrap();
+    let named = path("os-release").display().to_string();
+    let error = format!("error: {named}: is neither a BTF nor an ELF file\n");
+    assert!(told.starts_with(&error), "{told}");
 }
