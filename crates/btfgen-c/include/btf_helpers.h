@@ -11,8 +11,8 @@
  *             err = app_bpf__load(skel);
  *     cleanup_core_btf(&opts);
  *
- * The functions are those of BCC's libbpf-tools and of bpf-compatible, and some more. `pkg-config --libs libbtfgen` links
- * libbtfgen.a.
+ * The functions are those of BCC's libbpf-tools and of bpf-compatible, and some more. btfgen.h has the
+ * functions for other loaders. `pkg-config --libs libbtfgen` links libbtfgen.a.
  *
  * Generated from the library's source.
  */
@@ -30,8 +30,8 @@ extern "C" {
 
 /**
  * Finds the BTF for the running kernel in the archive that is linked into the program, and sets
- * `opts->btf_custom_path` to its path. Changes nothing if the kernel has its own BTF, or if `btf_custom_path` is already
- * set.
+ * `opts->btf_custom_path` to its path. Changes nothing if the kernel has its own BTF that the program's libbpf can read, or if
+ * `btf_custom_path` is already set.
  *
  * The symbols `_binary_min_core_btfs_tar_gz_start` and `_end` enclose the archive: link the output of
  * `btfgen pack --emit-obj FILE.o`, or of `ld -r -b binary -o FILE.o min_core_btfs.tar.gz`.

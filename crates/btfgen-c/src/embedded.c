@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The archive that a program links, if it does. The symbols are weak, and only C can say that: Rust's stable compiler has
- * no weak references.
+ * What a program may link besides this library: an archive, and libbpf. The symbols are weak, and only C can say that: Rust's
+ * stable compiler has no weak references.
  */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What `btfgen pack --emit-obj` and `ld -r -b binary min_core_btfs.tar.gz` define. */
 extern const unsigned char _binary_min_core_btfs_tar_gz_start[] __attribute__((weak));
@@ -25,4 +27,18 @@ const unsigned char *btfgen_embedded_archive(size_t *size)
 		return NULL;
 	*size = (size_t)(end - start);
 	return start;
+}
+
+/* libbpf has them since 0.6. A program that loads with libbpf links them too, because they are where its loader is. */
+extern uint32_t libbpf_major_version(void) __attribute__((weak));
+extern uint32_t libbpf_minor_version(void) __attribute__((weak));
+
+/* Sets the version of the program's libbpf, and returns whether it is known. */
+bool btfgen_libbpf_version(uint32_t *major, uint32_t *minor)
+{
+	if (!libbpf_major_version || !libbpf_minor_version)
+		return false;
+	*major = libbpf_major_version();
+	*minor = libbpf_minor_version();
+	return true;
 }

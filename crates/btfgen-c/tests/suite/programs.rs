@@ -23,7 +23,7 @@ fn found() -> String {
     format!("result 0\nbtf {}\n", hexadecimal(&BTF))
 }
 
-/// Check that C and C++, of either compiler, take the header without a warning.
+/// Check that C and C++, of either compiler, take the headers without a warning.
 #[test]
 fn header_compiles() {
     let folder = tempfile::tempdir().unwrap();
@@ -33,22 +33,78 @@ fn header_compiles() {
             continue;
         }
         let language = if compiler.ends_with("++") { "c++" } else { "c" };
-        run(Command::new(compiler)
-            .args([
-                "-Wall",
-                "-Wextra",
-                "-Wpedantic",
-                "-Werror",
-                "-c",
-                "-x",
-                language,
-                "-I",
-            ])
-            .arg(root().join("include"))
-            .arg(root().join("tests/programs/plain.c"))
-            .arg("-o")
-            .arg(folder.path().join("plain.o")));
+        for program in ["plain.c", "find.c"] {
+            run(Command::new(compiler)
+                .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-c"])
+                .args(["-x", language, "-I"])
+                .arg(root().join("include"))
+                .arg(root().join("tests/programs").join(program))
+                .arg("-o")
+                .arg(folder.path().join("program.o")));
+        }
     }
+}
+
+/// Check that a program without libbpf finds the BTF as path and as bytes, gets the reason of each failure, and may be from another
+/// version of the header. valgrind sees no error and no leak.
+#[test]
+fn without_libbpf() {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, os_release) = archive_of_this_kernel(folder.path());
+    let object = linkable(&archive);
+    for link in Link::ALL {
+        let find = program(folder.path(), "find", link, &[&object]);
+        let btf = format!("btf {}\n", hexadecimal(&BTF));
+        let ask = |command: &mut Command| {
+            let printed = run(command.arg(&archive).arg(&os_release));
+            assert_eq!(printed, btf.repeat(4), "{link:?}");
+        };
+        ask(&mut without_variables(&find));
+        if !is_there("valgrind") {
+            btfgen_testkit::skipped("valgrind is not installed");
+        } else if link != Link::Static {
+            // It does not see the allocations of a static program.
+            ask(without_variables(Path::new("valgrind"))
+                .args(["--quiet", "--error-exitcode=9", "--leak-check=full"])
+                .arg(&find));
+        }
+    }
+}
+
+/// Check that the kernel's own BTF is offered as no path and as its bytes, if the loader can read it.
+#[test]
+fn own_btf_without_libbpf() {
+    let Ok(own) = std::fs::read("/sys/kernel/btf/vmlinux") else {
+        btfgen_testkit::skipped("this kernel has no BTF of its own");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let own_bytes = program(folder.path(), "own_bytes", Link::Archive, &[]);
+    let printed = run(&mut without_variables(&own_bytes));
+    assert_eq!(printed, format!("{} bytes\n", own.len()));
+}
+
+/// Check that the calls for libbpf ask which libbpf the program has, and that it decides about the kernel's own BTF.
+#[test]
+fn version_of_libbpf() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = |version: [&str; 2]| {
+        let source = folder.path().join("version.c");
+        let [major, minor] = version.map(|number| format!("(void) {{ return {number}; }}"));
+        let functions =
+            format!("int libbpf_major_version{major}\nint libbpf_minor_version{minor}\n");
+        std::fs::write(&source, functions).unwrap();
+        let lookup = program(folder.path(), "lookup", Link::Archive, &[&source]);
+        run(without_variables(&lookup).arg("linked"))
+    };
+    let old = asked(["0", "8"]);
+    if !old.contains("cannot read") {
+        btfgen_testkit::skipped("libbpf 0.8 can read this kernel's BTF, or it has none");
+        return;
+    }
+    assert!(old.starts_with("result -95\n"), "{old}");
+    assert!(old.contains("which libbpf before "), "{old}");
+    assert!(asked(["1", "7"]).starts_with("result 0\n"));
 }
 
 /// Check that every call finds the same BTF, however the library and the archive are linked.
@@ -299,6 +355,14 @@ fn exports() {
         symbols.map(Into::into).collect::<Vec<String>>()
     };
     let calls = [
+        "btfgen_bytes",
+        "btfgen_error",
+        "btfgen_find",
+        "btfgen_free",
+        "btfgen_kernel",
+        "btfgen_origin",
+        "btfgen_path",
+        "btfgen_steps",
         "clean_core_btf",
         "clean_core_btf_rs",
         "cleanup_core_btf",

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libbtfgen for every loader: finds the BTF for the running kernel in an archive that `btfgen pack` made, as a path or as bytes.
+ * Programs that load with libbpf may use btf_helpers.h instead.
+ *
+ *     struct btfgen_find_opts opts = { .sz = sizeof(opts), .archive = archive, .archive_size = archive_size };
+ *     struct btfgen_btf *btf;
+ *     const void *data;
+ *     size_t size;
+ *
+ *     if (btfgen_find(&opts, &btf) || btfgen_bytes(btf, &data, &size))
+ *             fprintf(stderr, "%s; steps tried:\n%s\n", btfgen_error(btf), btfgen_steps(btf));
+ *     else
+ *             err = load(data, size);
+ *     btfgen_free(btf);
+ *
+ * `pkg-config --libs libbtfgen` links libbtfgen.a.
+ *
+ * Generated from the library's source.
+ */
+
+#ifndef BTFGEN_H
+#define BTFGEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * The result of `btfgen_find`: the BTF for a kernel, or why there is none. `btfgen_free` frees it.
+ */
+struct btfgen_btf;
+
+/**
+ * Where a BTF is from.
+ */
+enum btfgen_origin {
+  /**
+   * The lookup failed.
+   */
+  BTFGEN_ORIGIN_NONE = 0,
+  /**
+   * The kernel has its own BTF.
+   */
+  BTFGEN_ORIGIN_KERNEL = 1,
+  /**
+   * A file that the options or the environment name, or a vmlinux on disk.
+   */
+  BTFGEN_ORIGIN_FILE = 2,
+  /**
+   * An entry of the archive.
+   */
+  BTFGEN_ORIGIN_ARCHIVE = 3,
+};
+
+/**
+ * What to look for, and where. All fields but `sz` may be 0 or NULL.
+ *
+ * Set `sz` to `sizeof(struct btfgen_find_opts)`. Later versions of the library only add fields at the end, and 0 means that a
+ * field is not set. So the library accepts options of an older header, and of a newer one if its new fields are 0.
+ */
+struct btfgen_find_opts {
+  /**
+   * The size of this struct in bytes.
+   */
+  size_t sz;
+  /**
+   * The archive in memory, of `archive_size` bytes. If neither `archive` nor `archive_file` is set, the library uses the archive
+   * that is linked into the program, if there is one: see `ensure_core_btf` in `btf_helpers.h`.
+   */
+  const void *archive;
+  /**
+   * The size of `archive` in bytes.
+   */
+  size_t archive_size;
+  /**
+   * The path of an archive's file, instead of `archive`.
+   */
+  const char *archive_file;
+  /**
+   * The path of a BTF, or of an ELF file with BTF, to use instead of any other.
+   */
+  const char *btf_file;
+  /**
+   * The path of the os-release file, instead of the host's.
+   */
+  const char *os_release;
+  /**
+   * Another kernel than the running one: the output of `uname -r`. The lookup then skips this kernel's own BTF.
+   */
+  const char *release;
+  /**
+   * Another architecture than this machine's: the output of `uname -m`. The lookup then skips this kernel's own BTF.
+   */
+  const char *arch;
+  /**
+   * The loader that must be able to read the kernel's own BTF, with its version: `libbpf:1.2`, `cilium:0.11` (cilium/ebpf) or
+   * `aya:0.13`. If it cannot, the lookup goes on to the archive. Without a name, the kernel's own BTF is taken if all versions of
+   * these loaders can read it, or if the archive has no BTF for this kernel.
+   */
+  const char *loader;
+  /**
+   * Whether to skip the kernel's own BTF, also of a vmlinux on disk: for tests, and for kernels with broken BTF.
+   */
+  bool require_custom;
+  /**
+   * Whether to ignore the environment, as after `core_btf_environment(false)`: the variables `BTFGEN_BTF`,
+   * `BTFGEN_OS_RELEASE`, `BTFGEN_REQUIRE_CUSTOM` and `TMPDIR`. Without it, the library reads the environment, unless the program
+   * has more privileges than its caller (set-user-ID, set-group-ID, file capabilities).
+   */
+  bool no_environment;
+  /**
+   * Must be 0.
+   */
+  uint8_t reserved[6];
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Finds the BTF for the running kernel. `opts` may be NULL.
+ *
+ * Sets `*out`, also after a failure: then `btfgen_error` and `btfgen_steps` say why. Free it with `btfgen_free`. The options
+ * and what they point to are not needed after the call.
+ *
+ * Returns 0, or
+ * - `-ENOENT`: the archive has no BTF for this kernel, and the kernel has none that the loader can read;
+ * - `-EOPNOTSUPP`: the kernel has no BTF, and there is no archive;
+ * - `-EBADMSG`: the archive is damaged;
+ * - `-EINVAL`: `out` is NULL (then nothing is set), or the options make no sense, or a named file is not BTF;
+ * - another `-errno`: a named file, or the kernel's own BTF, cannot be read.
+ *
+ * All functions may be called from any thread, but a `struct btfgen_btf` only from one thread at a time.
+ *
+ * # Safety
+ * `opts` is NULL or points to `opts->sz` bytes, its pointers are NULL or point to strings and to `archive_size` bytes. `out` is
+ * NULL or points to a pointer that nobody else uses meanwhile.
+ */
+int btfgen_find(const struct btfgen_find_opts *opts,
+                struct btfgen_btf **out);
+
+/**
+ * Sets `*path` to a path of the BTF, for a loader that takes a path; to NULL for the kernel's own BTF, which loaders find by
+ * themselves.
+ *
+ * For an entry of the archive, the path is `/proc/self/fd/N`, a file in memory that is valid in this process. For a file, it is the
+ * path of that file, which may be an ELF file. The string and the file in memory are valid until `btfgen_free`.
+ *
+ * Returns 0; `-EINVAL` if an argument is NULL; the result of `btfgen_find` if that failed; or another `-errno` if there is no
+ * place to put the BTF. After a failure `*path` is as it was.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`, and `path` is NULL or points to a pointer. Nobody else uses either meanwhile.
+ */
+int btfgen_path(struct btfgen_btf *btf,
+                const char **path);
+
+/**
+ * Sets `*data` and `*size` to the BTF, for a loader that takes bytes: an entry of the archive, the content of a file (of an ELF file
+ * its section `.BTF`), or the kernel's own BTF. The bytes are valid until `btfgen_free`.
+ *
+ * Returns 0; `-EINVAL` if an argument is NULL; the result of `btfgen_find` if that failed; or another `-errno` if the file cannot
+ * be read. After a failure `*data` and `*size` are as they were.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`, and `data` and `size` are NULL or point to values. Nobody else uses them meanwhile.
+ */
+int btfgen_bytes(struct btfgen_btf *btf,
+                 const void **data,
+                 size_t *size);
+
+/**
+ * Returns where the BTF is from.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`.
+ */
+enum btfgen_origin btfgen_origin(const struct btfgen_btf *btf);
+
+/**
+ * Returns the name of the archive's entry, `ID/VERSION/ARCH/RELEASE`, or NULL if the BTF is not from an archive. The string is
+ * valid until `btfgen_free`.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`.
+ */
+const char *btfgen_kernel(const struct btfgen_btf *btf);
+
+/**
+ * Returns the steps of the lookup and their outcomes, one step for each line. It is empty if no step was tried, and never NULL.
+ * The string is valid until `btfgen_free`.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`.
+ */
+const char *btfgen_steps(const struct btfgen_btf *btf);
+
+/**
+ * Returns in one line why the last call with `btf` failed. It is empty if no call failed, and never NULL. The string is valid
+ * until the next call with `btf` that fails, or `btfgen_free`.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`.
+ */
+const char *btfgen_error(const struct btfgen_btf *btf);
+
+/**
+ * Frees the result of `btfgen_find`, with its path, its bytes and its strings. Does nothing for NULL.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`, and not yet freed.
+ */
+void btfgen_free(struct btfgen_btf *btf);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* BTFGEN_H */

@@ -1,0 +1,157 @@
+//! The result of a lookup, and what C asks of it.
+
+use std::error::Error as _;
+use std::ffi::{CString, c_char, c_int};
+use std::fmt::Display;
+use std::os::unix::ffi::OsStrExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use btfgen_runtime::{Error, ErrorKind, Found, Lookup, Origin};
+use rustix::io::Errno;
+
+use crate::lookup::Refused;
+
+/// The result of a call that panicked.
+const PANICKED: c_int = -Errno::NOTRECOVERABLE.raw_os_error();
+
+/// The BTF for a kernel, or why there is none. `btfgen_find` makes it, and `btfgen_free` frees it.
+#[derive(Debug)]
+#[allow(non_camel_case_types, reason = "it has the name that C programs know")]
+pub struct btfgen_btf {
+    found: Option<Found>,
+    /// The result of the lookup: 0 or `-errno`.
+    pub(crate) code: c_int,
+    /// Why the last call failed, in one line.
+    pub(crate) error: CString,
+    /// One line for each step.
+    pub(crate) steps: CString,
+    /// The entry of the archive.
+    pub(crate) kernel: Option<CString>,
+    path: Option<CString>,
+    /// A copy of the BTF, because the content of a file has no other owner.
+    content: Option<Vec<u8>>,
+}
+
+impl btfgen_btf {
+    /// Runs a lookup. A panic becomes an error.
+    pub(crate) fn find<'a>(lookup: impl FnOnce() -> Result<Lookup<'a>, Refused>) -> Self {
+        match catch_unwind(AssertUnwindSafe(|| lookup().map(|lookup| lookup.find()))) {
+            Ok(Ok(Ok(found))) => Self {
+                steps: lines(found.steps()),
+                kernel: found.kernel().map(text),
+                found: Some(found),
+                ..Self::failed(0, "")
+            },
+            Ok(Ok(Err(e))) => Self {
+                steps: lines(e.steps()),
+                ..Self::failed(-errno(&e), chain(&e))
+            },
+            Ok(Err(Refused(why))) => Self::failed(-Errno::INVAL.raw_os_error(), why),
+            Err(_) => Self::failed(PANICKED, "an internal error of btfgen"),
+        }
+    }
+
+    pub(crate) fn failed(code: c_int, error: impl Display) -> Self {
+        Self {
+            found: None,
+            code,
+            error: text(error),
+            steps: CString::default(),
+            kernel: None,
+            path: None,
+            content: None,
+        }
+    }
+
+    /// The origin of the BTF, or `None` after a failed lookup.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.found.as_ref().map(Found::origin)
+    }
+
+    /// The path of the BTF, or NULL for the kernel's own. The path stays until `self` is dropped. The error is `-errno`.
+    pub(crate) fn path(&mut self) -> Result<*const c_char, c_int> {
+        let Some(found) = &self.found else {
+            return Err(self.code);
+        };
+        if self.path.is_none() {
+            let path = found.path().map(|path| {
+                // A path that was opened has no NUL.
+                path.and_then(|path| CString::new(path.as_os_str().as_bytes()).ok())
+            });
+            match path {
+                Ok(path) => self.path = path,
+                Err(e) => return Err(self.fail(&e)),
+            }
+        }
+        Ok(self.path.as_ref().map_or(std::ptr::null(), |p| p.as_ptr()))
+    }
+
+    /// The bytes of the BTF, which stay until `self` is dropped. The error is `-errno`.
+    pub(crate) fn bytes(&mut self) -> Result<&[u8], c_int> {
+        let Some(found) = &self.found else {
+            return Err(self.code);
+        };
+        let read = || Ok(found.bytes()?.into_owned());
+        if self.content.is_none() {
+            match read() {
+                Ok(bytes) => self.content = Some(bytes),
+                Err(e) => return Err(self.fail(&e)),
+            }
+        }
+        Ok(self.content.as_deref().unwrap_or_default())
+    }
+
+    /// The error and the steps, as text for people.
+    pub(crate) fn trace(&self) -> CString {
+        let [error, steps] = [&self.error, &self.steps].map(|text| text.to_string_lossy());
+        text(match (&*error, &*steps) {
+            ("", steps) => steps.to_owned(),
+            (error, "") => error.to_owned(),
+            (error, steps) => format!("{error}; steps tried:\n  {}", steps.replace('\n', "\n  ")),
+        })
+    }
+
+    fn fail(&mut self, error: &Error) -> c_int {
+        self.error = text(chain(error));
+        -errno(error)
+    }
+}
+
+/// Runs the work of a C function. No panic may reach C, so it becomes an error.
+pub(crate) fn guarded(work: impl FnOnce() -> c_int) -> c_int {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(PANICKED)
+}
+
+/// A string for C. A file's name may contain any character except NUL.
+pub(crate) fn text(text: impl Display) -> CString {
+    CString::new(text.to_string().replace('\0', "\\0")).unwrap_or_default()
+}
+
+fn lines(steps: &[btfgen_runtime::Step]) -> CString {
+    let lines: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    text(lines.join("\n"))
+}
+
+fn errno(error: &Error) -> c_int {
+    let io = || {
+        error
+            .source()?
+            .downcast_ref::<std::io::Error>()?
+            .raw_os_error()
+    };
+    match error.kind() {
+        ErrorKind::NotFound => Errno::NOENT.raw_os_error(),
+        ErrorKind::NoArchive => Errno::OPNOTSUPP.raw_os_error(),
+        ErrorKind::InvalidBtf => Errno::INVAL.raw_os_error(),
+        ErrorKind::Archive => io().unwrap_or(Errno::BADMSG.raw_os_error()),
+        _ => io().unwrap_or(Errno::IO.raw_os_error()),
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &Error) -> String {
+    let causes = std::iter::successors(error.source(), |&e| e.source());
+    causes.fold(error.message().to_owned(), |text, cause| {
+        format!("{text}: {cause}")
+    })
+}
