@@ -142,7 +142,7 @@ fn values() {
     let filter = KernelFilter::new().arch("mips");
     let empty = Pack::new().opened_hub(Hub::open(&[sample_hub()]).expect("it is a hub"));
     let error = empty.filter(filter).build().expect_err("none is left");
-    assert_eq!(error.kind(), ErrorKind::EmptyHub);
+    assert_eq!(error.kind(), ErrorKind::NoKernels);
     assert_eq!(error.subject(), sample_hub().display().to_string());
 }
 
