@@ -1,6 +1,6 @@
 //! The command line as a whole.
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
     add, completions, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
@@ -100,8 +100,8 @@ impl Cli {
             Command::Minimize(arguments) => arguments.run(console),
             Command::Extract(arguments) => arguments.run(console),
             Command::Lookup(arguments) => arguments.run(console),
-            Command::Completions(arguments) => arguments.run(),
-            Command::Man(arguments) => arguments.run(),
+            Command::Completions(arguments) => arguments.run(Self::command()),
+            Command::Man(arguments) => arguments.run(Self::command()),
         };
         console.exit(result)
     }
@@ -109,8 +109,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     /// Check that the definition of the arguments is valid, and that every argument has a help text.

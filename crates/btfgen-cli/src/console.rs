@@ -7,6 +7,7 @@ use std::io::Write as _;
 use anstyle::Style;
 use btfgen::Claims;
 
+use crate::amount::count;
 use crate::exit::Exit;
 use crate::report::Failure;
 use crate::{sink, style};
@@ -77,6 +78,36 @@ impl Console {
         if let Some(help) = error.chain().find_map(help) {
             labelled(style::HELP, "help", help);
         }
+    }
+
+    /// Prints a note and lines below it, if there are lines. Silent with `--quiet`.
+    pub(crate) fn note_all(
+        &self,
+        text: impl fmt::Display,
+        lines: impl ExactSizeIterator<Item = String>,
+    ) {
+        if lines.len() > 0 && !self.quiet {
+            self.note(text);
+            self.details(lines);
+        }
+    }
+
+    /// Prints a warning and lines below it, if there are lines.
+    pub(crate) fn warn_all(
+        &self,
+        text: impl fmt::Display,
+        lines: impl ExactSizeIterator<Item = String>,
+    ) {
+        if lines.len() > 0 {
+            self.warning(text);
+            self.details(lines);
+        }
+    }
+
+    /// Prints a warning about each kernel or file that was left out.
+    pub(crate) fn left_out(&self, things: &'static str, errors: &[btfgen::Error]) {
+        let text = format!("{} left out:", count(errors.len(), things));
+        self.warn_all(text, errors.iter().map(|e| chain(e)));
     }
 
     /// Prints lines below a message: the first ones, or all with `--verbose`.

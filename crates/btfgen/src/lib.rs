@@ -56,6 +56,6 @@ pub use crate::minimize::{MinimizeError, Minimized, Minimizer};
 pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::{Outcome, Refusal};
-pub use crate::output::{Output, Staged, commit};
+pub use crate::output::Output;
 pub use crate::pack::Pack;
 pub use crate::packed::{Packed, PackedKernel, Totals};

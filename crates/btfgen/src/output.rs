@@ -44,7 +44,7 @@ enum Place {
 
 /// An output whose content is on the disk, but does not have its name yet. If it is dropped, no file remains.
 #[derive(Debug)]
-pub struct Staged {
+pub(crate) struct Staged {
     output: Output,
     content: Content,
 }
@@ -97,7 +97,7 @@ impl Output {
     ///
     /// # Errors
     /// [`ErrorKind::Output`], for instance on a full disk.
-    pub fn stage(&self, content: &[u8]) -> Result<Staged> {
+    pub(crate) fn stage(&self, content: &[u8]) -> Result<Staged> {
         let content = if self.place == Place::File {
             let stage = || {
                 let mut file = TempFile::create_in(self.folder())?;
@@ -178,7 +178,7 @@ impl Output {
 ///
 /// # Errors
 /// [`ErrorKind::Output`]. All older files are in place then, unless the error says otherwise.
-pub fn commit(outputs: Vec<Staged>) -> Result<()> {
+pub(crate) fn commit(outputs: Vec<Staged>) -> Result<()> {
     let mut files = Vec::new();
     for Staged { output, content } in outputs {
         match content {

@@ -162,7 +162,8 @@ impl<'a> Pack<'a> {
 
     /// Also writes the archive as an object to link with a C program; see [`linkable_object`].
     ///
-    /// [`Pack::write`] promises the same for this file as for the archive. Both take their names together, see [`commit`].
+    /// [`Pack::write`] promises the same for this file as for the archive. Both take their names together; only if
+    /// their folders cannot be locked within five seconds, the outputs of two simultaneous runs may mix.
     #[must_use]
     pub fn linkable(mut self, path: impl Into<PathBuf>, arch: TargetArch) -> Self {
         self.linkable = Some((path.into(), arch));
@@ -253,7 +254,7 @@ impl<'a> Pack<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Output`] before the work starts if a file cannot be written, or is an input or another output; those of
-    /// [`Pack::build`] and [`commit`].
+    /// [`Pack::build`].
     pub fn write(mut self, path: impl AsRef<Path>) -> Result<Packed> {
         let archive = Output::probe(path.as_ref())?;
         self.claims.writes("the archive", &archive)?;

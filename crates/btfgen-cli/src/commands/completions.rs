@@ -1,10 +1,9 @@
 //! `btfgen completions`: shell completions, made from the argument definitions.
 
 use anyhow::Result;
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::sink;
 
@@ -23,9 +22,10 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(self) -> Result<Exit> {
+    /// Prints the script for a command.
+    pub(crate) fn run(self, mut command: Command) -> Result<Exit> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "btfgen", &mut script);
+        clap_complete::generate(self.shell, &mut command, "btfgen", &mut script);
         sink::data(|out| out.write_all(&script))?;
         Ok(Exit::Done)
     }

@@ -187,46 +187,39 @@ fn tell(console: Console, fetched: &Fetched, hub: &std::path::Path) {
 }
 
 fn tell_kernels(console: Console, kernels: &[KernelId], what: &str) {
-    if !kernels.is_empty() && !console.quiet {
-        console.note(format_args!("{} {what}", count(kernels.len(), "kernel")));
-        console.details(kernels.iter().map(ToString::to_string));
-    }
+    console.note_all(
+        format_args!("{} {what}", count(kernels.len(), "kernel")),
+        kernels.iter().map(ToString::to_string),
+    );
 }
 
 fn tell_collisions(console: Console, collisions: &[Collision]) {
-    if !collisions.is_empty() && !console.quiet {
-        console.note(format_args!(
+    console.note_all(
+        format_args!(
             "{} with different contents in several repositories; the first repository wins:",
             count(collisions.len(), "kernel")
-        ));
-        console.details(collisions.iter().map(|c| {
-            format!(
-                "{}: from {}, not from {}",
-                c.kernel,
-                printable(&c.taken_from),
-                printable(&c.also_in)
-            )
-        }));
-    }
+        ),
+        collisions.iter().map(|c| {
+            let (from, not_from) = (printable(&c.taken_from), printable(&c.also_in));
+            format!("{}: from {from}, not from {not_from}", c.kernel)
+        }),
+    );
 }
 
 fn tell_left_out(console: Console, left_out: &[LeftOut]) {
     let line = |l: &LeftOut| format!("{}: {}", printable(&l.path), printable(&l.why));
     let (broken, useless): (Vec<&LeftOut>, Vec<&LeftOut>) = left_out.iter().partition(|l| l.broken);
-    if !useless.is_empty() && !console.quiet {
-        console.note(format_args!(
-            "skipped {} without a kernel:",
-            count(useless.len(), "file")
-        ));
-        console.details(useless.into_iter().map(line));
-    }
-    if !broken.is_empty() {
-        console.warning(format_args!(
+    console.note_all(
+        format_args!("skipped {} without a kernel:", count(useless.len(), "file")),
+        useless.into_iter().map(line),
+    );
+    console.warn_all(
+        format_args!(
             "left out {} of the repositories:",
             count(broken.len(), "file")
-        ));
-        console.details(broken.into_iter().map(line));
-    }
+        ),
+        broken.into_iter().map(line),
+    );
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, LimitArguments, TargetHubArguments};
+use crate::commands::list::{self, Count};
 use crate::console::{Console, chain, printable};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::{Bar, WaitNote};
 use crate::report::{Failure, LeftOut};
 use crate::sink;
-use crate::table::{Column, Table};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -128,15 +128,11 @@ impl StatusArguments {
                 count(status.unfinished, "file")
             ));
         }
-        let rejected = &status.rejected;
-        if !rejected.is_empty() {
-            console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
-            console.details(rejected.iter().map(|e| chain(e)));
-        }
+        console.left_out("file", &status.rejected);
         if console.json {
             sink::json(&StatusReport {
                 status: &status,
-                left_out: LeftOut::all(rejected),
+                left_out: LeftOut::all(&status.rejected),
             })?;
         } else {
             print(&status)?;
@@ -154,30 +150,14 @@ struct StatusReport<'s> {
 }
 
 fn print(status: &Status) -> Result<()> {
-    let mut table = Table::new([
-        Column::Text("DISTRIBUTION"),
-        Column::Text("VERSION"),
-        Column::Text("ARCH"),
-        Column::Number("KERNELS"),
-        Column::Number("SIZE"),
-    ]);
-    for count in &status.kernels {
-        table.row([
-            count.distro.clone(),
-            count.version.clone(),
-            count.arch.clone(),
-            count.kernels.to_string(),
-            bytes(count.bytes).to_string(),
-        ]);
-    }
-    let kernels: usize = status.kernels.iter().map(|c| c.kernels).sum();
-    table.row([
-        "total".into(),
-        String::new(),
-        String::new(),
-        kernels.to_string(),
-        bytes(status.kernels.iter().map(|c| c.bytes).sum()).to_string(),
-    ]);
+    let counts = status.kernels.iter().map(|count| Count {
+        distro: &count.distro,
+        version: &count.version,
+        arch: &count.arch,
+        kernels: count.kernels,
+        bytes: count.bytes,
+    });
+    let table = list::table(&counts.collect::<Vec<_>>());
     sink::text(|out| {
         writeln!(out, "{}", status.folder.display())?;
         for repository in &status.repositories {

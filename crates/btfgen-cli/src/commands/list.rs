@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 use btfgen::{Codenames, Hub, KernelFilter, KernelId};
 use serde::Serialize;
 
-use crate::amount::count;
+use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, HubArguments};
 use crate::commands::extract;
-use crate::console::{Console, chain, printable};
+use crate::console::{Console, printable};
 use crate::exit::Exit;
 use crate::report::LeftOut;
 use crate::sink;
@@ -69,12 +69,14 @@ struct Report<'k> {
     left_out: Vec<LeftOut>,
 }
 
+/// The kernels of one distribution, version and architecture.
 #[derive(Serialize)]
-struct Count<'k> {
-    distro: &'k str,
-    version: &'k str,
-    arch: &'k str,
-    kernels: usize,
+pub(crate) struct Count<'k> {
+    pub(crate) distro: &'k str,
+    pub(crate) version: &'k str,
+    pub(crate) arch: &'k str,
+    pub(crate) kernels: usize,
+    pub(crate) bytes: u64,
 }
 
 impl Arguments {
@@ -91,7 +93,7 @@ impl Arguments {
                 left_out,
             })?;
         } else if self.count {
-            print_counts(&counts(&kernels))?;
+            sink::text(|out| table(&counts(&kernels)).print(out, |_| Vec::new()))?;
         } else {
             print(&kernels, self.long || console.verbose)?;
         }
@@ -118,12 +120,8 @@ fn in_hubs(
     if kernels.is_empty() {
         console.note("there are no kernels");
     }
-    let rejected = hub.rejected();
-    if !rejected.is_empty() {
-        console.warning(format_args!("{} left out:", count(rejected.len(), "file")));
-        console.details(rejected.iter().map(|e| chain(e)));
-    }
-    Ok((kernels, LeftOut::all(rejected)))
+    console.left_out("file", hub.rejected());
+    Ok((kernels, LeftOut::all(hub.rejected())))
 }
 
 fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<Listed>> {
@@ -183,44 +181,50 @@ fn print(kernels: &[Listed], long: bool) -> Result<()> {
 }
 
 fn counts(kernels: &[Listed]) -> Vec<Count<'_>> {
-    let mut counts: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
-    for Listed { kernel: k, .. } in kernels {
-        *counts
-            .entry((k.distro(), k.version(), k.arch()))
-            .or_default() += 1;
+    let mut counts: BTreeMap<[&str; 3], (usize, u64)> = BTreeMap::new();
+    for listed in kernels {
+        let id = &listed.kernel;
+        let place = [id.distro(), id.version(), id.arch()];
+        let (kernels, bytes) = counts.entry(place).or_default();
+        *kernels += 1;
+        *bytes += listed.bytes;
     }
     let counts = counts.into_iter();
     counts
-        .map(|((distro, version, arch), kernels)| Count {
+        .map(|([distro, version, arch], (kernels, bytes))| Count {
             distro,
             version,
             arch,
             kernels,
+            bytes,
         })
         .collect()
 }
 
-fn print_counts(counts: &[Count<'_>]) -> Result<()> {
+/// A table of counts, with their total.
+pub(crate) fn table(counts: &[Count<'_>]) -> Table<5> {
     let mut table = Table::new([
         Column::Text("DISTRIBUTION"),
         Column::Text("VERSION"),
         Column::Text("ARCH"),
         Column::Number("KERNELS"),
+        Column::Number("SIZE"),
     ]);
-    for count in counts {
+    let total = Count {
+        distro: "total",
+        version: "",
+        arch: "",
+        kernels: counts.iter().map(|c| c.kernels).sum(),
+        bytes: counts.iter().map(|c| c.bytes).sum(),
+    };
+    for count in counts.iter().chain([&total]) {
         table.row([
             count.distro.to_owned(),
             count.version.to_owned(),
             count.arch.to_owned(),
             count.kernels.to_string(),
+            bytes(count.bytes).to_string(),
         ]);
     }
-    let total: usize = counts.iter().map(|c| c.kernels).sum();
-    table.row([
-        "total".into(),
-        String::new(),
-        String::new(),
-        total.to_string(),
-    ]);
-    sink::text(|out| table.print(out, |_| Vec::new()))
+    table
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use btfgen_runtime::{ErrorKind, Found, Loader, Lookup, Origin, Rung, Step};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::amount::bytes;
 use crate::console::{Advised, Console, caused};
@@ -69,17 +70,9 @@ struct Report {
     name: Option<String>,
     /// Size of the archive's entry.
     bytes: Option<usize>,
-    steps: Vec<ReportedStep>,
+    steps: Vec<Value>,
     #[serde(flatten)]
     failure: Failure,
-}
-
-#[derive(Serialize)]
-struct ReportedStep {
-    rung: &'static str,
-    subject: String,
-    outcome: String,
-    taken: bool,
 }
 
 impl Arguments {
@@ -190,19 +183,18 @@ impl Report {
             origin,
             name,
             bytes: found.and_then(entry_len),
-            steps: steps.iter().map(ReportedStep::new).collect(),
+            steps: steps
+                .iter()
+                .map(|step| {
+                    json!({
+                        "rung": step.rung.name(),
+                        "subject": step.subject,
+                        "outcome": step.outcome,
+                        "taken": step.taken,
+                    })
+                })
+                .collect(),
             failure: error.map(Failure::of).unwrap_or_default(),
-        }
-    }
-}
-
-impl ReportedStep {
-    fn new(step: &Step) -> Self {
-        Self {
-            rung: step.rung.name(),
-            subject: step.subject.clone(),
-            outcome: step.outcome.clone(),
-            taken: step.taken,
         }
     }
 }

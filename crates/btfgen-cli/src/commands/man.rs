@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use btfgen_files::TempFolder;
-use clap::CommandFactory as _;
+use clap::Command;
 
-use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::sink;
 
@@ -27,14 +26,15 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(self) -> Result<Exit> {
+    /// Prints or writes the pages of a command.
+    pub(crate) fn run(self, command: Command) -> Result<Exit> {
         match self.out {
             None => {
                 let mut page = Vec::new();
-                clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+                clap_mangen::Man::new(command).render(&mut page)?;
                 sink::data(|out| out.write_all(&page))?;
             }
-            Some(folder) => write_all(&folder)
+            Some(folder) => write_all(command, &folder)
                 .with_context(|| format!("{}: cannot write the manual pages", folder.display()))?,
         }
         Ok(Exit::Done)
@@ -42,10 +42,10 @@ impl Arguments {
 }
 
 /// Writes the pages into a temporary folder, and moves them to `folder` when all are complete.
-fn write_all(folder: &Path) -> io::Result<()> {
+fn write_all(command: Command, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let new = TempFolder::create_in(folder)?;
-    clap_mangen::generate_to(Cli::command(), new.path())?;
+    clap_mangen::generate_to(command, new.path())?;
     for page in fs::read_dir(new.path())? {
         let page = page?;
         fs::rename(page.path(), folder.join(page.file_name()))?;

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{
-    Claims, Minimized, Minimizer, Need, Needs, Object, Outcome, parse_kernel, read_kernel_file,
-};
+use btfgen::{Claims, Minimizer, Needs, Object, parse_kernel, read_kernel_file};
 use serde::Serialize;
 
 use crate::amount::{bytes, count};
@@ -56,10 +54,6 @@ struct Report<'r> {
     refused: Vec<Refused>,
 }
 
-fn is_unresolved(need: &Need, outcome: &Outcome) -> bool {
-    outcome.refusal().is_none() && !outcome.is_found(need.kind())
-}
-
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let stop = interrupt::flag(console, None);
@@ -69,75 +63,59 @@ impl Arguments {
             claims.reads("the BPF object", object)?;
         }
         let sink = Sink::claim(&self.output, "the minimal BTF", &mut claims, console)?;
-        let objects = self
-            .objects
-            .iter()
-            .map(Object::open)
-            .collect::<Result<_, _>>()?;
-        let needs = Needs::new(objects);
+        let objects = self.objects.iter().map(Object::open);
+        let needs = Needs::new(objects.collect::<Result<_, _>>()?);
         let full = read_kernel_file(&self.kernel, self.limit.max_btf_size)?;
-        let named = |what: &str| format!("{}: {what}", self.kernel.display());
         let btf = parse_kernel(&self.kernel, &full)?;
         let minimized = Minimizer::new(&needs)
             .minimize(&btf)
-            .with_context(|| named("cannot be minimized"))?;
+            .with_context(|| format!("{}: cannot be minimized", self.kernel.display()))?;
         interrupt::check(&stop)?;
         sink.write(&minimized.btf)?;
-        if btf.type_count() == 1 {
-            console.warning(named("holds no types, so nothing is found in it"));
-        }
-        self.summarize(console, &needs, full.len(), &minimized);
+        let answers = || needs.iter().zip(&minimized.outcomes);
+        let report = Report {
+            path: &self.output,
+            // `void` is not stored.
+            types: btf.type_count() - 1,
+            full_bytes: full.len(),
+            minimal_bytes: minimized.btf.len(),
+            relocations: needs.len(),
+            unresolved: answers()
+                .filter(|(need, o)| o.refusal().is_none() && !o.is_found(need.kind()))
+                .map(|(need, _)| need.to_string())
+                .collect(),
+            refused: answers()
+                .filter_map(|(need, o)| Some(Refused::new(&needs, need, o.refusal()?)))
+                .collect(),
+        };
+        self.summarize(console, &report);
         if console.json {
-            let answers = || needs.iter().zip(&minimized.outcomes);
-            sink::json(&Report {
-                path: &self.output,
-                types: btf.type_count() - 1,
-                full_bytes: full.len(),
-                minimal_bytes: minimized.btf.len(),
-                relocations: needs.len(),
-                unresolved: answers()
-                    .filter(|(need, outcome)| is_unresolved(need, outcome))
-                    .map(|(need, _)| need.to_string())
-                    .collect(),
-                refused: answers()
-                    .filter_map(|(need, o)| Some(Refused::new(&needs, need, o.refusal()?)))
-                    .collect(),
-            })?;
+            sink::json(&report)?;
         }
         Ok(Exit::Done)
     }
 
-    fn summarize(&self, console: Console, needs: &Needs, full: usize, minimized: &Minimized) {
+    fn summarize(&self, console: Console, report: &Report<'_>) {
+        let kernel = self.kernel.display();
         console.say(format_args!(
-            "{}: {} -> {} for {}",
-            self.kernel.display(),
-            bytes(full as u64),
-            bytes(minimized.btf.len() as u64),
-            count(needs.len(), "relocation"),
+            "{kernel}: {} -> {} for {}",
+            bytes(report.full_bytes as u64),
+            bytes(report.minimal_bytes as u64),
+            count(report.relocations, "relocation"),
         ));
-        let answers = || needs.iter().zip(&minimized.outcomes);
-        let refused = answers().filter_map(|(need, outcome)| {
-            let reason = outcome.refusal()?;
-            Some(format!("{}: {reason}", printable(&need.to_string())))
-        });
-        let refused: Vec<String> = refused.collect();
-        if !refused.is_empty() {
-            console
-                .warning("libbpf refuses to load objects with these relocations on this kernel:");
-            console.details(refused.into_iter());
-        }
-        let missing: Vec<String> = answers()
-            .filter(|(need, outcome)| is_unresolved(need, outcome))
-            .map(|(need, _)| need.to_string())
-            .collect();
-        if !missing.is_empty() && !console.quiet {
-            console.note(format_args!(
-                "{} found nothing in this kernel",
-                count(missing.len(), "relocation")
+        if report.types == 0 {
+            console.warning(format_args!(
+                "{kernel}: holds no types, so nothing is found in it"
             ));
-            if console.verbose {
-                console.details(missing.into_iter());
-            }
         }
+        console.warn_all(
+            "libbpf refuses to load objects with these relocations on this kernel:",
+            report.refused.iter().map(ToString::to_string),
+        );
+        let unresolved = count(report.unresolved.len(), "relocation");
+        console.note_all(
+            format_args!("{unresolved} found nothing in this kernel:"),
+            report.unresolved.iter().map(|need| printable(need)),
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! `btfgen needs`: shows what objects need from a kernel.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -61,11 +62,10 @@ impl Arguments {
             Some(format!("{}: {}", with_line(&needs, need), report.refusal?))
         });
         let refused: Vec<String> = refused.collect();
-        if !refused.is_empty() {
-            let message = "libbpf refuses to load objects with these relocations on any kernel:";
-            console.warning(message);
-            console.details(refused.into_iter());
-        }
+        console.warn_all(
+            "libbpf refuses to load objects with these relocations on any kernel:",
+            refused.into_iter(),
+        );
         if console.json {
             sink::json(&serde_json::json!({ "needs": reports }))?;
         } else if !reports.is_empty() {
@@ -91,6 +91,12 @@ impl Refused {
             reason,
             places: needs.places(need),
         }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", printable(&self.relocation), self.reason)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, HubArguments, LimitArguments};
 use crate::commands::needs::{Refused, with_line};
-use crate::console::{Advised, Console, chain};
+use crate::console::{Advised, Console};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::Bar;
@@ -213,18 +213,18 @@ impl Arguments {
             console.note("the objects have no CO-RE relocations, so they need no BTFs");
         }
         let unresolved: Vec<&Need> = unresolved(packed).collect();
-        if !unresolved.is_empty() && !console.quiet {
-            console.note(format_args!(
+        console.note_all(
+            format_args!(
                 "{} found nothing in any kernel:",
                 count(unresolved.len(), "relocation")
-            ));
-            let lines = unresolved.into_iter();
-            console.details(lines.map(|need| with_line(&packed.needs, need)));
-        }
-        let refused = packed.matrix.refused();
-        if !refused.is_empty() {
-            console.warning("libbpf refuses to load objects with these relocations:");
-            console.details(refused.into_iter().map(|refused| {
+            ),
+            unresolved
+                .into_iter()
+                .map(|need| with_line(&packed.needs, need)),
+        );
+        console.warn_all(
+            "libbpf refuses to load objects with these relocations:",
+            packed.matrix.refused().into_iter().map(|refused| {
                 format!(
                     "{}: {}; on {}, as {}",
                     with_line(&packed.needs, &packed.needs[refused.need]),
@@ -232,22 +232,15 @@ impl Arguments {
                     count(refused.kernels.len(), "kernel"),
                     refused.kernels[0]
                 )
-            }));
-        }
+            }),
+        );
         let without_types = packed.kernels.iter().filter(|k| k.types == 0);
         let without_types: Vec<String> = without_types.map(|k| k.kernel.to_string()).collect();
-        if !without_types.is_empty() {
-            console
-                .warning("the BTFs of these kernels hold no types, so nothing is found in them:");
-            console.details(without_types.into_iter());
-        }
-        if !packed.left_out.is_empty() {
-            console.warning(format_args!(
-                "{} left out:",
-                count(packed.left_out.len(), "kernel")
-            ));
-            console.details(packed.left_out.iter().map(|e| chain(e)));
-        }
+        console.warn_all(
+            "the BTFs of these kernels hold no types, so nothing is found in them:",
+            without_types.into_iter(),
+        );
+        console.left_out("kernel", &packed.left_out);
     }
 }
 
