@@ -19,12 +19,12 @@ mod loaded;
 mod relo;
 mod sys;
 
-pub use btfgen_object::{MAX_ACCESSORS, essential_name};
+pub use btfgen_object::{MAX_ACCESSORS, ReloKind, essential_name};
 
 pub use crate::check::{Checked, Checker};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::loaded::LoadedBtf;
-pub use crate::relo::{Failure, Match, ReloKind, Relocation, Resolution, Resolver};
+pub use crate::relo::{Failure, Match, Relocation, Resolution, Resolver};
 
 #[cfg(test)]
 mod tests {

@@ -2,103 +2,16 @@
 
 use std::ffi::{CString, c_int};
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 
 use btfgen_btf::{Btf, Type, TypeId};
-use btfgen_object::{MAX_ACCESSOR, MAX_ACCESSORS, parse_access_string};
+use btfgen_object::{ReloKind, RelocationRecord, Walk};
 
 use crate::check::{Checked, Checker};
 use crate::error::{Error, ErrorKind};
 use crate::loaded::LoadedBtf;
 use crate::sys;
-
-/// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(
-    missing_docs,
-    reason = "each is the kernel's BPF_CORE_ constant of that name"
-)]
-#[repr(u32)]
-#[non_exhaustive]
-pub enum ReloKind {
-    FieldByteOffset,
-    FieldByteSize,
-    FieldExists,
-    FieldSigned,
-    FieldLshiftU64,
-    FieldRshiftU64,
-    TypeIdLocal,
-    TypeIdTarget,
-    TypeExists,
-    TypeSize,
-    EnumvalExists,
-    EnumvalValue,
-    TypeMatches,
-}
-
-impl ReloKind {
-    /// All kinds, in the order of their numbers.
-    pub const ALL: &'static [Self] = &[
-        Self::FieldByteOffset,
-        Self::FieldByteSize,
-        Self::FieldExists,
-        Self::FieldSigned,
-        Self::FieldLshiftU64,
-        Self::FieldRshiftU64,
-        Self::TypeIdLocal,
-        Self::TypeIdTarget,
-        Self::TypeExists,
-        Self::TypeSize,
-        Self::EnumvalExists,
-        Self::EnumvalValue,
-        Self::TypeMatches,
-    ];
-
-    /// The kind with this number, if there is one.
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        Self::ALL.get(raw as usize).copied()
-    }
-
-    /// The name in libbpf's log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::FieldByteOffset => "byte_off",
-            Self::FieldByteSize => "byte_sz",
-            Self::FieldExists => "field_exists",
-            Self::FieldSigned => "signed",
-            Self::FieldLshiftU64 => "lshift_u64",
-            Self::FieldRshiftU64 => "rshift_u64",
-            Self::TypeIdLocal => "local_type_id",
-            Self::TypeIdTarget => "target_type_id",
-            Self::TypeExists => "type_exists",
-            Self::TypeSize => "type_size",
-            Self::EnumvalExists => "enumval_exists",
-            Self::EnumvalValue => "enumval_value",
-            Self::TypeMatches => "type_matches",
-        }
-    }
-
-    /// Whether it asks about a field.
-    pub fn is_field(self) -> bool {
-        (self as u32) <= Self::FieldRshiftU64 as u32
-    }
-
-    /// Whether it asks about an enumerator.
-    pub fn is_enumval(self) -> bool {
-        matches!(self, Self::EnumvalExists | Self::EnumvalValue)
-    }
-
-    /// Whether it asks about a type as a whole.
-    pub fn is_type(self) -> bool {
-        !self.is_field() && !self.is_enumval()
-    }
-}
-
-impl fmt::Display for ReloKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Linux's numbers, the same on all architectures that run BPF.
 const E2BIG: i32 = 7;
@@ -107,50 +20,39 @@ const E2BIG: i32 = 7;
 #[derive(Debug, Clone)]
 pub struct Relocation {
     btf: Arc<LoadedBtf<'static>>,
-    kind: ReloKind,
-    type_id: TypeId,
     access_str_off: u32,
-    accessors: Vec<u32>,
+    asked: btfgen_object::Relocation,
 }
 
 impl Relocation {
-    /// Validates a record of `.BTF.ext` against its object's BTF: the type must exist and be safe to walk, and the access
-    /// string must be a list of numbers. `checker` must be for the same BTF.
+    /// Validates a record of `.BTF.ext` against its object's BTF: the record must have the right form, and its type must be
+    /// safe to walk. `walk` and `checker` must be for the same BTF.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRelocation`] or [`ErrorKind::UnsafeType`].
     pub fn new(
         btf: &Arc<LoadedBtf<'static>>,
+        walk: &mut Walk<'_>,
         checker: &mut Checker<'_>,
-        kind: ReloKind,
-        type_id: TypeId,
-        access_str_off: u32,
+        record: &RelocationRecord,
     ) -> Result<Self, Error> {
         let invalid = |message: String| Error::new(ErrorKind::InvalidRelocation, message);
-        if type_id == TypeId::VOID || btf.type_by_id(type_id).is_none() {
-            return Err(invalid(format!("there is no type [{type_id}]")));
-        }
-        let access = btf.string(access_str_off).ok_or_else(|| {
-            invalid(format!(
-                "its access string's offset {access_str_off} is beyond the strings"
-            ))
-        })?;
-        let accessors = parse_access_string(access).ok_or_else(|| {
-            invalid(format!(
-                "its access string \"{}\" is not a list of up to {MAX_ACCESSORS} numbers from 0 to {MAX_ACCESSOR}",
-                String::from_utf8_lossy(&access[..access.len().min(80)])
-            ))
-        })?;
-        if !std::ptr::eq(checker.check(type_id)?.btf(), &**btf) {
+        let asked =
+            btfgen_object::Relocation::read(walk, record).map_err(|e| invalid(e.to_string()))?;
+        let checked = checker.check(asked.root())?;
+        if !ptr::eq(checked.btf(), &**btf) || !ptr::eq(walk.btf(), &***btf) {
             return Err(invalid("it was checked against another BTF".into()));
         }
         Ok(Self {
             btf: Arc::clone(btf),
-            kind,
-            type_id,
-            access_str_off,
-            accessors,
+            access_str_off: record.access_str_off,
+            asked,
         })
+    }
+
+    /// What the relocation asks, as the record says.
+    pub fn asked(&self) -> &btfgen_object::Relocation {
+        &self.asked
     }
 
     /// The BTF of its object.
@@ -160,19 +62,19 @@ impl Relocation {
 
     /// The kind of its question.
     pub fn kind(&self) -> ReloKind {
-        self.kind
+        self.asked.kind()
     }
 
     /// The local root type.
     pub fn root(&self) -> Type<'_> {
         self.btf
-            .type_by_id(self.type_id)
+            .type_by_id(self.asked.root())
             .unwrap_or_else(|| unreachable!("`new` looked it up"))
     }
 
     /// The access string, parsed: `0:1:2` is `[0, 1, 2]`.
     pub fn accessors(&self) -> &[u32] {
-        &self.accessors
+        self.asked.accessors()
     }
 }
 
@@ -298,15 +200,15 @@ impl Resolver {
         };
         let relo = libbpf_sys::bpf_core_relo {
             insn_off: 0,
-            type_id: relocation.type_id.0,
+            type_id: relocation.asked.root().0,
             access_str_off: relocation.access_str_off,
-            kind: relocation.kind as u32,
+            kind: relocation.kind() as u32,
         };
         let mut result = sys::bpf_core_relo_res::default();
         // libbpf writes the spec of a candidate only if there is one, and that of the target only if one matched. The `btf`
         // of a spec shows whether it was written.
         for spec in &mut *self.specs {
-            spec.btf = std::ptr::null();
+            spec.btf = ptr::null();
         }
         // SAFETY: the local BTF and the candidates' are alive; `Relocation::new` validated the type and the access
         // string; its type and the candidates are checked, so libbpf's walks end and stay within the types; the list
@@ -348,5 +250,34 @@ impl<'r> Match<'r> {
             root: TypeId(spec.root_type_id),
             bit_offset: spec.bit_offset,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that a relocation is refused if it was read from or checked against another BTF.
+    #[test]
+    fn another_btf() {
+        let int = [1, 1 << 24, 4, 32];
+        let bytes = btfgen_testkit::made_up_btf(&[&int], b"\0int\x000\0");
+        let loaded = || Arc::new(LoadedBtf::parse(bytes.clone()).expect("libbpf takes it"));
+        let (own, other) = (loaded(), loaded());
+        let record = RelocationRecord {
+            insn_off: 0,
+            type_id: TypeId(1),
+            access_str_off: 5,
+            kind: ReloKind::TypeSize as u32,
+        };
+        let new = |walked: &LoadedBtf<'_>, checked: &LoadedBtf<'_>| {
+            let (mut walk, mut checker) = (Walk::new(walked), Checker::new(checked));
+            Relocation::new(&own, &mut walk, &mut checker, &record)
+        };
+        assert!(new(&own, &own).is_ok());
+        for (walked, checked) in [(&other, &own), (&own, &other)] {
+            let error = new(walked, checked).expect_err("it is another one");
+            assert_eq!(error.kind(), ErrorKind::InvalidRelocation);
+        }
     }
 }

@@ -5,6 +5,7 @@ mod btf_ext;
 mod elf;
 mod error;
 mod path;
+mod relo_kind;
 mod relocation;
 mod signature;
 mod walk;
@@ -15,7 +16,8 @@ pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, S
 pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::path::accessor_path;
-pub use crate::relocation::{MAX_ACCESSOR, MAX_ACCESSORS, Relocation, parse_access_string};
+pub use crate::relo_kind::ReloKind;
+pub use crate::relocation::{MAX_ACCESSORS, Relocation};
 pub use crate::signature::{Signature, digest_of, essential_name, signature};
 pub use crate::walk::Walk;
 
@@ -41,7 +43,12 @@ pub fn digest(object: &[u8]) -> Result<u32> {
     let signatures = records
         .iter()
         .map(|record| {
-            let relocation = Relocation::read(&mut walk, record)?;
+            let relocation = Relocation::read(&mut walk, record).map_err(|e| {
+                let instruction = record.insn_off / 8;
+                Error::damaged(format!(
+                    "bad CO-RE relocation at instruction {instruction}: {e}"
+                ))
+            })?;
             signature(&mut walk, &relocation)
         })
         .collect::<Result<Vec<Signature>>>()?;

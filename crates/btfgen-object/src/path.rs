@@ -41,7 +41,7 @@ pub(crate) fn path<'d>(walk: &mut Walk<'d>, relocation: &Relocation) -> Result<O
         return Ok(None);
     };
     let mut ty = walk.skip_modifiers_and_typedefs(relocation.root)?;
-    if relocation.is_enumval() {
+    if relocation.kind.is_enumval() {
         let Some(enumerator) = ty.enumerator(first).filter(|_| rest.is_empty()) else {
             return Ok(None);
         };
@@ -102,7 +102,7 @@ pub(crate) fn path<'d>(walk: &mut Walk<'d>, relocation: &Relocation) -> Result<O
 /// # Errors
 /// Those of [`signature`](crate::signature()).
 pub fn accessor_path(walk: &mut Walk<'_>, relocation: &Relocation) -> Result<String> {
-    if relocation.is_type() {
+    if relocation.kind.is_type() {
         return Ok(String::new());
     }
     let Some(way) = path(walk, relocation)? else {

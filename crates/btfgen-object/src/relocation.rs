@@ -4,28 +4,20 @@ use btfgen_btf::{Kind, TypeId};
 
 use crate::btf_ext::RelocationRecord;
 use crate::error::{Error, Result};
+use crate::relo_kind::ReloKind;
 use crate::walk::Walk;
-
-/// `enum bpf_core_relo_kind` of the kernel's UAPI (linux/bpf.h): the numbers that this crate needs.
-pub(crate) const FIELD_BYTE_OFFSET: u32 = 0;
-pub(crate) const FIELD_EXISTS: u32 = 2;
-pub(crate) const TYPE_ID_LOCAL: u32 = 6;
-pub(crate) const TYPE_SIZE: u32 = 9;
-const ENUMVAL_EXISTS: u32 = 10;
-const ENUMVAL_VALUE: u32 = 11;
-pub(crate) const TYPE_MATCHES: u32 = 12;
 
 /// The most accessors that an access string may have (libbpf's `BPF_CORE_SPEC_MAX_LEN`).
 pub const MAX_ACCESSORS: usize = 64;
 
 /// The largest accessor. libbpf reads any 32-bit number and multiplies it by a size in signed 64 bits. This bound prevents
 /// an overflow, and no kernel type has so many elements.
-pub const MAX_ACCESSOR: u32 = 1 << 24;
+const MAX_ACCESSOR: u32 = 1 << 24;
 
 /// A relocation record whose root type exists, and whose access string has the right form.
 #[derive(Debug, Clone)]
 pub struct Relocation {
-    pub(crate) kind: u32,
+    pub(crate) kind: ReloKind,
     pub(crate) root: TypeId,
     pub(crate) accessors: Vec<u32>,
 }
@@ -36,43 +28,46 @@ impl Relocation {
     /// # Errors
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the type, the string or the kind of relocation does not exist.
     pub fn read(walk: &mut Walk<'_>, record: &RelocationRecord) -> Result<Self> {
-        let bad = |what: &dyn std::fmt::Display| {
-            let instruction = record.insn_off / 8;
-            Error::damaged(format!(
-                "bad CO-RE relocation at instruction {instruction}: {what}"
-            ))
-        };
-        if record.kind > TYPE_MATCHES {
-            return Err(bad(&format_args!("unknown kind {}", record.kind)));
-        }
-        let root = walk.type_by_id(record.type_id).map_err(|e| bad(&e))?;
+        let kind = ReloKind::from_raw(record.kind)
+            .ok_or_else(|| Error::damaged(format!("unknown kind {}", record.kind)))?;
+        let root = walk.type_by_id(record.type_id)?;
         if root.kind() == Kind::Void {
-            return Err(bad(&"its type is void"));
+            return Err(Error::damaged("its type is void"));
         }
-        let access = walk.string(record.access_str_off).map_err(|e| bad(&e))?;
-        let accessors = parse_access_string(access)
-            .ok_or_else(|| bad(&"its access string is not a list of small numbers"))?;
+        let access = walk.access_string(record.access_str_off)?;
+        let accessors = parse_access_string(access).ok_or_else(|| {
+            Error::damaged(format!(
+                "its access string \"{}\" is not a list of up to {MAX_ACCESSORS} numbers from 0 to {MAX_ACCESSOR}",
+                String::from_utf8_lossy(&access[..access.len().min(80)])
+            ))
+        })?;
         Ok(Self {
-            kind: record.kind,
+            kind,
             root: record.type_id,
             accessors,
         })
     }
 
-    pub(crate) fn is_enumval(&self) -> bool {
-        matches!(self.kind, ENUMVAL_EXISTS | ENUMVAL_VALUE)
+    /// The kind of its question.
+    pub fn kind(&self) -> ReloKind {
+        self.kind
     }
 
-    /// Whether it asks about a type as a whole.
-    pub(crate) fn is_type(&self) -> bool {
-        self.kind >= TYPE_ID_LOCAL && !self.is_enumval()
+    /// The id of the root type, which is not `void`.
+    pub fn root(&self) -> TypeId {
+        self.root
+    }
+
+    /// The access string, parsed: `0:1:2` is `[0, 1, 2]`.
+    pub fn accessors(&self) -> &[u32] {
+        &self.accessors
     }
 }
 
 /// The accessors of an access string: `0:1:2` is `[0, 1, 2]`. `None` if the string has another form, or exceeds
 /// [`MAX_ACCESSORS`] or [`MAX_ACCESSOR`].
 // libbpf's own parser accepts negative numbers, and then walks out of the type.
-pub fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
+fn parse_access_string(s: &[u8]) -> Option<Vec<u32>> {
     let s = std::str::from_utf8(s).ok()?;
     let mut out = Vec::new();
     for part in s.split(':') {
@@ -119,7 +114,7 @@ mod tests {
         }
     }
 
-    /// Check that an invalid record is refused, and that the error names its instruction and the reason.
+    /// Check that an invalid record is refused, and that the error names the reason.
     #[test]
     fn records() {
         let bytes = section(&[&[0, 1 << 24, 4, 32]], b"\x000\0-1\0");
@@ -138,11 +133,10 @@ mod tests {
             ((1, 1, 13), "unknown kind 13"),
             ((0, 1, 8), "its type is void"),
             ((2, 1, 8), "there is no type [2]"),
-            ((1, 99, 8), "offset 99 is beyond"),
-            ((1, 3, 8), "not a list of small numbers"),
+            ((1, 99, 8), "access string's offset 99 is beyond"),
+            ((1, 3, 8), "access string \"-1\" is not a list"),
         ] {
             let error = read(record.0, record.1, record.2).expect_err(message);
-            assert!(error.starts_with("bad CO-RE relocation at instruction 3: "));
             assert!(error.contains(message), "{error}");
         }
     }

@@ -11,9 +11,8 @@ use btfgen_btf::{Kind, Type, TypeId};
 
 use crate::error::Result;
 use crate::path::{Path, Step, path};
-use crate::relocation::{
-    FIELD_BYTE_OFFSET, FIELD_EXISTS, Relocation, TYPE_ID_LOCAL, TYPE_MATCHES, TYPE_SIZE,
-};
+use crate::relo_kind::ReloKind;
+use crate::relocation::Relocation;
 use crate::walk::{MAX_DEPTH, Walk, too_deep};
 
 /// A byte string. If two relocations have equal signatures, libbpf gives both the same outcome on every kernel.
@@ -62,15 +61,15 @@ pub fn signature(walk: &mut Walk<'_>, relocation: &Relocation) -> Result<Signatu
         walk,
         out: Vec::with_capacity(64),
     };
-    writer.number(relocation.kind);
+    writer.number(relocation.kind as u32);
     writer.out.extend([b' ', class(root.kind()), b' ']);
-    if relocation.kind == TYPE_ID_LOCAL {
+    if relocation.kind == ReloKind::TypeIdLocal {
         // libbpf answers it from the object itself.
         writer.number(relocation.root.0);
         writer.name(name, b' ');
     } else {
         writer.name(essential_name(name), b' ');
-        if relocation.is_type() {
+        if relocation.kind.is_type() {
             writer.whole(relocation)?;
         } else {
             writer.path(relocation)?;
@@ -106,13 +105,15 @@ impl<'d> Writer<'_, 'd> {
         if relocation.accessors != [0] {
             self.out.push(b'!');
         }
-        if relocation.kind == TYPE_SIZE && self.walk.resolve_size(relocation.root)?.is_none() {
+        if relocation.kind == ReloKind::TypeSize
+            && self.walk.resolve_size(relocation.root)?.is_none()
+        {
             self.out.push(b'?');
         }
         self.shape(
             relocation.root,
             Shape {
-                deep: relocation.kind == TYPE_MATCHES,
+                deep: relocation.kind == ReloKind::TypeMatches,
                 behind_pointer: false,
                 depth: 0,
             },
@@ -168,7 +169,7 @@ impl<'d> Writer<'_, 'd> {
     ) -> Result<()> {
         self.out.push(b'#');
         let ty = self.walk.skip_modifiers_and_typedefs(ty)?;
-        let asks_value = relocation.kind != FIELD_EXISTS;
+        let asks_value = relocation.kind != ReloKind::FieldExists;
         if asks_value && is_too_wide(path.bit_offset, bits, ty.size().unwrap_or_default()) {
             self.out.push(b'!');
         }
@@ -177,7 +178,7 @@ impl<'d> Writer<'_, 'd> {
 
     fn end(&mut self, relocation: &Relocation, ty: TypeId) -> Result<()> {
         self.out.push(b'=');
-        if relocation.kind == FIELD_BYTE_OFFSET {
+        if relocation.kind == ReloKind::FieldByteOffset {
             // libbpf resizes a load of an array by other rules than a load of its element.
             let (dimensions, element) = self.innermost(ty)?;
             self.out

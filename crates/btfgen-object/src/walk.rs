@@ -35,6 +35,11 @@ impl<'d> Walk<'d> {
         Self { btf, left: BUDGET }
     }
 
+    /// The BTF with the types.
+    pub fn btf(&self) -> &'d Btf<'d> {
+        self.btf
+    }
+
     pub(crate) fn type_by_id(&mut self, id: TypeId) -> Result<Type<'d>> {
         self.charge(TYPE_COST)?;
         self.btf
@@ -42,9 +47,12 @@ impl<'d> Walk<'d> {
             .ok_or_else(|| Error::damaged(format!("there is no type [{id}]")))
     }
 
-    pub(crate) fn string(&mut self, offset: u32) -> Result<&'d [u8]> {
+    /// The access string at this offset.
+    pub(crate) fn access_string(&mut self, offset: u32) -> Result<&'d [u8]> {
         let string = self.btf.string(offset).ok_or_else(|| {
-            Error::damaged(format!("a string's offset {offset} is beyond the strings"))
+            Error::damaged(format!(
+                "its access string's offset {offset} is beyond the strings"
+            ))
         })?;
         self.name(string)
     }

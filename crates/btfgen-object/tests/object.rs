@@ -106,6 +106,22 @@ fn other_files_are_refused() {
     }
 }
 
+/// Check that the error for a bad relocation names its instruction.
+#[test]
+fn bad_relocation() {
+    let mut bytes = bytes("fields");
+    let ext = Sections::of(&bytes).expect("good").btf_ext;
+    let word = |at: usize| u32::from_le_bytes(ext[at..at + 4].try_into().expect("four bytes"));
+    // The first record, behind the size of a record and the section's name and count. See linux/btf.h.
+    let record = (word(4) + word(24) + 4 + 8) as usize;
+    let instruction = word(record) / 8;
+    let at = ext.as_ptr() as usize - bytes.as_ptr() as usize + record + 12;
+    bytes[at] = 99;
+    let error = digest(&bytes).expect_err("it is bad").to_string();
+    let expected = format!("bad CO-RE relocation at instruction {instruction}: unknown kind 99");
+    assert_eq!(error, expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use btfgen_btf::{Btf, TypeId};
 use btfgen_files::read_regular;
 use btfgen_hub::{Error, ErrorKind, Result};
-use btfgen_libbpf::{Checker, LoadedBtf, ReloKind, Relocation};
+use btfgen_libbpf::{Checker, LoadedBtf, Relocation};
 use btfgen_object::{
     BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section, Sections, Signature, Walk,
     accessor_path, signature,
@@ -269,20 +269,11 @@ impl<'b> Records<'b> {
     }
 
     fn add_distinct(&mut self, record: &RelocationRecord) -> Result<(), BoxError> {
-        let kind = ReloKind::from_raw(record.kind)
-            .ok_or_else(|| format!("unknown kind {}", record.kind))?;
-        let relocation = Relocation::new(
-            self.btf,
-            &mut self.checker,
-            kind,
-            record.type_id,
-            record.access_str_off,
-        )
-        .map_err(|e| format!("at instruction {}: {e}", record.insn_off / 8))?;
-        let asked = btfgen_object::Relocation::read(&mut self.walk, record)?;
+        let relocation = Relocation::new(self.btf, &mut self.walk, &mut self.checker, record)
+            .map_err(|e| format!("at instruction {}: {e}", record.insn_off / 8))?;
         self.questions.push(Question {
-            signature: signature(&mut self.walk, &asked)?,
-            path: accessor_path(&mut self.walk, &asked)?,
+            signature: signature(&mut self.walk, relocation.asked())?,
+            path: accessor_path(&mut self.walk, relocation.asked())?,
         });
         self.relocations.push(relocation);
         Ok(())

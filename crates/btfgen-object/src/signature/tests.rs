@@ -4,14 +4,15 @@ use super::*;
 use crate::ErrorKind;
 use crate::error::Error;
 use crate::path::accessor_path;
+use crate::relo_kind::ReloKind::{
+    EnumvalValue, FieldByteOffset, FieldExists, TypeExists, TypeIdLocal, TypeMatches, TypeSize,
+};
 use crate::testing::{info, section};
 use btfgen_btf::Btf;
 
 const INT: [u32; 4] = [1, 1 << 24, 4, 1 << 24 | 32];
-const TYPE_EXISTS: u32 = 8;
-const ENUMVAL_VALUE: u32 = 11;
 
-fn ask(btf: &Btf<'_>, kind: u32, root: u32, accessors: &[u32]) -> Result<String, Error> {
+fn ask(btf: &Btf<'_>, kind: ReloKind, root: u32, accessors: &[u32]) -> Result<String, Error> {
     let relocation = Relocation {
         kind,
         root: TypeId(root),
@@ -86,24 +87,24 @@ fn form() {
     let btf = Btf::parse(&bytes).expect("good");
     for (kind, root, accessors, expected) in [
         (
-            FIELD_BYTE_OFFSET,
+            FieldByteOffset,
             9,
             &[0, 0, 1][..],
             "0 s s [0].a:aai[1]=ai4,1",
         ),
-        (FIELD_BYTE_OFFSET, 9, &[0, 1, 0], "0 s s [0].b:p=p8,0"),
-        (FIELD_BYTE_OFFSET, 9, &[0, 4], "0 s s [0].bits:i#"),
-        (FIELD_EXISTS, 9, &[1, 2], "2 s s [1].e:ee="),
-        (FIELD_EXISTS, 9, &[0, 5], "2 s s !:0:5"),
-        (FIELD_EXISTS, 4, &[0], "2 w w [0]=?"),
-        (TYPE_ID_LOCAL, 9, &[0], "6 s 9s___old "),
-        (TYPE_EXISTS, 11, &[0], "8 t cb pP(ps)i0"),
-        (TYPE_SIZE, 4, &[0], "9 w w ?wu"),
-        (TYPE_SIZE, 9, &[0, 0], "9 s s !s"),
-        (ENUMVAL_VALUE, 3, &[0], "11 e e ::ONE"),
-        (ENUMVAL_VALUE, 3, &[1], "11 e e !:1"),
+        (FieldByteOffset, 9, &[0, 1, 0], "0 s s [0].b:p=p8,0"),
+        (FieldByteOffset, 9, &[0, 4], "0 s s [0].bits:i#"),
+        (FieldExists, 9, &[1, 2], "2 s s [1].e:ee="),
+        (FieldExists, 9, &[0, 5], "2 s s !:0:5"),
+        (FieldExists, 4, &[0], "2 w w [0]=?"),
+        (TypeIdLocal, 9, &[0], "6 s 9s___old "),
+        (TypeExists, 11, &[0], "8 t cb pP(ps)i0"),
+        (TypeSize, 4, &[0], "9 w w ?wu"),
+        (TypeSize, 9, &[0, 0], "9 s s !s"),
+        (EnumvalValue, 3, &[0], "11 e e ::ONE"),
+        (EnumvalValue, 3, &[1], "11 e e !:1"),
         (
-            TYPE_MATCHES,
+            TypeMatches,
             9,
             &[0],
             "12 s s ss;{a;a;2;a;3;iint;04;1;u;{b;p;P;(p;ss;)iint;04;1}e;ee;4{ONE;}w;p;ww;ubits;iint;04;1}",
@@ -147,17 +148,17 @@ fn layout_does_not_count() {
         Btf::parse(&one).expect("good"),
         Btf::parse(&two).expect("good"),
     );
-    for kind in 0..6 {
+    for &kind in ReloKind::ALL.iter().filter(|kind| kind.is_field()) {
         assert_eq!(ask(&one, kind, 2, &[0, 0]), ask(&two, kind, 1, &[0, 1]));
         assert_ne!(ask(&one, kind, 2, &[0, 0]), ask(&two, kind, 1, &[0, 0]));
     }
     assert_eq!(
-        ask(&one, TYPE_EXISTS, 2, &[0]),
-        ask(&two, TYPE_EXISTS, 1, &[0])
+        ask(&one, TypeExists, 2, &[0]),
+        ask(&two, TypeExists, 1, &[0])
     );
     assert_ne!(
-        ask(&one, TYPE_MATCHES, 2, &[0]),
-        ask(&two, TYPE_MATCHES, 1, &[0])
+        ask(&one, TypeMatches, 2, &[0]),
+        ask(&two, TypeMatches, 1, &[0])
     );
 }
 
@@ -165,7 +166,7 @@ fn kinds_of_errors(types: &[Vec<u32>], strings: &[u8], root: u32) -> Vec<Option<
     let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
     let bytes = section(&types, strings);
     let btf = Btf::parse(&bytes).expect("good");
-    [FIELD_EXISTS, TYPE_EXISTS, TYPE_SIZE, TYPE_MATCHES]
+    [FieldExists, TypeExists, TypeSize, TypeMatches]
         .map(|kind| {
             let asked = ask(&btf, kind, root, &[0, 0, 0, 0]);
             asked.err().map(|e| e.kind())
@@ -240,25 +241,19 @@ fn local_types_count_where_libbpf_looks_at_them() {
     let eight = Btf::parse(&eight).expect("good");
     let far = &[0, 0, 5];
     for (btf, kind, root, accessors, expected) in [
-        (&four, FIELD_EXISTS, 4, &far[..], "2 s s [0].a:ai[5!]="),
-        (&eight, FIELD_EXISTS, 4, far, "2 s s [0].a:ai[5]="),
+        (&four, FieldExists, 4, &far[..], "2 s s [0].a:ai[5!]="),
+        (&eight, FieldExists, 4, far, "2 s s [0].a:ai[5]="),
         // Only the last member of a struct is a flexible array.
-        (&four, FIELD_EXISTS, 4, &[0, 1, 0], "2 s s [0].a:ai[0!]="),
-        (&four, FIELD_EXISTS, 4, &[0, 3, 9], "2 s s [0].flex:ai[9]="),
-        (&four, FIELD_BYTE_OFFSET, 4, &[0, 2], "0 s s [0].b:i#"),
-        (&eight, FIELD_BYTE_OFFSET, 4, &[0, 2], "0 s s [0].b:i#!"),
-        (&eight, FIELD_EXISTS, 4, &[0, 2], "2 s s [0].b:i#"),
+        (&four, FieldExists, 4, &[0, 1, 0], "2 s s [0].a:ai[0!]="),
+        (&four, FieldExists, 4, &[0, 3, 9], "2 s s [0].flex:ai[9]="),
+        (&four, FieldByteOffset, 4, &[0, 2], "0 s s [0].b:i#"),
+        (&eight, FieldByteOffset, 4, &[0, 2], "0 s s [0].b:i#!"),
+        (&eight, FieldExists, 4, &[0, 2], "2 s s [0].b:i#"),
         // If the struct is not the first of an array, the bitfield begins in the middle of a load.
-        (&four, FIELD_BYTE_OFFSET, 4, &[1, 2], "0 s s [1].b:i#"),
-        (&four, FIELD_BYTE_OFFSET, 5, &[0], "0 a  [0]=aai8,0"),
-        (&four, FIELD_BYTE_OFFSET, 5, &[0, 2], "0 a  [0][2]=ai8,0"),
-        (
-            &four,
-            FIELD_BYTE_OFFSET,
-            5,
-            &[0, 2, 3],
-            "0 a  [0][2][3]=i8,0",
-        ),
+        (&four, FieldByteOffset, 4, &[1, 2], "0 s s [1].b:i#"),
+        (&four, FieldByteOffset, 5, &[0], "0 a  [0]=aai8,0"),
+        (&four, FieldByteOffset, 5, &[0, 2], "0 a  [0][2]=ai8,0"),
+        (&four, FieldByteOffset, 5, &[0, 2, 3], "0 a  [0][2][3]=i8,0"),
     ] {
         assert_eq!(ask(btf, kind, root, accessors).as_deref(), Ok(expected));
     }
@@ -290,7 +285,7 @@ fn budget_is_shared() {
     let btf = Btf::parse(&bytes).expect("good");
     let mut walk = Walk::new(&btf);
     let relocation = Relocation {
-        kind: TYPE_EXISTS,
+        kind: TypeExists,
         root: TypeId(1),
         accessors: vec![0],
     };
