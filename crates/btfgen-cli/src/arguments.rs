@@ -6,7 +6,7 @@ use anyhow::Result;
 use btfgen::KernelFilter;
 
 use crate::amount::parse_bytes;
-use crate::console::Advised;
+use crate::explain::Advised;
 
 /// The options that select kernels.
 #[derive(Debug, clap::Args)]
@@ -99,7 +99,7 @@ pub(crate) struct LimitArguments {
 fn glob(text: &str) -> Result<String, String> {
     match KernelFilter::new().only(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(e) => Err(crate::console::chain(&e)),
+        Err(e) => Err(crate::explain::chain(&e)),
     }
 }
 

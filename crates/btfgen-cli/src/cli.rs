@@ -5,8 +5,11 @@ use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use crate::commands::{
     add, completions, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
 };
-use crate::console::{Advised, Console};
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::explain::Advised;
+use crate::report::Failure;
+use crate::sink;
 use crate::style::{self, Color};
 
 const LONG_ABOUT: &str = "\
@@ -103,8 +106,21 @@ impl Cli {
             Command::Completions(arguments) => arguments.run(Self::command()),
             Command::Man(arguments) => arguments.run(Self::command()),
         };
-        console.exit(result)
+        conclude(console, result)
     }
+}
+
+/// Prints the error, if there is one, also as JSON, and returns the exit code.
+pub(crate) fn conclude(console: Console, result: anyhow::Result<Exit>) -> Exit {
+    result.unwrap_or_else(|e| {
+        console.error(&e);
+        let exit = Exit::of(&e);
+        if console.json && exit != Exit::Usage {
+            // If stdout cannot be written, stderr has the error.
+            let _ = sink::json(&Failure::of(&e));
+        }
+        exit
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::console::Advised;
+use crate::explain::Advised;
 
 /// How the command ended. The numbers are stable, and `btfgen --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

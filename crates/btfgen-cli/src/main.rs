@@ -15,6 +15,7 @@ mod closed_stdout;
 mod commands;
 mod console;
 mod exit;
+mod explain;
 mod interrupt;
 mod progress;
 mod report;
@@ -41,7 +42,10 @@ fn main() -> ExitCode {
             Exit::Usage
         }
         // The user asked for help or version.
-        Err(e) => Console::default().exit(sink::printed(e.print()).map(|()| Exit::Done)),
+        Err(e) => cli::conclude(
+            Console::default(),
+            sink::printed(e.print()).map(|()| Exit::Done),
+        ),
     };
     exit.into()
 }

@@ -8,7 +8,8 @@ use btfgen_fetch::{FetchProgress, Transfer, Waiting};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::amount::bytes;
-use crate::console::{Console, printable};
+use crate::console::Console;
+use crate::explain::printable;
 
 const KERNELS: &str = "{bar:24} {pos}/{len} kernels  {rate}  {eta} left  {wide_msg}";
 const FILES: &str = "{bar:24} {pos}/{len} files  {eta} left  {wide_msg}";

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::console::{caused, chain, help};
+use crate::explain::{caused, chain, help};
 
 /// The fields of a report that say why the command failed. There are none if it did not fail.
 #[derive(Debug, Default, Serialize)]

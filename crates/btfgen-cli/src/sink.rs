@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use btfgen::{Claims, Output};
 
 use crate::closed_stdout;
-use crate::console::{Advised, Console};
+use crate::console::Console;
+use crate::explain::Advised;
 
 /// An output.
 #[derive(Debug)]

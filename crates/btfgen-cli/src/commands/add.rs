@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{LimitArguments, TargetHubArguments};
-use crate::console::{Advised, Console, printable};
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::explain::{Advised, printable};
 use crate::interrupt;
 use crate::progress::WaitNote;
 use crate::report::{Failure, LeftOut};

@@ -9,8 +9,9 @@ use btfgen::{Btf, Claims, KernelFilter, KernelId};
 use btfgen_files::read_regular;
 
 use crate::amount::bytes;
-use crate::console::{Advised, Console};
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::explain::Advised;
 use crate::interrupt;
 use crate::sink::{self, Sink};
 

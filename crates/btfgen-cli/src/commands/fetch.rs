@@ -8,8 +8,9 @@ use btfgen_fetch::{
 
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, TargetHubArguments};
-use crate::console::{Console, printable};
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::explain::printable;
 use crate::interrupt;
 use crate::progress::TransferBar;
 use crate::sink;

@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::amount::bytes;
-use crate::console::{Advised, Console, caused};
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::explain::{Advised, caused};
 use crate::report::Failure;
 use crate::sink;
 use crate::style::STRONG;

@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::amount::{bytes, count};
 use crate::arguments::LimitArguments;
 use crate::commands::needs::Refused;
-use crate::console::{Console, printable};
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::explain::printable;
 use crate::interrupt;
 use crate::sink::{self, Sink};
 

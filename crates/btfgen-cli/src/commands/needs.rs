@@ -7,8 +7,9 @@ use anyhow::Result;
 use btfgen::{Need, Needs, Object, Place, Refusal};
 use serde::Serialize;
 
-use crate::console::{Console, printable};
+use crate::console::Console;
 use crate::exit::Exit;
+use crate::explain::printable;
 use crate::sink;
 use crate::table::{Column, Table};
 
