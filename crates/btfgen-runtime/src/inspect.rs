@@ -82,6 +82,11 @@ pub(crate) trait ReadAt {
 
 impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        // No file is so long. For the system this is a negative offset, and an error.
+        let end = at.saturating_add(buffer.len() as u64);
+        if i64::try_from(end).is_err() {
+            return Ok(0);
+        }
         FileExt::read_at(self, buffer, at)
     }
 }
@@ -256,6 +261,17 @@ mod tests {
         ] {
             let why = refused(&btf(fields, 64));
             assert!(why.starts_with("is cut off: "), "{fields:?}: {why}");
+        }
+    }
+
+    /// Check that an offset that the system would call negative is after the end of a file.
+    #[test]
+    fn far_offsets() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&btf(SOUND, 37)).unwrap();
+        for at in [37, i64::MAX as u64, 1 << 63, u64::MAX] {
+            let mut byte = [0];
+            assert_eq!(ReadAt::read_at(&file, &mut byte, at).unwrap(), 0, "{at}");
         }
     }
 

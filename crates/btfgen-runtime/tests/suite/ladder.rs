@@ -8,6 +8,7 @@ use std::thread;
 use btfgen_archive::Builder;
 use btfgen_runtime::{Error, ErrorKind, Found, KernelId, Lookup, Origin, Result, Rung};
 use object::{Architecture, Endianness};
+use proptest::prelude::*;
 
 use crate::{btf, elf};
 
@@ -362,4 +363,29 @@ fn path_on_demand() {
     let _: &(dyn Send + Sync) = &kept;
     drop(kept);
     assert!(memory().len() < 50);
+}
+
+proptest! {
+    /// Check that an ELF file with any changed bytes, or cut off anywhere, gives BTF or an error.
+    #[test]
+    fn changed_elf(
+        is_64 in any::<bool>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        len in any::<prop::sample::Index>(),
+    ) {
+        let architecture = if is_64 { Architecture::X86_64 } else { Architecture::Arm };
+        let mut bytes = elf(architecture, Endianness::Little, ".BTF", &btf("named"));
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        // Half of the files are whole.
+        bytes.truncate(len.index(2 * bytes.len()) + 1);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, &bytes).unwrap();
+        match Lookup::new().btf_file(file.path()).find() {
+            Ok(found) => prop_assert!(found.bytes().unwrap().len() <= bytes.len()),
+            Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidBtf),
+        }
+    }
 }
