@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::auxv;
+use crate::step::{Rung, Steps};
 
 /// Whether to read the environment: the variables of btfgen, and `TMPDIR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,18 @@ impl Environment {
             Self::Forbidden => Variable::NotAsked("ignored (the program forbids it)"),
             Self::Distrusted => {
                 Variable::NotAsked("ignored (the program has more privileges than its caller)")
+            }
+        }
+    }
+
+    /// The value of an optional variable. Adds a step only if the variable is not read.
+    pub(crate) fn value(self, name: &str, rung: Rung, steps: &mut Steps) -> Option<OsString> {
+        match self.variable(name) {
+            Variable::Set(value) => Some(value),
+            Variable::Unset => None,
+            Variable::NotAsked(why) => {
+                steps.passed(rung, name, why);
+                None
             }
         }
     }

@@ -1,6 +1,5 @@
 //! The rungs of a lookup, from the BTF that was named to any unambiguous entry of the archive.
 
-use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::found::{Content, Entry, Found, Origin};
 use crate::host::{self, Host};
 use crate::inspect::inspect;
-use crate::lookup::{ArchiveSource, Lookup};
+use crate::lookup::{ArchiveSource, ELSEWHERE, Lookup};
 use crate::os_release::OsRelease;
 use crate::own;
 use crate::source::Source;
@@ -131,8 +130,6 @@ fn from_archive(
     Ok((Origin::Archive(kernel), Content::Entry(entry)))
 }
 
-pub(crate) const ELSEWHERE: &str = "skipped (the lookup is for another host)";
-
 fn named_by_environment(
     lookup: &Lookup<'_>,
     environment: Environment,
@@ -146,23 +143,6 @@ fn named_by_environment(
     };
     steps.passed(Rung::Environment, BTF_VARIABLE, why_not);
     None
-}
-
-/// The value of an optional variable. Adds a step only if the variable is not read.
-pub(crate) fn value(
-    variable: &str,
-    environment: Environment,
-    rung: Rung,
-    steps: &mut Steps,
-) -> Option<OsString> {
-    match environment.variable(variable) {
-        Variable::Set(value) => Some(value),
-        Variable::Unset => None,
-        Variable::NotAsked(why) => {
-            steps.passed(rung, variable, why);
-            None
-        }
-    }
 }
 
 /// Uses a named file. A problem is an error, because a fallback would hide a typing error.
@@ -205,7 +185,7 @@ fn named_os_release(
 ) -> Result<Option<OsRelease>> {
     let (path, subject) = if let Some(path) = &lookup.os_release {
         (path.clone(), path.display().to_string())
-    } else if let Some(path) = value(OS_RELEASE_VARIABLE, environment, Rung::Host, steps) {
+    } else if let Some(path) = environment.value(OS_RELEASE_VARIABLE, Rung::Host, steps) {
         let path = PathBuf::from(path);
         let subject = format!("{OS_RELEASE_VARIABLE}={}", path.display());
         (path, subject)

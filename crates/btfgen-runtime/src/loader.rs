@@ -69,7 +69,7 @@ impl Reads {
     }
 }
 
-/// libbpf's `btf_parse_hdr`, `btf_type_size` and `btf_bswap_type_rest` in each version. The layout section is in libbpf after 1.7.
+/// libbpf's `btf_parse_hdr` and `btf_type_size` in each version. libbpf reads layout sections after 1.7.
 const LIBBPF: &[Reads] = &[
     reads((0, 0), 15),
     reads((0, 4), FLOAT),

@@ -53,6 +53,9 @@ pub struct Lookup<'a> {
     pub(crate) forbids_environment: bool,
 }
 
+/// The outcome of a step that is only for this host.
+pub(crate) const ELSEWHERE: &str = "skipped (the lookup is for another host)";
+
 /// The place of the archive.
 #[derive(Clone, Debug)]
 pub(crate) enum ArchiveSource<'a> {

@@ -9,9 +9,8 @@ use crate::features::scan;
 use crate::found::{Content, Origin};
 use crate::host;
 use crate::inspect::Unusable;
-use crate::ladder::{ELSEWHERE, value};
 use crate::loader::{Loader, why_unreadable};
-use crate::lookup::Lookup;
+use crate::lookup::{ELSEWHERE, Lookup};
 use crate::source::Source;
 use crate::step::{Rung, Steps};
 
@@ -60,7 +59,10 @@ pub(crate) fn find(
         ELSEWHERE.to_owned()
     } else if lookup.require_custom {
         "skipped (require_custom is set)".to_owned()
-    } else if value(REQUIRE_CUSTOM_VARIABLE, environment, Rung::Kernel, steps).is_some() {
+    } else if environment
+        .value(REQUIRE_CUSTOM_VARIABLE, Rung::Kernel, steps)
+        .is_some()
+    {
         format!("skipped ({REQUIRE_CUSTOM_VARIABLE} is set)")
     } else {
         let (release, _) = host::uname();

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 
 use btfgen_archive::Builder;
 use btfgen_runtime::{Error, ErrorKind, Found, KernelId, Lookup, Origin, Result, Rung};
 use object::{Architecture, Endianness};
 use proptest::prelude::*;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::{btf, elf};
 
@@ -363,6 +365,34 @@ fn path_on_demand() {
     let _: &(dyn Send + Sync) = &kept;
     drop(kept);
     assert!(memory().len() < 50);
+}
+
+/// Check that a path without a place is an error with the steps, and that the bytes need none. Runs in a process of its own,
+/// which may open no files.
+#[test]
+fn no_place() {
+    const IS_CHILD: &str = "BTFGEN_TEST_IS_CHILD";
+    if std::env::var_os(IS_CHILD).is_none() {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", "ladder::no_place"])
+            .env(IS_CHILD, "1");
+        let output = child.output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(printed.contains("1 passed"), "{output:?}");
+        return;
+    }
+    let archive = archive(&[("ubuntu/20.04/x86_64", "focal")]);
+    let found = find(&archive, FOCAL, "x86_64").unwrap();
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Nofile, none).unwrap();
+    let error = found.path().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoPlace);
+    assert_eq!(error.steps(), found.steps());
+    assert_eq!(found.bytes().unwrap(), btf("focal"));
 }
 
 proptest! {
