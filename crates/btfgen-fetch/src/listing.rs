@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use btfgen_archive::KernelId;
-use btfgen_hub::{ENDINGS, Error, ErrorKind, Result};
+use btfgen_hub::{ENDINGS, Error, ErrorKind, Result, has_ending, without_ending};
 use git2::{ObjectType, Oid, Repository, TreeEntry};
 
 use crate::report::LeftOut;
@@ -91,7 +91,7 @@ impl Listing {
             Ok(path) => path,
             Err(e) => {
                 let path = String::from_utf8_lossy(e.as_bytes()).into_owned();
-                if ENDINGS.iter().any(|ending| path.ends_with(ending)) {
+                if has_ending(path.as_ref()) {
                     let why = "its name is not UTF-8";
                     self.left_out.push(LeftOut::useless(path, why));
                 }
@@ -103,7 +103,7 @@ impl Listing {
             return;
         }
         let is_link = entry.filemode() == LINK;
-        let Some(stem) = ENDINGS.iter().find_map(|e| path.strip_suffix(e)) else {
+        let Some(stem) = without_ending(&path) else {
             if is_link
                 && let Some((distro, codename)) = path.split_once('/')
                 && !codename.contains('/')

@@ -9,7 +9,7 @@ use btfgen_archive::KernelId;
 use btfgen_files::{is_machine_fault, read_regular};
 use btfgen_hub::record::{Record, RecordedFile};
 use btfgen_hub::seen::{is_as_seen, look};
-use btfgen_hub::{Codenames, ENDINGS, Error, KernelFilter, Result};
+use btfgen_hub::{Codenames, ENDINGS, Error, KernelFilter, Result, without_ending};
 use git2::{ObjectType, Oid};
 
 use crate::listing::Listed;
@@ -108,7 +108,8 @@ impl Plan {
         }
         let names: BTreeSet<&str> = sources.iter().map(|s| &*s.name).collect();
         for (path, file) in recorded(record, &names) {
-            let kernel = kernel_of(path).filter(|k| !wanted.contains_key(k) && passes(k));
+            let kernel: Option<KernelId> = without_ending(path).and_then(|stem| stem.parse().ok());
+            let kernel = kernel.filter(|k| !wanted.contains_key(k) && passes(k));
             if let Some(kernel) = kernel
                 && let Ok(metadata) = root.join(path).symlink_metadata()
                 && file.is_unchanged(&metadata)
@@ -235,14 +236,6 @@ fn recorded<'r>(
         .filter(|(name, _)| names.contains(&***name))
         .flat_map(|(_, repository)| &repository.files)
         .map(|(path, file)| (&**path, file))
-}
-
-/// The kernel that a path below a hub names.
-pub(crate) fn kernel_of(path: &str) -> Option<KernelId> {
-    let stem = ENDINGS
-        .iter()
-        .find_map(|ending| path.strip_suffix(ending))?;
-    stem.parse().ok()
 }
 
 /// The blobs to bring from one repository, without repetitions.

@@ -6,14 +6,13 @@ use btfgen_archive::KernelId;
 
 use crate::arch::arch_fits;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernel_file::{self, Packing, parse_kernel};
+use crate::kernel_file::{self, parse_kernel};
 
 /// One kernel of a hub. Its file is not read until [`HubKernel::read`].
 #[derive(Debug, Clone)]
 pub struct HubKernel {
     pub(crate) id: KernelId,
     pub(crate) path: PathBuf,
-    pub(crate) packing: Packing,
     pub(crate) file_bytes: u64,
 }
 
@@ -39,7 +38,7 @@ impl HubKernel {
     /// [`ErrorKind::Io`], [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::OtherForm`], [`ErrorKind::TooLarge`],
     /// [`ErrorKind::Machine`].
     pub fn read(&self, max_bytes: u64) -> Result<Vec<u8>> {
-        Ok(kernel_file::read(&self.path, self.packing, max_bytes)?.btf)
+        Ok(kernel_file::read(&self.path, max_bytes)?.btf)
     }
 
     /// Checks that the file can be read, and that libbpf accepts it as BTF of the architecture's byte order. The name inside
@@ -49,7 +48,7 @@ impl HubKernel {
     /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] or [`ErrorKind::Unsupported`] if the BTF is not usable;
     /// [`ErrorKind::InvalidName`] if the name or the byte order is that of another kernel.
     pub fn verify(&self, max_bytes: u64) -> Result<()> {
-        let read = kernel_file::read(&self.path, self.packing, max_bytes)?;
+        let read = kernel_file::read(&self.path, max_bytes)?;
         if let Some(name) = read.name
             && name.file_stem() != Some(self.id.release().as_ref())
         {

@@ -1,7 +1,6 @@
 //! Reads one kernel's file of a hub, and unpacks the BTF.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -26,26 +25,19 @@ const TAR_OVERHEAD: u64 = 1 << 20;
 /// The endings of kernels' files in a hub. The first is that of btfhub-archive.
 pub const ENDINGS: [&str; 3] = [".btf.tar.xz", ".btf.xz", ".btf"];
 
-/// The form of a kernel's file, by the end of its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Packing {
-    /// `.btf.tar.xz`, the form of btfhub.
-    TarXz,
-    /// `.btf.xz`
-    Xz,
-    /// `.btf`
-    Plain,
+/// Whether a file's name, which need not be UTF-8, has the ending of a kernel's file.
+pub fn has_ending(path: &Path) -> bool {
+    ENDINGS.iter().any(|ending| ends_with(path, ending))
 }
 
-impl Packing {
-    /// The packing by a file's name, and the name without that ending. Both are bytes, because names are not always UTF-8.
-    pub(crate) fn of(name: &OsStr) -> Option<(Self, &[u8])> {
-        let packings = [Self::TarXz, Self::Xz, Self::Plain].into_iter();
-        packings.zip(ENDINGS).find_map(|(packing, ending)| {
-            let stem = name.as_encoded_bytes().strip_suffix(ending.as_bytes())?;
-            Some((packing, stem))
-        })
-    }
+/// The path of a kernel's file without its ending: below a hub, the kernel's id. `None` for other files.
+pub fn without_ending(path: &str) -> Option<&str> {
+    ENDINGS.iter().find_map(|ending| path.strip_suffix(ending))
+}
+
+fn ends_with(path: &Path, ending: &str) -> bool {
+    let path = path.as_os_str().as_encoded_bytes();
+    path.ends_with(ending.as_bytes())
 }
 
 /// Reads a BTF from a file of any form that a hub may contain. The name gives the form: `.btf.tar.xz`, `.btf.xz`, else
@@ -54,8 +46,7 @@ impl Packing {
 /// # Errors
 /// Those of [`HubKernel::read`](crate::HubKernel::read).
 pub fn read_kernel_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
-    let packing = Packing::of(path.as_os_str()).map_or(Packing::Plain, |(packing, _)| packing);
-    Ok(read(path, packing, max_bytes)?.btf)
+    Ok(read(path, max_bytes)?.btf)
 }
 
 /// The content of a kernel's file.
@@ -65,20 +56,23 @@ pub(crate) struct KernelFile {
     pub(crate) name: Option<PathBuf>,
 }
 
-pub(crate) fn read(path: &Path, packing: Packing, max_bytes: u64) -> Result<KernelFile> {
+pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<KernelFile> {
     let unreadable = |e| Error::io(path, "cannot be read", e);
     let file = open_regular(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let unpack = Unpack { path, max_bytes };
-    let (btf, name) = match packing {
-        // The size is only a hint: the kernel's own /sys/kernel/btf may report 0 before it is read.
-        Packing::Plain => (unpack.read(file, metadata.len())?, None),
-        Packing::Xz => (unpack.read(unpack.xz(file, 0)?, 0)?, None),
-        Packing::TarXz if metadata.len() == 0 => return Err(unpack.invalid("the file is empty")),
-        Packing::TarXz => {
-            let (btf, name) = unpack.tar(unpack.xz(file, TAR_OVERHEAD)?)?;
-            (btf, Some(name))
+    let [tar_xz, xz, _] = ENDINGS;
+    let (btf, name) = if ends_with(path, tar_xz) {
+        if metadata.len() == 0 {
+            return Err(unpack.invalid("the file is empty"));
         }
+        let (btf, name) = unpack.tar(unpack.xz(file, TAR_OVERHEAD)?)?;
+        (btf, Some(name))
+    } else if ends_with(path, xz) {
+        (unpack.read(unpack.xz(file, 0)?, 0)?, None)
+    } else {
+        // The size is only a hint: the kernel's own /sys/kernel/btf may report 0 before it is read.
+        (unpack.read(file, metadata.len())?, None)
     };
     if btf.is_empty() {
         return Err(unpack.invalid("the BTF is empty"));

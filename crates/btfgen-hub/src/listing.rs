@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
-use crate::kernel_file::Packing;
+use crate::kernel_file::{has_ending, without_ending};
 use crate::seen::{FileId, file_id};
 
 pub(crate) const LAYOUT_HELP: &str =
@@ -65,18 +65,18 @@ fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
         return Ok(None);
     }
     let rejected = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
-    let packing = Packing::of(path.as_os_str());
+    let is_kernels = has_ending(path);
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         // A link whose target is missing may still stand for a codename.
-        Err(e) if is_link && packing.is_none() && !is_machine_fault(&e) => {
+        Err(e) if is_link && !is_kernels && !is_machine_fault(&e) => {
             return Ok(Some(Found::Link(path.to_owned())));
         }
         Err(e) => {
             let error = Error::io(path, "cannot be read", e);
             return match error.kind() {
                 ErrorKind::Machine => Err(error),
-                _ => Ok(packing.map(|_| Found::Rejected(error, None))),
+                _ => Ok(is_kernels.then_some(Found::Rejected(error, None))),
             };
         }
     };
@@ -84,26 +84,26 @@ fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
         let inside = path.canonicalize().is_ok_and(|to| to.starts_with(root));
         // A folder outside of the hub may contain kernels, so the link is reported; a link to another file, such as a
         // README, is not.
-        if !inside && (packing.is_some() || metadata.is_dir()) {
+        if !inside && (is_kernels || metadata.is_dir()) {
             let error = rejected("symbolic links out of the hub are not followed");
             return Ok(Some(Found::Rejected(error, None)));
         }
-        if packing.is_none() || metadata.is_dir() {
+        if !is_kernels || metadata.is_dir() {
             // For a codename, such as `debian/buster` for `debian/10`: the kernels are already listed under `debian/10`.
             return Ok(Some(Found::Link(path.to_owned())));
         }
     }
-    let Some((packing, _)) = packing else {
+    if !is_kernels {
         return Ok(None);
-    };
+    }
     let file = file_id(&metadata);
-    Ok(Some(match kernel(root, path, packing, &metadata) {
+    Ok(Some(match kernel(root, path, &metadata) {
         Ok(kernel) => Found::Kernel(kernel, file),
         Err(e) => Found::Rejected(e, Some(file)),
     }))
 }
 
-fn kernel(root: &Path, path: &Path, packing: Packing, metadata: &Metadata) -> Result<HubKernel> {
+fn kernel(root: &Path, path: &Path, metadata: &Metadata) -> Result<HubKernel> {
     let refused = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
     let place = path.strip_prefix(root).unwrap_or(path);
     let place = place
@@ -112,15 +112,16 @@ fn kernel(root: &Path, path: &Path, packing: Packing, metadata: &Metadata) -> Re
     if !metadata.is_file() {
         return Err(refused("is not a regular file"));
     }
-    let stem = Packing::of(place.as_ref()).and_then(|(_, stem)| place.get(..stem.len()));
-    let id: KernelId = stem.unwrap_or(place).parse().map_err(|e| {
-        let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
-        error.with_help(LAYOUT_HELP)
-    })?;
+    let id: KernelId = without_ending(place)
+        .unwrap_or(place)
+        .parse()
+        .map_err(|e| {
+            let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
+            error.with_help(LAYOUT_HELP)
+        })?;
     Ok(HubKernel {
         id,
         path: path.to_owned(),
-        packing,
         file_bytes: metadata.len(),
     })
 }
