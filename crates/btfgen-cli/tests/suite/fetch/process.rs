@@ -100,7 +100,7 @@ fn stderr_that_stays_open() {
     let url = url("git", daemon.address(), "kernels");
     let mut command = ground.fetch(Git::There, &url);
     command.env("PATH", format!("{}:/usr/bin:/bin", path.display()));
-    run(&mut command, 2, &["kernels: it is gone"]);
+    run(&mut command, 1, &["kernels: it is gone"]);
     // Only now may the process end, which the test would otherwise wait for in vain.
     fs::write(&fifo, "end\n").unwrap();
 }
