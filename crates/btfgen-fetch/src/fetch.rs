@@ -16,12 +16,14 @@ use std::sync::atomic::AtomicBool;
 
 use btfgen_archive::KernelId;
 use btfgen_hub::record::{RECORD, Record, RecordedFile, STAGING};
-use btfgen_hub::{Codenames, Error, ErrorKind, KernelFilter, LockedHub, Result, Waiting};
+use btfgen_hub::{
+    Codenames, Error, ErrorKind, KernelFilter, LockedHub, Result, Waiting, without_ending,
+};
 use git2::Oid;
 
 use crate::address::Address;
 use crate::codenames;
-use crate::plan::{self, Plan, kernel_of};
+use crate::plan::{self, Plan};
 use crate::report::{Fetched, FetchedRepository, LeftOut, Transport};
 use crate::session::{FetchProgress, Session};
 use crate::source::Source;
@@ -175,7 +177,10 @@ impl<'a> Fetch<'a> {
         let names: Vec<&str> = sources.iter().map(|s| &*s.name).collect();
         let listed = sources.iter().flat_map(|s| s.listing.kernels.keys());
         let gone = plan.gone.iter().map(|(kernel, _)| kernel);
-        let useless = plan.left_out.iter().filter_map(|l| kernel_of(&l.path));
+        let useless = plan
+            .left_out
+            .iter()
+            .filter_map(|l| without_ending(&l.path)?.parse().ok());
         let useless: Vec<KernelId> = useless.collect();
         let kernels: Vec<&KernelId> = listed.chain(gone).chain(&useless).collect();
         if kernels.is_empty() && plan.left_out.is_empty() {
