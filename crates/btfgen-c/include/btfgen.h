@@ -95,8 +95,9 @@ struct btfgen_find_opts {
   const char *arch;
   /**
    * The loader that must be able to read the kernel's own BTF, with its version: `libbpf:1.2`, `cilium:0.11` (cilium/ebpf) or
-   * `aya:0.13`. If it cannot, the lookup goes on to the archive. Without a name, the kernel's own BTF is taken if all versions of
-   * these loaders can read it, or if the archive has no BTF for this kernel.
+   * `aya:0.13`. If it cannot, the lookup goes on to the archive. Without a name, the kernel's own BTF is taken if all
+   * versions of these loaders since 2022 can read it, or if the archive has no BTF for this kernel. Versions before libbpf 1.0,
+   * cilium/ebpf 0.10 and aya 0.12 refuse the BTF of Linux 6.0 and later.
    */
   const char *loader;
   /**

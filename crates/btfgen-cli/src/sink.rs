@@ -71,7 +71,7 @@ pub(crate) fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Resu
 
 /// Writes a value as indented JSON to stdout.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
+    let text = serde_json::to_string_pretty(value).context("there is no JSON for a name")?;
     data(|out| writeln!(out, "{text}"))
 }
 

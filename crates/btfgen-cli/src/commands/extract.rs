@@ -70,7 +70,7 @@ impl Arguments {
         if console.json {
             sink::json(&serde_json::json!({
                 "kernel": kernel.to_string(),
-                "path": output,
+                "path": output.to_string_lossy(),
                 "bytes": btf.len(),
                 "types": types,
             }))?;
@@ -151,11 +151,6 @@ const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 /// Opens an archive, with an error that names it.
 pub(crate) fn open(path: &Path) -> Result<Archive<'static>> {
     let named = || format!("{}: cannot be read", path.display());
-    if path.is_dir() {
-        let message = format!("{}: is a folder, not an archive", path.display());
-        let help = "name a .tar.gz that `btfgen pack` wrote, or a hub with --hub";
-        return Err(Advised::new(message, help).into());
-    }
     let bytes = read_regular(path, MAX_ARCHIVE_BYTES).with_context(named)?;
     let archive = Archive::from_vec(bytes).map_err(|e| match e.kind() {
         btfgen::archive::ErrorKind::NotGzip => Advised::new(

@@ -109,7 +109,7 @@ impl PathArguments {
         use std::os::unix::ffi::OsStrExt as _;
         let folder = self.hub.folder()?;
         if console.json {
-            sink::json(&serde_json::json!({ "path": folder }))?;
+            sink::json(&serde_json::json!({ "path": folder.to_string_lossy() }))?;
             return Ok(Exit::Done);
         }
         sink::data(|out| {

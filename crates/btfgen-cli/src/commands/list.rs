@@ -12,7 +12,7 @@ use crate::arguments::{FilterArguments, HubArguments};
 use crate::commands::extract;
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::explain::printable;
+use crate::explain::{Advised, printable};
 use crate::report::LeftOut;
 use crate::sink;
 use crate::table::{Column, Table};
@@ -54,7 +54,7 @@ struct Listed {
     /// In a hub, the size of the file, which may be compressed; in an archive, the size of the BTF.
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<PathBuf>,
+    path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     link_target: Option<String>,
 }
@@ -114,7 +114,7 @@ fn in_hubs(
         .map(|k| Listed {
             kernel: k.id().clone(),
             bytes: k.file_bytes(),
-            path: Some(k.path().to_owned()),
+            path: Some(k.path().display().to_string()),
             link_target: None,
         })
         .collect();
@@ -127,6 +127,10 @@ fn in_hubs(
 
 fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<Listed>> {
     let unreadable = || format!("{}: cannot be read", path.display());
+    if path.is_dir() {
+        let message = format!("{}: is a folder, not an archive", path.display());
+        return Err(Advised::new(message, "name a hub with --hub").into());
+    }
     let archive = extract::open(path)?;
     let entries = archive.entries().with_context(unreadable)?;
     let ids = entries.iter().map(|e| &e.kernel);
@@ -167,10 +171,7 @@ fn print(kernels: &[Listed], long: bool) -> Result<()> {
         Column::Text("WHERE"),
     ]);
     for listed in kernels {
-        let file = listed
-            .path
-            .as_ref()
-            .map(|p| printable(&p.display().to_string()));
+        let file = listed.path.as_deref().map(printable);
         let link = listed.link_target.as_ref().map(|t| format!("-> {t}"));
         table.row([
             listed.kernel.to_string(),

@@ -94,6 +94,34 @@ fn errors() {
     }
 }
 
+/// Check that names that are not UTF-8 do not panic.
+#[test]
+fn names_that_are_not_utf8() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let dir = tempdir().unwrap();
+    let own = dir.path().join(std::ffi::OsStr::from_bytes(b"h\xffb"));
+    place_kernel(&own, NEW);
+    let mut path = btfgen();
+    path.args(["hub", "path", "--hub"]).arg(&own);
+    let path = report(&mut path, 0);
+    assert!(path["path"].as_str().unwrap().ends_with("h\u{fffd}b"));
+    let mut list = btfgen();
+    let listed = report(list.args(["list", "--hub"]).arg(&own), 0);
+    assert!(listed["kernels"][0]["path"].is_string(), "{listed}");
+    let mut status = btfgen();
+    let status = report(status.args(["hub", "status", "--hub"]).arg(&own), 1);
+    assert!(status["error"].as_str().unwrap().contains("UTF-8"));
+    let archive = own.join("a.tar.gz");
+    run(&mut pack(&own, &archive), 0, &[]);
+    let mut extract = btfgen();
+    extract
+        .arg("extract")
+        .arg(&archive)
+        .args([NEW, "-o"])
+        .arg(own.join("x"));
+    assert!(report(&mut extract, 0)["path"].is_string());
+}
+
 /// Check that a command that does a part of its work has both in its JSON: what was done, and the error.
 #[test]
 fn part_of_the_work() {

@@ -133,4 +133,6 @@ fn archive() {
     assert_eq!(kernels.as_array().unwrap().len(), 2);
     assert!(kernels[0]["bytes"].as_u64().unwrap() > 0);
     run(archive().args(["--hub", "x"]), 2, &["cannot be used with"]);
+    let pieces = ["is a folder, not an archive", "help: name a hub with --hub"];
+    run(list().arg(dir.path()), 1, &pieces);
 }
