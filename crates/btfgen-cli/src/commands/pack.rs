@@ -108,6 +108,14 @@ fn target_arch() -> impl TypedValueParser<Value = TargetArch> {
 
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        // bpf-compatible's script names the file for package.json with --json.
+        let is_json = |path: &&PathBuf| path.extension().is_some_and(|e| e == "json");
+        if let Some(json) = self.objects.iter().find(is_json) {
+            return Err(Advised::usage(
+                format!("{}: is not a BPF object", json.display()),
+                "--package-json FILE adds a file to the archive as package.json",
+            ));
+        }
         let bar = Bar::new(console);
         let cancel = interrupt::flag(console, Some(bar.screen()));
         let mut claims = Claims::default();

@@ -56,11 +56,13 @@ fn bad_usage() {
     }
 }
 
-/// Check that bpf-compatible's `-j FILE` is refused with the option that does the same.
+/// Check that bpf-compatible's `-j FILE` and `--json FILE` are refused with the option that does the same.
 #[test]
 fn package_json_of_bpf_compatible() {
-    let arguments = ["pack", "a.o", "-o", "b", "-j", "package.json"];
-    run(btfgen().args(arguments), 2, &["--package-json FILE"]);
+    for option in ["-j", "--json"] {
+        let arguments = ["pack", "a.o", "-o", "b", option, "package.json"];
+        run(btfgen().args(arguments), 2, &["--package-json FILE"]);
+    }
 }
 
 /// Check that every help goes to stdout and has examples.
