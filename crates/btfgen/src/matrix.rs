@@ -47,7 +47,7 @@ pub struct OutcomeSet {
         serde(serialize_with = "crate::serialize::byte_order")
     )]
     pub byte_order: ByteOrder,
-    /// The outcome of each need, in the order of [`Needs::iter`].
+    /// The outcome of each need, in the order of [`Needs::iter`](crate::Needs::iter).
     pub outcomes: Vec<Outcome>,
 }
 
