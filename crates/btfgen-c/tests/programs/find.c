@@ -168,8 +168,8 @@ int main(int argc, char **argv)
 	opts.release = "0.0.1";
 	fail(&opts, -ENOENT, "0.0.1", "any distribution");
 	opts.release = NULL;
-	opts.arch = "s390x";
-	fail(&opts, -ENOENT, "s390x", "s390x");
+	opts.arch = "sparc64";
+	fail(&opts, -ENOENT, "sparc64", "sparc64");
 	opts = options("/nonexistent/os-release");
 	fail(&opts, -ENOENT, "/nonexistent/os-release", "not there");
 	opts = options(os_release);
