@@ -6,7 +6,7 @@ LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 BPF_OBJECTS := target/bpf
 # The C library as it is installed, for the examples.
-C_LIBRARY := $(abspath $(or $(CARGO_TARGET_DIR),target))/c
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 FUZZ_SECONDS ?= 300
 
 # Debian has bpftool in /usr/sbin, which is not on a normal user's PATH.
@@ -24,7 +24,7 @@ build: setup ## Build the command and the C library, optimized.
 	$(CARGO) build --release --locked -p btfgen-cli
 	# A separate build: together with the command, the library would contain the archive writer, too.
 	$(CARGO) build --release --locked -p btfgen-c
-	@scripts/install-c "$(C_LIBRARY)/../release" "$(C_LIBRARY)" "$(C_LIBRARY)/lib"
+	@scripts/install-c "$(TARGET)/release" "$(TARGET)/c" "$(TARGET)/c/lib"
 
 demo: build ## Pack a real program for the real kernels of btfhub-sample, and show the result.
 	@scripts/bpf-objects $(BPF_OBJECTS) example/c
