@@ -65,18 +65,6 @@ fn path_has_the_bytes() {
     assert_eq!(rung(&found), Rung::Exact);
 }
 
-/// Check that another spelling of the architecture is no exact match, but comes before another directory.
-#[test]
-fn architecture() {
-    let archive = archive(&[
-        ("ubuntu/20.04/arm64", "exact but for the spelling"),
-        ("ubuntu/20/aarch64", "another version"),
-    ]);
-    let found = find(&archive, FOCAL, "aarch64").unwrap();
-    assert_eq!(found.bytes().unwrap(), btf("exact but for the spelling"));
-    assert_eq!(rung(&found), Rung::Normalized);
-}
-
 /// Check that another distribution's entry is taken where all of the release and architecture are equal, and never one of
 /// several different ones.
 #[test]
@@ -96,20 +84,6 @@ fn any_distribution() {
     let names =
         format!("ambiguous, 2 entries differ: debian/10/x86_64/{RELEASE}, rhel/8/x86_64/{RELEASE}");
     assert_eq!(outcome(&error), names);
-}
-
-/// Check that a host without a name of its own, and one whose name cannot be a folder's, still have the last rung.
-#[test]
-fn hosts_without_a_name() {
-    let archive = archive(&[("debian/10/x86_64", "only one")]);
-    for os_release in [
-        "NAME=x\n",
-        "ID=\"../..\"\nVERSION_ID=\"a b\"\n",
-        "ID=nixos\n",
-    ] {
-        let found = find(&archive, os_release, "x86_64").unwrap();
-        assert_eq!(rung(&found), Rung::AnyDistribution, "{os_release}");
-    }
 }
 
 /// Check that a named file comes first, and that it is refused, not skipped, if it is not BTF.
