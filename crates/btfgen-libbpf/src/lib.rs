@@ -1,8 +1,9 @@
 //! Safe API over libbpf's BTF and CO-RE relocation code.
 //!
 //! btfgen does not reimplement relocation. It calls the function that libbpf runs when it loads a program
-//! (`bpf_core_calc_relo_insn` of `relo_core.h`). This function is internal to libbpf. btfgen can call it because `libbpf-sys` links libbpf as a static archive, and because the version is pinned exactly.
-//! This is the only build-side crate with `unsafe` code, and its API is safe for any input:
+//! (`bpf_core_calc_relo_insn` of `relo_core.h`). This function is internal to libbpf. btfgen can call it because `libbpf-sys`
+//! links libbpf as a static archive, and because the version is pinned exactly. This is the only build-side crate with
+//! `unsafe` code, and its API is safe for any input:
 //!
 //! * [`LoadedBtf`] is a BTF together with libbpf's copy of it.
 //! * [`Checked`] is the proof that libbpf may walk a type: it has no endless chains, no bitfield whose size libbpf would

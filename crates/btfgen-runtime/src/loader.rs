@@ -91,8 +91,8 @@ const AYA: &[Reads] = &[reads((0, 0), 15), reads((0, 11), 18), reads((0, 12), 19
 
 const FLOAT: u32 = 16;
 
-/// A loader that is not named counts as one of 2022 or later, from libbpf 1.0 on. They all read this kind, which
-/// kernels have since Linux 6.0. If older ones counted, the archive would come first on all newer kernels. But with another BTF than the
+/// A loader that is not named counts as one of 2022 or later, from libbpf 1.0 on. They all read this kind, which kernels have
+/// since Linux 6.0. If older ones counted, the archive would come first on all newer kernels. But with another BTF than the
 /// kernel's own, libbpf does not look into modules.
 const ENUM64: u32 = 19;
 

@@ -292,7 +292,8 @@ mod tests {
         }
     }
 
-    /// Check that without a named loader a BTF that only newer loaders can read is the last resort: it is taken if the archive gives none, for any reason.
+    /// Check that without a named loader a BTF that only newer loaders can read is the last resort: it is taken if the archive
+    /// gives none, for any reason.
     #[test]
     fn last_resort() {
         let (taken, outcomes) = own(&btf_of_kind(20), None);

@@ -62,9 +62,10 @@ struct StatusArguments {
 
 /// Check that every file is readable, is a kernel's BTF, and has the right name
 ///
-/// verify names the broken files. The exit code is 1 if a broken file remains, and 0 if --delete deleted all. --delete deletes only damaged files with the
-/// right name, and files that a fetch brought; it waits until no other command uses the hub. An error of the machine, such as
-/// a failing disk or too little memory, ends the check: the file that was being read does not count as broken.
+/// verify names the broken files. The exit code is 1 if a broken file remains, and 0 if --delete deleted all. --delete deletes
+/// only damaged files with the right name, and files that a fetch brought; it waits until no other command uses the hub. An
+/// error of the machine, such as a failing disk or too little memory, ends the check: the file that was being read does not
+/// count as broken.
 #[derive(Debug, clap::Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 struct VerifyArguments {

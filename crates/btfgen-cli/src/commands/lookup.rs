@@ -33,8 +33,8 @@ const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 /// BTF file that BTFGEN_BTF names; the kernel's own BTF and then a vmlinux on disk, if the loader can read it and
 /// BTFGEN_REQUIRE_CUSTOM is not set; the archive's entry ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry
 /// under other names of distribution, version and architecture; any entry with this architecture and release, if all of them
-/// are equal. Without --loader, a BTF that is too new for some loader of 2022 or later is taken only if the archive has none. With --quiet, lookup
-/// prints only the result: the archive's kernel, or the path of the BTF file.
+/// are equal. Without --loader, a BTF that is too new for some loader of 2022 or later is taken only if the archive has none.
+/// With --quiet, lookup prints only the result: the archive's kernel, or the path of the BTF file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
