@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn another_btf() {
         let int = [1, 1 << 24, 4, 32];
-        let bytes = btfgen_testkit::made_up_btf(&[&int], b"\0int\x000\0");
+        let bytes = btfgen_btf::testing::made_up_btf(&[&int], b"\0int\x000\0");
         let loaded = || Arc::new(LoadedBtf::parse(bytes.clone()).expect("libbpf takes it"));
         let (own, other) = (loaded(), loaded());
         let record = RelocationRecord {
