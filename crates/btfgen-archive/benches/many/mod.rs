@@ -2,16 +2,23 @@
 
 use btfgen_archive::{Builder, KernelId};
 
-/// What a BTF begins with: magic and version.
-const MAGIC: u32 = 0x0001_eb9f;
+const WORDS: u32 = 4096;
 
-/// 16 KiB of words, where each content differs from the one before in some.
+/// The size of the types: all words but the header's six and the strings' one.
+const TYPES: u32 = 4 * (WORDS - 7);
+
+/// A BTF's header: magic and version, its size, offset and size of the types, offset and size of the strings.
+const HEADER: [u32; 6] = [0x0001_eb9f, 24, 0, TYPES, TYPES, 4];
+
+/// A BTF of 16 KiB, where each content differs from the one before in some words of the types. The lookup reads only the header
+/// and both ends of the strings.
 pub(crate) fn content(seed: u32) -> Vec<u8> {
     let word = |n: u32| {
         let version = (seed + n % 64) / 64;
         (n * 64 + version).wrapping_mul(0x9e37_79b9) >> 12
     };
-    let words = std::iter::once(MAGIC).chain((1..4096).map(word));
+    let words = HEADER.into_iter().chain((6..WORDS - 1).map(word));
+    let words = words.chain(std::iter::once(0));
     words.flat_map(u32::to_le_bytes).collect()
 }
 
