@@ -176,7 +176,8 @@ impl<'d> Btf<'d> {
         self.base.map_or(0, Self::string_count)
     }
 
-    fn string_count(&self) -> usize {
+    /// The bytes of all strings, with those of the base. All valid offsets are smaller.
+    pub fn string_count(&self) -> usize {
         self.first_string() + self.strings.len()
     }
 

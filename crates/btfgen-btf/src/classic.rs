@@ -31,8 +31,8 @@ impl Btf<'_> {
     }
 }
 
-/// A BTF with these types and strings.
-pub(crate) fn assemble(order: ByteOrder, types: &[u8], strings: &[u8]) -> Vec<u8> {
+/// A BTF with these types and strings, which are in this byte order. Nothing is checked.
+pub fn assemble(order: ByteOrder, types: &[u8], strings: &[u8]) -> Vec<u8> {
     let magic = match order {
         ByteOrder::Little => Header::MAGICS[0],
         ByteOrder::Big => Header::MAGICS[1],

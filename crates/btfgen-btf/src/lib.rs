@@ -51,6 +51,7 @@ mod words;
 mod write;
 
 pub use crate::btf::{Btf, TypeId};
+pub use crate::classic::assemble;
 pub use crate::compose::{Composer, Node};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::header::{Header, HeaderFault};

@@ -237,8 +237,8 @@ impl<'b> Type<'b> {
         (TRAILING..TRAILING + len * words).step_by(words)
     }
 
-    /// `struct btf_type` and the data that follows it.
-    pub(crate) fn words(&self) -> Words<'b> {
+    /// The type as it is in the file: `struct btf_type` and the data that follows it; empty for `void`.
+    pub fn words(&self) -> Words<'b> {
         self.words
     }
 

@@ -19,7 +19,8 @@ impl ByteOrder {
         }
     }
 
-    pub(crate) fn bytes(self, word: u32) -> [u8; 4] {
+    /// The bytes of an integer.
+    pub fn bytes(self, word: u32) -> [u8; 4] {
         match self {
             Self::Little => word.to_le_bytes(),
             Self::Big => word.to_be_bytes(),

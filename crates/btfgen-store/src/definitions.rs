@@ -1,0 +1,107 @@
+//! Reads definitions.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use btfgen_btf::Kind;
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::lists::{self, List};
+use crate::sequences::Sequences;
+
+/// The definitions of some kernels' types, and the candidates of each name on each kernel.
+#[derive(Debug, Clone)]
+pub struct Definitions<'a> {
+    pub(crate) names: Sequences<'a, u8>,
+    pub(crate) nodes: Sequences<'a, u32>,
+    pub(crate) lists: Sequences<'a, u32>,
+    pub(crate) blocks: Sequences<'a, u32>,
+    pub(crate) keys: Sequences<'a, u32>,
+    pub(crate) kernels: Cow<'a, [Kernel]>,
+}
+
+/// The number of a kind and an essential name, by which relocations look types up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(u32);
+
+/// A definition that is a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Definition(pub(crate) u32);
+
+impl Definitions<'_> {
+    /// The kernels, in the order of their numbers.
+    pub fn kernels(&self) -> impl ExactSizeIterator<Item = Kernel> {
+        self.kernels.iter().copied()
+    }
+
+    /// The number of distinct definitions.
+    pub fn len(&self) -> u32 {
+        self.nodes.len()
+    }
+
+    /// Whether there are no kernels.
+    pub fn is_empty(&self) -> bool {
+        self.kernels.is_empty()
+    }
+
+    /// The keys of these kinds and essential names; `None` for one that no kernel has. Enums of both widths count as
+    /// [`Kind::Enum`].
+    pub fn keys(&self, wanted: &[(Kind, &[u8])]) -> Vec<Option<Key>> {
+        let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for (n, (_, name)) in wanted.iter().enumerate() {
+            by_name.entry(name).or_default().push(n);
+        }
+        let mut found = vec![None; wanted.len()];
+        for (number, key) in (0..).zip(self.keys.iter()) {
+            let &[kind, name] = key else { continue };
+            let Some(asked) = self.names.get(name).and_then(|name| by_name.get(name)) else {
+                continue;
+            };
+            for &n in asked {
+                if wanted[n].0 as u32 == kind {
+                    found[n] = Some(Key(number));
+                }
+            }
+        }
+        found
+    }
+
+    /// The candidates of a key on a kernel with definitions.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn list(&self, kernel: usize, key: Option<Key>) -> Result<List> {
+        let (Some(kernel), Some(key)) = (self.kernels.get(kernel), key) else {
+            return Ok(List::NONE);
+        };
+        lists::find(self.blocks, kernel.lists, key.0)
+    }
+
+    /// The candidates in a list, and how often each one follows itself.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn candidates(&self, list: List) -> Result<Vec<(Definition, u32)>> {
+        if list == List::NONE {
+            return Ok(Vec::new());
+        }
+        if let Some(only) = list.only() {
+            return Ok(vec![(Definition(only), 1)]);
+        }
+        let words = list.several().and_then(|number| self.lists.get(number));
+        let words = words.ok_or(Error::Damaged("a list of candidates is missing"))?;
+        let pairs = words.chunks_exact(2);
+        Ok(pairs.map(|pair| (Definition(pair[0]), pair[1])).collect())
+    }
+
+    pub(crate) fn node(&self, node: u32) -> Result<&[u32]> {
+        let words = self.nodes.get(node);
+        words.ok_or(Error::Damaged("a definition is missing"))
+    }
+
+    pub(crate) fn name(&self, name: u32) -> Result<&[u8]> {
+        let bytes = self.names.get(name);
+        bytes.ok_or(Error::Damaged("a name is missing"))
+    }
+}

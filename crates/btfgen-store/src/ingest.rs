@@ -1,0 +1,228 @@
+//! Makes definitions of a BTF's named types.
+
+use std::collections::HashMap;
+
+use btfgen_btf::{Btf, Info, Kind, Type, TypeId};
+use btfgen_object::essential_name;
+
+use crate::error::Result;
+use crate::lists::List;
+use crate::node::{self, NO_NAME, VOID};
+use crate::tables::Tables;
+
+/// The deepest nesting of types. No kernel has more than 20, and [`Checker`] refuses more than this.
+///
+/// [`Checker`]: https://docs.rs/btfgen-libbpf
+const MAX_DEPTH: usize = 128;
+
+/// Not yet made.
+const UNKNOWN: u32 = u32::MAX;
+/// Being made: a type that comes back to itself contains itself.
+const UNFINISHED: u32 = u32::MAX - 1;
+
+/// How a type is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    ByValue,
+    BehindPointer,
+}
+
+/// The definitions of one BTF.
+pub(crate) struct Ingest<'i, 'd> {
+    tables: &'i mut Tables,
+    btf: &'i Btf<'d>,
+    /// The number of the name at each offset.
+    names: Vec<u32>,
+    /// The node of each type, by value and behind a pointer.
+    nodes: [Vec<u32>; 2],
+    /// The words of the nodes that are being made, the outer one first.
+    words: Vec<u32>,
+}
+
+impl<'i, 'd> Ingest<'i, 'd> {
+    pub(crate) fn new(tables: &'i mut Tables, btf: &'i Btf<'d>) -> Self {
+        let types = btf.type_count() as usize;
+        Self {
+            tables,
+            btf,
+            names: vec![0; btf.string_count()],
+            nodes: [vec![UNKNOWN; types], vec![UNKNOWN; types]],
+            words: Vec::new(),
+        }
+    }
+
+    /// The candidates of each key, by the key's number; `None` if a named type cannot be a definition.
+    pub(crate) fn lists(mut self) -> Result<Option<Vec<List>>> {
+        let mut lists = vec![List::NONE; self.tables.keys.view().len() as usize];
+        let mut several: HashMap<u32, Vec<u32>> = HashMap::new();
+        for ty in self.btf.types_of(node::is_root) {
+            if ty.name_offset() == 0 {
+                continue;
+            }
+            let Some(node) = self.node(ty.id(), Reach::ByValue, 0)? else {
+                return Ok(None);
+            };
+            let key = self.key(ty)?;
+            if key as usize >= lists.len() {
+                lists.resize(key as usize + 1, List::NONE);
+            }
+            match lists[key as usize] {
+                List::NONE => lists[key as usize] = List::of_one(node),
+                first => {
+                    let nodes = several.entry(key);
+                    nodes
+                        .or_insert_with(|| vec![first.only().unwrap_or_default(), 1])
+                        .extend([node, 1]);
+                }
+            }
+        }
+        for (key, nodes) in several {
+            let number = self.tables.lists.intern(&run_lengths(&nodes))?;
+            lists[key as usize] = List::of_several(number);
+        }
+        Ok(Some(lists))
+    }
+
+    /// The int that gives the size of a pointer.
+    pub(crate) fn long(mut self) -> Result<Option<u32>> {
+        let mut types = self.btf.types_of(|kind| kind == Kind::Int);
+        match types.find(|ty| ty.long_size().is_some()) {
+            Some(long) => self.node(long.id(), Reach::ByValue, 0),
+            None => Ok(None),
+        }
+    }
+
+    /// The key of a named type: its kind, and its name without a flavour.
+    fn key(&mut self, ty: Type<'_>) -> Result<u32> {
+        let kind = match ty.kind() {
+            Kind::Enum64 => Kind::Enum,
+            kind => kind,
+        };
+        let name = essential_name(ty.name());
+        let name = if name.len() == ty.name().len() {
+            self.name(ty.name_offset())?
+        } else {
+            self.tables.names.intern(name)?
+        };
+        self.tables.keys.intern(&[kind as u32, name])
+    }
+
+    fn name(&mut self, offset: u32) -> Result<u32> {
+        if offset == 0 {
+            return Ok(NO_NAME);
+        }
+        // A dense table: a kernel refers to its names half a million times.
+        if let Some(&known @ 1..) = self.names.get(offset as usize) {
+            return Ok(known);
+        }
+        // The name may be empty, too; then it is looked up again each time.
+        let name = self.btf.string(offset).unwrap_or_default();
+        let number = self.tables.names.intern(name)?;
+        if let Some(known) = self.names.get_mut(offset as usize) {
+            *known = number;
+        }
+        Ok(number)
+    }
+
+    /// The node of a type; `None` if it cannot be a definition.
+    fn node(&mut self, id: TypeId, reach: Reach, depth: usize) -> Result<Option<u32>> {
+        if id == TypeId::VOID {
+            return Ok(Some(VOID));
+        }
+        let (place, index) = (reach as usize, id.0 as usize);
+        match self.nodes[place].get(index) {
+            Some(&UNKNOWN) => {}
+            None | Some(&UNFINISHED) => return Ok(None),
+            Some(&known) => return Ok(Some(known)),
+        }
+        let Some(ty) = self.btf.type_by_id(id).filter(|_| depth < MAX_DEPTH) else {
+            return Ok(None);
+        };
+        self.nodes[place][index] = UNFINISHED;
+        let start = self.words.len();
+        let node = match self.push(ty, reach, depth + 1)? {
+            true => self.intern(start)?,
+            false => None,
+        };
+        self.words.truncate(start);
+        if let Some(node) = node {
+            self.nodes[place][index] = node;
+        }
+        Ok(node)
+    }
+
+    /// The number of the node whose words begin here; `None` if it is nested too deeply.
+    fn intern(&mut self, start: usize) -> Result<Option<u32>> {
+        let words = &self.words[start..];
+        let number = self.tables.nodes.intern(words)?;
+        let heights = &mut self.tables.heights;
+        if number as usize == heights.len() {
+            heights.push(node::height(words, heights));
+        }
+        let height = heights[number as usize];
+        Ok((usize::from(height) < MAX_DEPTH).then_some(number))
+    }
+
+    /// Appends a type's words as those of a node. `depth` is the depth of the types that it refers to. False if it cannot be a
+    /// definition.
+    fn push(&mut self, ty: Type<'_>, reach: Reach, depth: usize) -> Result<bool> {
+        let kind = ty.kind();
+        if kind.is_composite() && reach == Reach::BehindPointer {
+            let name = self.name(ty.name_offset())?;
+            self.words.extend([name, node::reference_info(kind), 0]);
+            return Ok(true);
+        }
+        let Some((own, each)) = node::trailing(kind).filter(|_| ty.is_classic()) else {
+            return Ok(false);
+        };
+        // libbpf compares the names of all types, and the kernel allows none for these kinds.
+        let is_nameless = matches!(kind, Kind::Ptr | Kind::Array | Kind::FuncProto);
+        if is_nameless && !ty.name().is_empty() {
+            return Ok(false);
+        }
+        let parts = if each == 0 { 0 } else { ty.len() };
+        let (start, len) = (self.words.len(), 3 + own + each * parts);
+        let words = ty.words();
+        let word = |at: usize| words.u32(4 * at).unwrap_or_default();
+        self.words.extend((0..len).map(word));
+        // Bits that no reader looks at would tell equal types apart.
+        let parts = if each == 0 { 0 } else { 0xff_ffff };
+        self.words[start + 1] &= !0xff_ffff | parts;
+        match kind {
+            Kind::Array | Kind::Fwd => self.words[start + 2] = 0,
+            Kind::FuncProto => {
+                let names = self.words[start + 3..].iter_mut().step_by(2);
+                names.for_each(|name| *name = NO_NAME);
+            }
+            _ => {}
+        }
+        for place in node::name_places(kind, len) {
+            self.words[start + place] = self.name(self.words[start + place])?;
+        }
+        let inner = match kind {
+            Kind::Ptr => Reach::BehindPointer,
+            _ => reach,
+        };
+        for place in node::type_places(kind, len) {
+            let id = TypeId(self.words[start + place]);
+            let Some(node) = self.node(id, inner, depth)? else {
+                return Ok(false);
+            };
+            self.words[start + place] = node;
+        }
+        debug_assert_eq!(Info::new(self.words[start + 1]).kind(), kind);
+        Ok(true)
+    }
+}
+
+/// Nodes and counts, with equal neighbours added up.
+fn run_lengths(nodes: &[u32]) -> Vec<u32> {
+    let mut runs: Vec<u32> = Vec::with_capacity(nodes.len());
+    for pair in nodes.chunks_exact(2) {
+        match runs.as_mut_slice() {
+            [.., node, count] if *node == pair[0] => *count += pair[1],
+            _ => runs.extend(pair),
+        }
+    }
+    runs
+}

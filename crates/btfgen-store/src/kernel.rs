@@ -1,0 +1,80 @@
+//! What a store knows of one kernel's BTF.
+
+use std::fmt;
+
+use btfgen_btf::ByteOrder;
+use twox_hash::XxHash3_128;
+
+use crate::lists::NO_LISTS;
+
+/// The XXH3-128 digest of a BTF or of a file. It tells contents apart; it is no protection against somebody who makes equal
+/// digests on purpose, because whoever can write a hub's kernels need not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Digest(pub u128);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(XxHash3_128::oneshot(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A kernel's BTF, as a store knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kernel {
+    /// The digest of the BTF.
+    pub digest: Digest,
+    /// The size of the BTF in bytes.
+    pub bytes: u64,
+    /// The number of types, without `void`.
+    pub types: u32,
+    pub(crate) big_endian: bool,
+    /// The node of the int that gives the size of a pointer; `void` if there is none.
+    pub(crate) long: u32,
+    /// The uppermost block of its lists, or [`NO_LISTS`].
+    pub(crate) lists: u32,
+}
+
+/// What else an answer depends on, besides the candidates: kernels with equal candidates and an equal machine answer alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Machine {
+    pub(crate) big_endian: bool,
+    pub(crate) long: u32,
+}
+
+impl Kernel {
+    /// Whether all its named types are definitions of the store. Otherwise, its own BTF must be asked.
+    pub fn is_covered(&self) -> bool {
+        self.lists != NO_LISTS
+    }
+
+    /// The byte order.
+    pub fn byte_order(&self) -> ByteOrder {
+        self.machine().byte_order()
+    }
+
+    /// Its byte order and its `long`.
+    pub fn machine(&self) -> Machine {
+        Machine {
+            big_endian: self.big_endian,
+            long: self.long,
+        }
+    }
+}
+
+impl Machine {
+    /// The byte order.
+    pub fn byte_order(&self) -> ByteOrder {
+        if self.big_endian {
+            ByteOrder::Big
+        } else {
+            ByteOrder::Little
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Candidate lists, and the list of each key on each kernel.
+//!
+//! A kernel has a list for each of some 30,000 keys, and its neighbours have nearly the same lists. So the lists of a kernel are
+//! the leaves of a tree of blocks, and equal blocks are stored once: a kernel that differs from another one in 20 lists shares
+//! all blocks with it, except for those on the way to the 20.
+
+use crate::error::{Error, Result};
+use crate::sequences::{Interner, Sequences};
+
+/// The candidates of one key on one kernel, in libbpf's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct List(u32);
+
+/// A list of several candidates: the other bits are the number of the list. Without it they are the only candidate.
+const SEVERAL: u32 = 1 << 31;
+
+impl List {
+    /// No candidates.
+    pub const NONE: Self = Self(0);
+
+    pub(crate) fn of_one(node: u32) -> Self {
+        debug_assert!(node & SEVERAL == 0, "a node has three words or more");
+        Self(node)
+    }
+
+    pub(crate) fn of_several(number: u32) -> Self {
+        debug_assert!(number & SEVERAL == 0, "a list has four words or more");
+        Self(number | SEVERAL)
+    }
+
+    /// The only candidate of a list of one.
+    pub(crate) fn only(self) -> Option<u32> {
+        (self.0 & SEVERAL == 0).then_some(self.0)
+    }
+
+    /// The number of a list of several candidates.
+    pub(crate) fn several(self) -> Option<u32> {
+        (self.0 & SEVERAL != 0).then_some(self.0 & !SEVERAL)
+    }
+}
+
+/// The lists or blocks in one block.
+const FANOUT: usize = 16;
+
+/// The blocks from the top of the tree down to a list: 16 million keys.
+const LEVELS: u32 = 6;
+
+/// The block 0 of every store.
+pub(crate) const EMPTY_BLOCK: [u32; FANOUT] = [0; FANOUT];
+
+/// Instead of a block, for a kernel without definitions.
+pub(crate) const NO_LISTS: u32 = u32::MAX;
+
+/// The uppermost block of a kernel with these lists by key.
+pub(crate) fn intern(blocks: &mut Interner<u32>, by_key: Vec<List>) -> Result<u32> {
+    if by_key.len() > FANOUT.pow(LEVELS) {
+        return Err(Error::Full);
+    }
+    let mut level: Vec<u32> = by_key.into_iter().map(|list| list.0).collect();
+    for _ in 0..LEVELS {
+        level.resize(level.len().next_multiple_of(FANOUT).max(FANOUT), 0);
+        let interned = level.chunks_exact(FANOUT).map(|block| match block {
+            block if block == EMPTY_BLOCK => Ok(0),
+            block => blocks.intern(block),
+        });
+        level = interned.collect::<Result<_>>()?;
+    }
+    Ok(level.first().copied().unwrap_or_default())
+}
+
+/// The list of a key below the uppermost block of a kernel.
+pub(crate) fn find(blocks: Sequences<'_, u32>, top: u32, key: u32) -> Result<List> {
+    let mut number = top;
+    for level in (0..LEVELS).rev() {
+        let block = blocks.get(number);
+        let block = block.ok_or(Error::Damaged("a block of lists is missing"))?;
+        let place = key as usize / FANOUT.pow(level) % FANOUT;
+        number = block.get(place).copied().unwrap_or_default();
+    }
+    Ok(List(number))
+}
+
+/// All keys below the uppermost block of a kernel that have candidates, and their lists.
+pub(crate) fn all(blocks: Sequences<'_, u32>, top: u32) -> Result<Vec<(u32, List)>> {
+    // (number of the block, its first key)
+    let mut level = vec![(top, 0_u32)];
+    for depth in (0..LEVELS).rev() {
+        let mut below = Vec::new();
+        for (number, first) in level {
+            let block = blocks.get(number);
+            let block = block.ok_or(Error::Damaged("a block of lists is missing"))?;
+            let places = (0..).zip(block).filter(|&(_, &number)| number != 0);
+            let keys = FANOUT.pow(depth) as u32;
+            below.extend(places.map(|(place, &number)| (number, first + place * keys)));
+        }
+        level = below;
+    }
+    Ok(level
+        .into_iter()
+        .map(|(list, key)| (key, List(list)))
+        .collect())
+}
