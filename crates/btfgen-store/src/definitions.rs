@@ -35,6 +35,11 @@ impl Definitions<'_> {
         self.kernels.iter().copied()
     }
 
+    /// The kernel with this number.
+    pub fn kernel(&self, number: usize) -> Option<Kernel> {
+        self.kernels.get(number).copied()
+    }
+
     /// The number of distinct definitions.
     pub fn len(&self) -> u32 {
         self.nodes.len()

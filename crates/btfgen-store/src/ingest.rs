@@ -52,11 +52,14 @@ impl<'i, 'd> Ingest<'i, 'd> {
     }
 
     /// The candidates of each key, by the key's number; `None` if a named type cannot be a definition.
-    pub(crate) fn lists(mut self) -> Result<Option<Vec<List>>> {
+    pub(crate) fn lists(
+        mut self,
+        is_wanted: impl Fn(Type<'_>) -> bool,
+    ) -> Result<Option<Vec<List>>> {
         let mut lists = vec![List::NONE; self.tables.keys.view().len() as usize];
         let mut several: HashMap<u32, Vec<u32>> = HashMap::new();
         for ty in self.btf.types_of(node::is_root) {
-            if ty.name_offset() == 0 {
+            if ty.name_offset() == 0 || !is_wanted(ty) {
                 continue;
             }
             let Some(node) = self.node(ty.id(), Reach::ByValue, 0)? else {

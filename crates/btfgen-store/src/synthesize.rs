@@ -1,6 +1,6 @@
 //! Writes a BTF of some definitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use btfgen_btf::{ByteOrder, Kind, TypeId};
 
@@ -41,12 +41,13 @@ impl Definitions<'_> {
         let mut candidates = Vec::with_capacity(roots.len());
         for root in roots {
             let mut ids: Vec<TypeId> = Vec::with_capacity(root.len());
+            let mut seen = HashSet::new();
             for &Definition(node) in root {
-                let mut id = types.place(node)?;
-                if ids.contains(&id) {
-                    id = types.place_again(node);
-                }
-                ids.push(id);
+                let id = types.place(node)?;
+                ids.push(match seen.insert(id) {
+                    true => id,
+                    false => types.place_again(node),
+                });
             }
             candidates.push(ids);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use btfgen_btf::{Btf, ByteOrder};
+use btfgen_btf::{Btf, ByteOrder, Type};
 
 use crate::definitions::Definitions;
 use crate::error::Result;
@@ -99,11 +99,24 @@ impl Tables {
     /// # Errors
     /// [`Error::Full`](crate::Error::Full).
     pub fn ingest(&mut self, btf: &Btf<'_>) -> Result<usize> {
+        self.ingest_some(btf, |_| true)
+    }
+
+    /// Like [`Tables::ingest`], but only these named types are candidates. All kernels of the tables must be added with the same
+    /// choice.
+    ///
+    /// # Errors
+    /// [`Error::Full`](crate::Error::Full).
+    pub fn ingest_some(
+        &mut self,
+        btf: &Btf<'_>,
+        is_wanted: impl Fn(Type<'_>) -> bool,
+    ) -> Result<usize> {
         let digest = Digest::of(btf.bytes());
         if let Some(known) = self.find(digest) {
             return Ok(known);
         }
-        let lists = match Ingest::new(self, btf).lists()? {
+        let lists = match Ingest::new(self, btf).lists(is_wanted)? {
             Some(by_key) => lists::intern(&mut self.blocks, by_key)?,
             None => NO_LISTS,
         };

@@ -1,4 +1,4 @@
-//! A kernel's answers: the outcome of every relocation.
+//! Answers: the outcome of every relocation for a list of candidates.
 //!
 //! To preserve the outcomes alone is not enough. libbpf keeps one list of candidates for each local type. After each
 //! relocation, it drops the candidates that did not match. So the outcome of a relocation depends on the relocations before
@@ -7,8 +7,7 @@
 
 use std::collections::HashSet;
 
-use btfgen_btf::TypeId;
-use btfgen_libbpf::{Checked, Failure, ReloKind, Relocation, Resolution, Resolver};
+use btfgen_libbpf::{Checked, Failure, Match, ReloKind, Relocation, Resolution, Resolver};
 
 use crate::needs::{Needs, Root};
 use crate::outcome::{Outcome, Refusal};
@@ -33,21 +32,38 @@ pub(crate) struct Cell {
 }
 
 /// A candidate and its answers to all relocations of its root, in the root's order.
-#[derive(Debug)]
-pub(crate) struct Row<'b> {
-    pub(crate) candidate: Checked<'b>,
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    /// The candidate's place in the list of candidates.
+    pub(crate) candidate: usize,
     pub(crate) cells: Vec<Cell>,
 }
 
-/// One kernel's answers for one root.
+/// The answers of a list of candidates for one root.
 #[derive(Debug)]
-pub(crate) struct RootAnswers<'b> {
+pub(crate) struct RootAnswers {
     /// The candidates that make a difference, in libbpf's order.
-    pub(crate) rows: Vec<Row<'b>>,
+    pub(crate) rows: Vec<Row>,
     /// The candidates that also match something, but make no difference beside the others.
-    pub(crate) others: Vec<Row<'b>>,
+    pub(crate) others: Vec<Row>,
     /// The outcomes of the root's relocations, in the root's order.
     pub(crate) outcomes: Vec<Outcome>,
+}
+
+/// All of the answers to one relocation that a loader can see: the outcome, and each row's answer and offset.
+pub(crate) type Seen = (Outcome, Vec<(Answer, Option<u32>)>);
+
+impl RootAnswers {
+    /// What a loader can see of the answers to the root's relocation with this index.
+    pub(crate) fn seen(&self, relocation: usize) -> Seen {
+        // libbpf compares offsets between candidates, so they matter if there are several candidates.
+        let several = self.rows.len() > 1;
+        let rows = self.rows.iter().map(|row| {
+            let cell = &row.cells[relocation];
+            (cell.answer, several.then_some(cell.bit_offset))
+        });
+        (self.outcomes[relocation], rows.collect())
+    }
 }
 
 /// The outcome of every need on a kernel where no candidate matches. It does not depend on the kernel.
@@ -64,17 +80,19 @@ pub(crate) fn without_match(needs: &Needs) -> Vec<Outcome> {
 }
 
 /// Asks all candidates the relocations of a root. `without_match` has the outcomes of [`without_match`].
-pub(crate) fn answers<'b>(
+pub(crate) fn answers(
     needs: &Needs,
     root: &Root,
-    candidates: &[Checked<'b>],
+    candidates: &[Checked<'_>],
     without_match: &[Outcome],
     resolver: &mut Resolver,
-) -> RootAnswers<'b> {
-    let rows: Vec<Row<'b>> = candidates
+) -> RootAnswers {
+    let place = |matched: Match<'_>| candidates.iter().position(|c| c.id() == matched.root);
+    let rows: Vec<Row> = candidates
         .iter()
-        .map(|&candidate| Row {
-            candidate,
+        .enumerate()
+        .map(|(place, &candidate)| Row {
+            candidate: place,
             cells: root
                 .needs
                 .iter()
@@ -92,13 +110,7 @@ pub(crate) fn answers<'b>(
             if let ([_], [row]) = (candidates, &*rows)
                 && let Answer::Match(_) = row.cells[i].answer
             {
-                return outcome(
-                    needs,
-                    n,
-                    row.cells[i].answer,
-                    &rows,
-                    Some(row.candidate.id()),
-                );
+                return outcome(needs, n, row.cells[i].answer, &rows, Some(row.candidate));
             }
             if rows
                 .iter()
@@ -112,10 +124,10 @@ pub(crate) fn answers<'b>(
                     n,
                     Answer::Match(resolution),
                     &rows,
-                    matched.map(|m| m.root),
+                    matched.and_then(place),
                 ),
                 Err(Failure { errno, .. }) => {
-                    let failed = |row: &Row<'_>| matches!(row.cells[i].answer, Answer::Failed(_));
+                    let failed = |row: &Row| matches!(row.cells[i].answer, Answer::Failed(_));
                     let reason = if candidates.len() > 1 && !rows.iter().any(failed) {
                         Refusal::Disagreement
                     } else {
@@ -170,8 +182,8 @@ fn outcome(
     needs: &Needs,
     need: usize,
     answer: Answer,
-    rows: &[Row<'_>],
-    matched: Option<TypeId>,
+    rows: &[Row],
+    matched: Option<usize>,
 ) -> Outcome {
     match (answer, matched) {
         (Answer::NoMatch, _) => Outcome::Missing,
@@ -180,10 +192,10 @@ fn outcome(
             reason: Refusal::of(errno),
         },
         (Answer::Match(r), _) if r.poison => Outcome::Missing,
-        (Answer::Match(_), Some(id))
+        (Answer::Match(_), Some(candidate))
             if relocation(needs, need).kind() == ReloKind::TypeIdTarget =>
         {
-            let position = rows.iter().position(|r| r.candidate.id() == id);
+            let position = rows.iter().position(|r| r.candidate == candidate);
             let position =
                 position.unwrap_or_else(|| unreachable!("no row covers an answer to a type id"));
             Outcome::Type {
@@ -205,17 +217,13 @@ const MAX_COMPARED: usize = 32;
 /// Divides the candidates into those that make a difference, and those that match something but make no difference: no
 /// selection of relocations, in any order, shows whether they are there. Candidates that match nothing are left out. A
 /// kernel has many types twice, because deduplication saw a difference behind some pointer.
-fn distinguishing<'b>(
-    needs: &Needs,
-    root: &Root,
-    mut rows: Vec<Row<'b>>,
-) -> (Vec<Row<'b>>, Vec<Row<'b>>) {
+fn distinguishing(needs: &Needs, root: &Root, mut rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
     rows.retain(|row| row.cells.iter().any(|c| c.answer != Answer::NoMatch));
     let mut others = Vec::new();
     // A type that was never deduplicated has hundreds of equal rows; to compare each with each would take minutes.
     if !root.asks_identity(needs) {
         let mut seen = HashSet::new();
-        let facts = |row: &Row<'_>| -> Vec<(Answer, u32)> {
+        let facts = |row: &Row| -> Vec<(Answer, u32)> {
             let cells = row.cells.iter();
             cells.map(|c| (c.answer, c.bit_offset)).collect()
         };
@@ -242,7 +250,7 @@ fn distinguishing<'b>(
 ///
 /// libbpf takes the size and a failure from the *first* candidate that matches, and compares values and offsets of all. So the
 /// size counts only in a row ahead of the covering one, which may only go if all rows between them that match give the same.
-fn covers(needs: &Needs, root: &Root, rows: &[Row<'_>], by: usize, row: usize) -> bool {
+fn covers(needs: &Needs, root: &Root, rows: &[Row], by: usize, row: usize) -> bool {
     let mut equal = true;
     for (i, cell) in rows[row].cells.iter().enumerate() {
         let other = &rows[by].cells[i];

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use btfgen_btf::Kind;
+use btfgen_btf::{Kind, Type};
 use btfgen_libbpf::{Checked, Checker, LoadedBtf, essential_name};
 
 use crate::needs::{Needs, Root};
@@ -57,22 +57,27 @@ impl<'n> RootNames<'n> {
         let mut found = vec![Vec::new(); self.roots.len()];
         let is_wanted = |kind| self.kinds & 1 << normalized(kind) as u32 != 0;
         for ty in btf.types_of(is_wanted) {
-            let kind = normalized(ty.kind());
-            let name = ty.name();
-            let wanted = prefix(name).is_some_and(|p| self.prefixes[p / 64] >> (p % 64) & 1 == 1);
-            if !wanted {
-                continue;
-            }
-            let Some(roots) = self.by_name.get(essential_name(name)) else {
-                continue;
-            };
-            for &r in roots {
-                if normalized(self.roots[r].kind) == kind {
-                    found[r].push(checker.check(ty.id())?);
-                }
+            for r in self.roots_of(ty) {
+                found[r].push(checker.check(ty.id())?);
             }
         }
         Ok(found)
+    }
+
+    /// Whether a type is a candidate of any root.
+    pub(crate) fn want(&self, ty: Type<'_>) -> bool {
+        self.roots_of(ty).next().is_some()
+    }
+
+    fn roots_of(&self, ty: Type<'_>) -> impl Iterator<Item = usize> {
+        let (kind, name) = (normalized(ty.kind()), ty.name());
+        let is_near = prefix(name).is_some_and(|p| self.prefixes[p / 64] >> (p % 64) & 1 == 1);
+        let roots = match is_near {
+            true => self.by_name.get(essential_name(name)),
+            false => None,
+        };
+        let roots = roots.into_iter().flatten().copied();
+        roots.filter(move |&r| normalized(self.roots[r].kind) == kind)
     }
 }
 

@@ -20,6 +20,7 @@ mod claims;
 mod graph;
 mod harvest;
 mod linkable;
+mod lists;
 mod matrix;
 mod minimal;
 mod minimize;

@@ -3,7 +3,8 @@
 //! 1. Collect the parts of types that the relocations see ([`crate::visible`]).
 //! 2. Merge equal types, and write the types in an order that depends only on their content ([`crate::graph`]).
 
-use std::collections::BTreeSet;
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 
 use btfgen_btf::{Btf, Node, TypeId};
 
@@ -15,19 +16,36 @@ use crate::visible::{Evidence, Visible};
 /// The pointer size, in bytes, that loaders assume if a BTF has no integer called `long`.
 const USUAL_POINTER_SIZE: u32 = 8;
 
+/// Types with the candidates of each root, and the candidates' answers.
+pub(crate) struct Answered<'a, A> {
+    pub(crate) btf: &'a Btf<'a>,
+    /// The candidates of each root, in libbpf's order.
+    pub(crate) candidates: &'a [Vec<TypeId>],
+    /// The answers of each root.
+    pub(crate) answers: &'a [A],
+}
+
+impl<A> Copy for Answered<'_, A> {}
+
+impl<A> Clone for Answered<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
 /// Writes the minimal BTF of a kernel.
-pub(crate) fn minimal_btf(
+pub(crate) fn minimal_btf<A: Borrow<RootAnswers>>(
     needs: &Needs,
-    btf: &Btf<'_>,
-    answers: &[RootAnswers<'_>],
+    kernel: Answered<'_, A>,
     evidence: Evidence,
 ) -> Result<Vec<u8>, String> {
     let (visible, candidates) =
-        see_all(needs, btf, answers, evidence).ok_or("a relocation's path leads nowhere")?;
+        see_all(needs, kernel, evidence).ok_or("a relocation's path leads nowhere")?;
+    let btf = kernel.btf;
     let mut graph = Graph::new(btf, &visible);
     let mut roots = Vec::new();
     for (root, candidates) in needs.roots().iter().zip(&candidates) {
-        let ids = candidates.iter().map(|&id| graph.candidate(id));
+        let ids = candidates.values().map(|&id| graph.candidate(id));
         let nodes: Vec<Node> = ids.collect::<Result<_, _>>()?;
         if root.asks_identity(needs) {
             graph.keep_apart(&nodes);
@@ -43,26 +61,32 @@ pub(crate) fn minimal_btf(
     graph.write(needs.names(), &roots.concat())
 }
 
-/// What all relocations see, and the candidates of each root, in libbpf's order.
-fn see_all<'b>(
+/// What all relocations see, and the candidates of each root by their places in libbpf's order.
+fn see_all<'b, A: Borrow<RootAnswers>>(
     needs: &Needs,
-    btf: &'b Btf<'b>,
-    answers: &[RootAnswers<'_>],
+    kernel: Answered<'b, A>,
     evidence: Evidence,
-) -> Option<(Visible<'b>, Vec<BTreeSet<TypeId>>)> {
-    let mut visible = Visible::new(btf, evidence);
-    let mut candidates = vec![BTreeSet::new(); answers.len()];
-    let mut see = |visible: &mut Visible<'b>, n: usize, root: &Root, row: &Row<'_>| {
-        let id = row.candidate.id();
-        candidates[n].insert(id).then(|| {
-            let mut cells = root.needs.iter().zip(&row.cells);
-            cells.try_for_each(|(&need, cell)| visible.see(needs.get(need)?.relocation(), id, cell))
-        })
+) -> Option<(Visible<'b>, Vec<BTreeMap<usize, TypeId>>)> {
+    let mut visible = Visible::new(kernel.btf, evidence);
+    let mut seen = vec![BTreeMap::new(); kernel.candidates.len()];
+    let id_of = |n: usize, row: &Row| kernel.candidates[n].get(row.candidate).copied();
+    let mut see = |visible: &mut Visible<'b>, n: usize, root: &Root, row: &Row| {
+        let id = id_of(n, row)?;
+        if seen[n].insert(row.candidate, id).is_some() {
+            return Some(false);
+        }
+        for (&need, cell) in root.needs.iter().zip(&row.cells) {
+            visible.see(needs.get(need)?.relocation(), id, cell)?;
+        }
+        Some(true)
     };
-    let all = || needs.roots().iter().zip(answers).enumerate();
+    let all = || {
+        let answers = kernel.answers.iter().map(Borrow::borrow);
+        needs.roots().iter().zip(answers).enumerate()
+    };
     for (n, (root, answers)) in all() {
         for row in &answers.rows {
-            see(&mut visible, n, root, row).unwrap_or(Some(()))?;
+            see(&mut visible, n, root, row)?;
         }
     }
     // A type that is written because another root needs it is a candidate again, though it makes no difference by itself. It
@@ -73,14 +97,11 @@ fn see_all<'b>(
         changed = false;
         for (n, (root, answers)) in all() {
             for row in &answers.others {
-                if visible.part(row.candidate.id()).is_some()
-                    && let Some(seen) = see(&mut visible, n, root, row)
-                {
-                    seen?;
-                    changed = true;
+                if visible.part(id_of(n, row)?).is_some() {
+                    changed |= see(&mut visible, n, root, row)?;
                 }
             }
         }
     }
-    Some((visible, candidates))
+    Some((visible, seen))
 }

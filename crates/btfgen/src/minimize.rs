@@ -1,10 +1,15 @@
-//! Minimizes one kernel's BTF: the outcomes, the minimal BTF, and the proof that the minimal BTF gives the same outcomes.
+//! Minimizes kernels' BTFs: the outcomes, the minimal BTF, and the proof that the minimal BTF gives the same outcomes.
 
-use btfgen_libbpf::{LoadedBtf, Resolver};
+use std::borrow::Borrow;
+
+use btfgen_btf::TypeId;
+use btfgen_libbpf::{Checked, Checker, LoadedBtf, Resolver};
+use btfgen_store::Tables;
 
 use crate::answers::{RootAnswers, answers, without_match};
 use crate::candidates::RootNames;
-use crate::minimal::minimal_btf;
+use crate::lists::{ListAnswers, View};
+use crate::minimal::{Answered, minimal_btf};
 use crate::needs::Needs;
 use crate::outcome::Outcome;
 use crate::visible::Evidence;
@@ -29,7 +34,7 @@ pub struct Minimized {
 }
 
 /// The reason why a kernel could not be minimized.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum MinimizeError {
     /// The kernel's BTF has a type that libbpf cannot safely walk.
@@ -69,12 +74,20 @@ impl<'n> Minimizer<'n> {
         }
     }
 
+    pub(crate) fn needs(&self) -> &'n Needs {
+        self.needs
+    }
+
+    pub(crate) fn roots(&self) -> &RootNames<'n> {
+        &self.roots
+    }
+
     /// The outcome of every need against a kernel's BTF, in the order of [`Needs::iter`].
     ///
     /// # Errors
     /// [`MinimizeError::Damaged`].
     pub fn outcomes(&self, btf: &LoadedBtf<'_>) -> Result<Vec<Outcome>, MinimizeError> {
-        Ok(self.collect(&self.answers(btf)?))
+        Ok(self.collect(&self.ask(btf)?.1))
     }
 
     /// Reduces a kernel's BTF, and proves the result: with both BTFs, libbpf computes the same answer of every candidate
@@ -83,65 +96,129 @@ impl<'n> Minimizer<'n> {
     /// # Errors
     /// [`MinimizeError`].
     pub fn minimize(&self, btf: &LoadedBtf<'_>) -> Result<Minimized, MinimizeError> {
-        let answers = self.answers(btf)?;
-        let minimal = |evidence| {
-            let bytes = minimal_btf(self.needs, btf, &answers, evidence);
-            let bytes = bytes.map_err(MinimizeError::Inexpressible)?;
-            self.prove(&bytes, &answers)?;
-            Ok(bytes)
+        let mut tables = Tables::new();
+        let kernel = tables.ingest_some(btf, |ty| self.roots.want(ty));
+        let definitions = tables.definitions();
+        let lists = ListAnswers::new(self);
+        let minimized = kernel.ok().and_then(|kernel| {
+            let view = View::of(&lists, &definitions, kernel)?;
+            lists.minimize(&definitions, &view)
+        });
+        match minimized {
+            Some(minimized) => {
+                let minimized = minimized?;
+                self.prove(&minimized.btf, &self.ask(btf)?.1)?;
+                Ok(minimized)
+            }
+            None => self.minimize_alone(btf),
+        }
+    }
+
+    /// Reduces a kernel's BTF that has no definitions.
+    pub(crate) fn minimize_alone(&self, btf: &LoadedBtf<'_>) -> Result<Minimized, MinimizeError> {
+        let (candidates, answers) = self.ask(btf)?;
+        let kernel = Answered {
+            btf,
+            candidates: &candidates,
+            answers: &answers,
         };
-        let bytes = match minimal(Evidence::None) {
-            // Something that did not match matches now: what told them apart was left out.
-            Err(MinimizeError::Unproven { .. }) => minimal(Evidence::All)?,
-            tried => tried?,
-        };
+        let btf = self.compose(kernel, |bytes| self.prove(bytes, &answers))?;
         Ok(Minimized {
-            btf: bytes,
+            btf,
             outcomes: self.collect(&answers),
         })
     }
 
-    fn answers<'b>(&self, btf: &'b LoadedBtf<'b>) -> Result<Vec<RootAnswers<'b>>, MinimizeError> {
+    /// Asks a kernel's BTF everything: the candidates of each root, and their answers.
+    pub(crate) fn ask(
+        &self,
+        btf: &LoadedBtf<'_>,
+    ) -> Result<(Vec<Vec<TypeId>>, Vec<RootAnswers>), MinimizeError> {
         let candidates = self.roots.find(btf).map_err(MinimizeError::Damaged)?;
         let mut resolver = Resolver::new();
-        Ok(self
-            .needs
-            .roots()
-            .iter()
-            .zip(&candidates)
-            .map(|(root, candidates)| {
-                let without_match = &self.without_match;
-                answers(self.needs, root, candidates, without_match, &mut resolver)
-            })
-            .collect())
+        let answers = candidates.iter().enumerate();
+        let answers =
+            answers.map(|(root, candidates)| self.answer(root, candidates, &mut resolver));
+        let answers = answers.collect();
+        let ids = |list: &Vec<Checked<'_>>| list.iter().map(Checked::id).collect();
+        Ok((candidates.iter().map(ids).collect(), answers))
     }
 
-    fn collect(&self, answers: &[RootAnswers<'_>]) -> Vec<Outcome> {
+    /// Asks some types of a BTF that are candidates of one root.
+    pub(crate) fn ask_candidates(
+        &self,
+        root: usize,
+        checker: &mut Checker<'_>,
+        candidates: &[TypeId],
+        resolver: &mut Resolver,
+    ) -> Result<RootAnswers, MinimizeError> {
+        let candidates = candidates.iter().map(|&id| checker.check(id));
+        let candidates: Vec<_> = candidates
+            .collect::<Result<_, _>>()
+            .map_err(MinimizeError::Damaged)?;
+        Ok(self.answer(root, &candidates, resolver))
+    }
+
+    fn answer(
+        &self,
+        root: usize,
+        candidates: &[Checked<'_>],
+        resolver: &mut Resolver,
+    ) -> RootAnswers {
+        let root = &self.needs.roots()[root];
+        answers(self.needs, root, candidates, &self.without_match, resolver)
+    }
+
+    /// The outcomes of all needs, from the answers of all roots.
+    pub(crate) fn collect(&self, answers: &[impl Borrow<RootAnswers>]) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome::Type { candidate: 0 }; self.needs.len()];
         for (root, answers) in self.needs.roots().iter().zip(answers) {
-            for (&need, &outcome) in root.needs.iter().zip(&answers.outcomes) {
+            for (&need, &outcome) in root.needs.iter().zip(&answers.borrow().outcomes) {
                 outcomes[need] = outcome;
             }
         }
         outcomes
     }
 
-    /// Asks the minimal BTF everything again, and compares the answers.
-    fn prove(&self, bytes: &[u8], full: &[RootAnswers<'_>]) -> Result<(), MinimizeError> {
+    /// Writes the minimal BTF, and proves it.
+    pub(crate) fn compose<A: Borrow<RootAnswers>>(
+        &self,
+        kernel: Answered<'_, A>,
+        prove: impl Fn(&[u8]) -> Result<(), MinimizeError>,
+    ) -> Result<Vec<u8>, MinimizeError> {
+        let minimal = |evidence| {
+            let bytes = minimal_btf(self.needs, kernel, evidence);
+            let bytes = bytes.map_err(MinimizeError::Inexpressible)?;
+            prove(&bytes)?;
+            Ok(bytes)
+        };
+        match minimal(Evidence::None) {
+            // Something that did not match matches now: what told them apart was left out.
+            Err(MinimizeError::Unproven { .. }) => minimal(Evidence::All),
+            tried => tried,
+        }
+    }
+
+    /// Asks a minimal BTF everything, and compares the answers with these.
+    pub(crate) fn prove(
+        &self,
+        bytes: &[u8],
+        full: &[impl Borrow<RootAnswers>],
+    ) -> Result<(), MinimizeError> {
         let btf = LoadedBtf::parse(bytes).map_err(MinimizeError::Damaged)?;
-        let minimal = self.answers(&btf)?;
-        for ((root, full), minimal) in self.needs.roots().iter().zip(full).zip(&minimal) {
+        self.compare(full, &self.ask(&btf)?.1)
+    }
+
+    /// Compares the answers of two BTFs, as far as any loader can tell them apart.
+    pub(crate) fn compare(
+        &self,
+        full: &[impl Borrow<RootAnswers>],
+        minimal: &[impl Borrow<RootAnswers>],
+    ) -> Result<(), MinimizeError> {
+        for ((root, full), minimal) in self.needs.roots().iter().zip(full).zip(minimal) {
+            let (full, minimal) = (full.borrow(), minimal.borrow());
             for (i, &need) in root.needs.iter().enumerate() {
-                let seen = |answers: &RootAnswers<'_>| {
-                    // libbpf compares offsets between candidates, so they matter if there are several candidates.
-                    let several = answers.rows.len() > 1;
-                    let rows = answers.rows.iter().map(|row| {
-                        let cell = &row.cells[i];
-                        (cell.answer, several.then_some(cell.bit_offset))
-                    });
-                    (answers.outcomes[i], rows.collect::<Vec<_>>())
-                };
-                let (full, minimal) = (seen(full), seen(minimal));
+                let (full, minimal) = (full.seen(i), minimal.seen(i));
                 if full != minimal {
                     return Err(MinimizeError::Unproven {
                         need: self.needs[need].to_string(),

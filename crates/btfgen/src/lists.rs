@@ -1,0 +1,280 @@
+//! Answers lists of candidates from the definitions of a type store, each list once.
+//!
+//! Kernels share nearly all definitions. The answers of a root depend only on the list of its candidates and on the kernel's
+//! byte order and pointer size. So libbpf answers each distinct list once, from a small BTF of just these definitions, and
+//! kernels with the same lists share the minimal BTF and its proof.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use btfgen_btf::{Btf, TypeId};
+use btfgen_libbpf::{Checker, LoadedBtf, Resolver};
+use btfgen_store::{Definition, Definitions, Key, List, Machine, is_root};
+use rayon::prelude::*;
+
+use crate::answers::{RootAnswers, Seen};
+use crate::minimal::Answered;
+use crate::minimize::{MinimizeError, Minimized, Minimizer};
+
+/// A kernel as the needs see it: its candidates of each root, and what else the answers depend on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct View {
+    machine: Machine,
+    lists: Vec<List>,
+}
+
+impl View {
+    /// A kernel's view; `None` if the definitions do not cover the kernel or a root.
+    pub(crate) fn of(
+        lists: &ListAnswers<'_, '_>,
+        definitions: &Definitions<'_>,
+        kernel: usize,
+    ) -> Option<Self> {
+        Views::new(lists, definitions)?.of(kernel)
+    }
+}
+
+/// Finds the views of kernels.
+pub(crate) struct Views<'d> {
+    definitions: &'d Definitions<'d>,
+    keys: Vec<Option<Key>>,
+}
+
+impl<'d> Views<'d> {
+    /// `None` if the definitions do not cover a root.
+    pub(crate) fn new(
+        lists: &ListAnswers<'_, '_>,
+        definitions: &'d Definitions<'d>,
+    ) -> Option<Self> {
+        let roots = lists.minimizer.needs().roots().iter();
+        let roots: Vec<_> = roots.map(|root| (root.kind, &root.name[..])).collect();
+        let is_covered = roots.iter().all(|&(kind, _)| is_root(kind));
+        is_covered.then(|| Self {
+            definitions,
+            keys: definitions.keys(&roots),
+        })
+    }
+
+    /// A kernel's view; `None` if the definitions do not cover the kernel.
+    pub(crate) fn of(&self, kernel: usize) -> Option<View> {
+        let known = self.definitions.kernel(kernel)?;
+        let lists = self
+            .keys
+            .iter()
+            .map(|&key| self.definitions.list(kernel, key));
+        let lists = lists.collect::<Result<_, _>>().ok()?;
+        known.is_covered().then_some(View {
+            machine: known.machine(),
+            lists,
+        })
+    }
+}
+
+/// The lists in one BTF for libbpf. More would leave threads without work.
+const LISTS_AT_ONCE: usize = 64;
+
+/// A list of one root on kernels of one machine.
+type Asked = (Machine, usize, List);
+
+/// Some lists of one root, for one BTF.
+struct Part {
+    machine: Machine,
+    root: usize,
+    lists: Vec<List>,
+}
+
+/// The answers of a list.
+#[derive(Debug)]
+struct Known {
+    answers: RootAnswers,
+    /// Equal numbers mean that no loader can tell the answers apart.
+    class: u32,
+}
+
+/// The answers of lists of candidates, each computed once.
+pub(crate) struct ListAnswers<'m, 'n> {
+    minimizer: &'m Minimizer<'n>,
+    /// `None` for a list that libbpf cannot safely walk.
+    known: Mutex<HashMap<Asked, Option<Arc<Known>>>>,
+    classes: Mutex<HashMap<(usize, Vec<Seen>), u32>>,
+    /// Minimal BTFs, and the classes of all roots that they are proved for.
+    proven: Mutex<HashSet<(Vec<u8>, Vec<u32>)>>,
+}
+
+impl std::borrow::Borrow<RootAnswers> for &Known {
+    fn borrow(&self) -> &RootAnswers {
+        &self.answers
+    }
+}
+
+impl<'m, 'n> ListAnswers<'m, 'n> {
+    pub(crate) fn new(minimizer: &'m Minimizer<'n>) -> Self {
+        Self {
+            minimizer,
+            known: Mutex::default(),
+            classes: Mutex::default(),
+            proven: Mutex::default(),
+        }
+    }
+
+    /// The minimal BTF of all kernels with this view, and their outcomes; `None` if the definitions do not serve.
+    pub(crate) fn minimize(
+        &self,
+        definitions: &Definitions<'_>,
+        view: &View,
+    ) -> Option<Result<Minimized, MinimizeError>> {
+        let answers = self.answers(definitions, view)?;
+        let answers: Vec<&Known> = answers.iter().map(|known| &**known).collect();
+        let roots = view.lists.iter().enumerate();
+        let roots = roots.map(|(root, &list)| self.candidates(definitions, root, list));
+        let roots: Vec<_> = roots.collect::<Result<_, _>>().ok()?;
+        let types = definitions.synthesize(view.machine, &roots).ok()?;
+        let btf = Btf::parse(&types.btf).ok()?;
+        let kernel = Answered {
+            btf: &btf,
+            candidates: &types.candidates,
+            answers: &answers,
+        };
+        let minimal = self.minimizer.compose(kernel, |bytes| {
+            let classes = answers.iter().map(|known| known.class).collect();
+            let this = (bytes.to_vec(), classes);
+            if !lock(&self.proven).contains(&this) {
+                self.minimizer.prove(bytes, &answers)?;
+                lock(&self.proven).insert(this);
+            }
+            Ok(())
+        });
+        Some(minimal.map(|btf| Minimized {
+            btf,
+            outcomes: self.minimizer.collect(&answers),
+        }))
+    }
+
+    /// Numbers that are equal if no loader can tell the kernels of two views apart; `None` if the definitions do not serve.
+    pub(crate) fn classes(&self, definitions: &Definitions<'_>, view: &View) -> Option<Vec<u32>> {
+        let answers = self.answers(definitions, view)?;
+        Some(answers.iter().map(|known| known.class).collect())
+    }
+
+    /// Proves that a full BTF answers as the definitions of its view; `None` if the definitions do not serve.
+    pub(crate) fn prove(
+        &self,
+        definitions: &Definitions<'_>,
+        view: &View,
+        full: &LoadedBtf<'_>,
+    ) -> Option<Result<(), MinimizeError>> {
+        let answers = self.answers(definitions, view)?;
+        let answers: Vec<&Known> = answers.iter().map(|known| &**known).collect();
+        let full = self.minimizer.ask(full);
+        Some(full.and_then(|(_, full)| self.minimizer.compare(&full, &answers)))
+    }
+
+    /// Answers the lists of some views, in parallel.
+    pub(crate) fn learn<'v>(
+        &self,
+        definitions: &Definitions<'_>,
+        views: impl IntoIterator<Item = &'v View>,
+    ) {
+        let unknown = self.unknown(views).into_par_iter();
+        unknown.for_each(|part| self.learn_part(definitions, part));
+    }
+
+    /// The lists of some views that are not answered yet, in parts for one BTF each.
+    fn unknown<'v>(&self, views: impl IntoIterator<Item = &'v View>) -> Vec<Part> {
+        let mut unknown: HashMap<(Machine, usize), HashSet<List>> = HashMap::new();
+        let known = lock(&self.known);
+        for view in views {
+            for (root, &list) in view.lists.iter().enumerate() {
+                if !known.contains_key(&(view.machine, root, list)) {
+                    let lists = unknown.entry((view.machine, root));
+                    lists.or_default().insert(list);
+                }
+            }
+        }
+        let mut parts = Vec::new();
+        for ((machine, root), lists) in unknown {
+            let lists: Vec<List> = lists.into_iter().collect();
+            let of_root = lists.chunks(LISTS_AT_ONCE).map(|lists| Part {
+                machine,
+                root,
+                lists: lists.to_vec(),
+            });
+            parts.extend(of_root);
+        }
+        parts
+    }
+
+    fn learn_part(&self, definitions: &Definitions<'_>, part: Part) {
+        let answers = self.ask(definitions, &part);
+        let mut known = lock(&self.known);
+        for (list, answers) in part.lists.into_iter().zip(answers) {
+            let asked = (part.machine, part.root, list);
+            known.entry(asked).or_insert(answers);
+        }
+    }
+
+    /// The answers of a view's roots; `None` if the definitions do not serve.
+    fn answers(&self, definitions: &Definitions<'_>, view: &View) -> Option<Vec<Arc<Known>>> {
+        for part in self.unknown([view]) {
+            self.learn_part(definitions, part);
+        }
+        let known = lock(&self.known);
+        let lists = view.lists.iter().enumerate();
+        let answers = lists.map(|(root, &list)| known.get(&(view.machine, root, list))?.clone());
+        answers.collect()
+    }
+
+    /// Asks libbpf some lists of one root.
+    fn ask(&self, definitions: &Definitions<'_>, part: &Part) -> Vec<Option<Arc<Known>>> {
+        let &Part { machine, root, .. } = part;
+        let ask = || {
+            let lists = part.lists.iter();
+            let lists = lists.map(|&list| self.candidates(definitions, root, list));
+            let lists: Vec<_> = lists.collect::<Result<_, _>>().ok()?;
+            let types = definitions.synthesize(machine, &lists).ok()?;
+            let btf = LoadedBtf::parse(&types.btf).ok()?;
+            let (mut checker, mut resolver) = (Checker::new(&btf), Resolver::new());
+            let mut answer = |candidates: &Vec<TypeId>| {
+                let minimizer = self.minimizer;
+                let answers =
+                    minimizer.ask_candidates(root, &mut checker, candidates, &mut resolver);
+                answers.ok().map(|answers| self.number(root, answers))
+            };
+            Some(types.candidates.iter().map(&mut answer).collect())
+        };
+        ask().unwrap_or_else(|| vec![None; part.lists.len()])
+    }
+
+    fn number(&self, root: usize, answers: RootAnswers) -> Arc<Known> {
+        let needs = 0..self.minimizer.needs().roots()[root].needs.len();
+        let seen = needs.map(|need| answers.seen(need)).collect();
+        let mut classes = lock(&self.classes);
+        let next = classes.len() as u32;
+        let class = *classes.entry((root, seen)).or_insert(next);
+        Arc::new(Known { answers, class })
+    }
+
+    /// The candidates of a list. Equal candidates are one, unless the kernel's type ids are asked for.
+    fn candidates(
+        &self,
+        definitions: &Definitions<'_>,
+        root: usize,
+        list: List,
+    ) -> btfgen_store::Result<Vec<Definition>> {
+        let needs = self.minimizer.needs();
+        let asks_identity = needs.roots()[root].asks_identity(needs);
+        let mut seen = HashSet::new();
+        let runs = definitions.candidates(list)?.into_iter();
+        let runs = runs.filter(|&(definition, _)| asks_identity || seen.insert(definition));
+        let all = runs.flat_map(|(definition, count)| {
+            let count = if asks_identity { count } else { 1 };
+            std::iter::repeat_n(definition, count as usize)
+        });
+        Ok(all.collect())
+    }
+}
+
+/// Only a panic poisons a lock, and a panic ends the pack.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
