@@ -8,16 +8,20 @@ pub const HUB_VARIABLES: [&str; 3] = ["BTFGEN_HUB", "BTFHUB_CACHE_DIR", "BTFHUB_
 /// The folder of the default hub: that of the first of [`HUB_VARIABLES`], else `btfgen/btfhub` in the XDG cache folder
 /// (`$XDG_CACHE_HOME`, else `~/.cache`). `None` if no home folder is known either.
 pub fn default_hub() -> Option<PathBuf> {
-    let var = |name| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
-    HUB_VARIABLES.into_iter().find_map(var).or_else(|| {
-        let cache = var("XDG_CACHE_HOME")
-            // The XDG specification says that relative paths are ignored.
-            .filter(|p| p.is_absolute())
-            .or_else(|| Some(var("HOME")?.join(".cache")))?;
-        Some(cache.join("btfgen").join("btfhub"))
-    })
+    let named = HUB_VARIABLES.into_iter().find_map(variable);
+    named.or_else(|| Some(cache_folder()?.join("btfgen").join("btfhub")))
+}
+
+/// The XDG cache folder. `None` if no home folder is known.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    variable("XDG_CACHE_HOME")
+        // The XDG specification says that relative paths are ignored.
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(variable("HOME")?.join(".cache")))
+}
+
+/// The path in an environment variable, unless it is empty.
+fn variable(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
 }

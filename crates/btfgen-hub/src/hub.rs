@@ -22,6 +22,8 @@ pub struct Hub {
     kernels: Vec<HubKernel>,
     rejected: Vec<Error>,
     codenames: Codenames,
+    /// Whether a filter has left out kernels.
+    is_filtered: bool,
     /// All files with a kernel's name, also those that are left out.
     files: HashSet<FileId>,
     /// No writer changes the hubs while these locks exist.
@@ -94,9 +96,16 @@ impl Hub {
         let folders: Vec<_> = self.folders().map(|f| f.display().to_string()).collect();
         let kernels = self.kernels.iter().map(HubKernel::id);
         filter.check(folders.join(", "), kernels, &self.codenames)?;
+        let before = self.kernels.len();
         self.kernels
             .retain(|k| filter.matches_any_name(&k.id, &self.codenames));
+        self.is_filtered |= self.kernels.len() < before;
         Ok(self)
+    }
+
+    /// Whether no filter has left out kernels.
+    pub fn is_whole(&self) -> bool {
+        !self.is_filtered
     }
 
     fn take(&mut self, root: &Path, found: Found, kernels: &mut BTreeMap<KernelId, HubKernel>) {

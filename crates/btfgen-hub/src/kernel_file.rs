@@ -1,13 +1,13 @@
 //! Reads one kernel's file of a hub, and unpacks the BTF.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use btfgen_btf::Btf;
-use btfgen_files::{causes, is_machine_fault, open_regular};
+use btfgen_files::{causes, is_machine_fault, open_regular, read_regular};
 use btfgen_libbpf::LoadedBtf;
+use btfgen_store::Stamp;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
@@ -60,10 +60,40 @@ pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<KernelFile> {
     let unreadable = |e| Error::io(path, "cannot be read", e);
     let file = open_regular(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
+    unpack(path, file, metadata.len(), max_bytes)
+}
+
+/// A kernel's file as it is, and its stamp before it was read.
+pub(crate) struct Packed {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stamp: Stamp,
+}
+
+pub(crate) fn read_packed(path: &Path, max_bytes: u64) -> Result<Packed> {
+    let unreadable = |e| Error::io(path, "cannot be read", e);
+    let stamp = Stamp::of(&std::fs::metadata(path).map_err(unreadable)?);
+    // No compression makes a file this much larger than its content.
+    let bytes = read_regular(path, max_bytes.saturating_add(TAR_OVERHEAD));
+    let bytes = bytes.map_err(|e| match e.kind() {
+        io::ErrorKind::FileTooLarge => Unpack { path, max_bytes }.too_large(),
+        _ => unreadable(e),
+    })?;
+    Ok(Packed { bytes, stamp })
+}
+
+impl Packed {
+    /// The BTF in the file.
+    pub(crate) fn btf(&self, path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+        Ok(unpack(path, &*self.bytes, self.bytes.len() as u64, max_bytes)?.btf)
+    }
+}
+
+/// Unpacks a file of this size. Its name gives the form.
+fn unpack(path: &Path, file: impl Read, file_bytes: u64, max_bytes: u64) -> Result<KernelFile> {
     let unpack = Unpack { path, max_bytes };
     let [tar_xz, xz, _] = ENDINGS;
     let (btf, name) = if ends_with(path, tar_xz) {
-        if metadata.len() == 0 {
+        if file_bytes == 0 {
             return Err(unpack.invalid("the file is empty"));
         }
         let (btf, name) = unpack.tar(unpack.xz(file, TAR_OVERHEAD)?)?;
@@ -72,7 +102,7 @@ pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<KernelFile> {
         (unpack.read(unpack.xz(file, 0)?, 0)?, None)
     } else {
         // The size is only a hint: the kernel's own /sys/kernel/btf may report 0 before it is read.
-        (unpack.read(file, metadata.len())?, None)
+        (unpack.read(file, file_bytes)?, None)
     };
     if btf.is_empty() {
         return Err(unpack.invalid("the BTF is empty"));
@@ -86,8 +116,13 @@ pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<KernelFile> {
 /// [`ErrorKind::InvalidKernel`], [`ErrorKind::Unsupported`] for an unknown version or an unknown kind of type,
 /// [`ErrorKind::Machine`].
 pub fn parse_kernel<'d>(path: &Path, bytes: impl Into<Cow<'d, [u8]>>) -> Result<LoadedBtf<'d>> {
+    load_kernel(path, read_kernel(path, bytes)?)
+}
+
+/// Reads a kernel's BTF without libbpf.
+pub(crate) fn read_kernel<'d>(path: &Path, bytes: impl Into<Cow<'d, [u8]>>) -> Result<Btf<'d>> {
     let unusable = |kind| Error::new(kind, path.display(), "not a usable BTF");
-    let btf = Btf::parse(bytes).map_err(|e| match e.kind() {
+    Btf::parse(bytes).map_err(|e| match e.kind() {
         btfgen_btf::ErrorKind::Unsupported => unusable(ErrorKind::Unsupported).with_source(e),
         btfgen_btf::ErrorKind::Split | btfgen_btf::ErrorKind::Dangling => {
             unusable(ErrorKind::InvalidKernel)
@@ -95,12 +130,21 @@ pub fn parse_kernel<'d>(path: &Path, bytes: impl Into<Cow<'d, [u8]>>) -> Result<
                 .with_help("a module's BTF needs its kernel's BTF; give the kernel's BTF instead, /sys/kernel/btf/vmlinux")
         }
         _ => unusable(ErrorKind::InvalidKernel).with_source(e),
-    })?;
+    })
+}
+
+/// Loads a kernel's BTF into libbpf. Errors name the kernel's file.
+///
+/// # Errors
+/// [`ErrorKind::InvalidKernel`], [`ErrorKind::Machine`].
+pub fn load_kernel<'d>(path: &Path, btf: Btf<'d>) -> Result<LoadedBtf<'d>> {
     LoadedBtf::new(btf).map_err(|e| match e.kind() {
         btfgen_libbpf::ErrorKind::OutOfMemory => {
             Error::new(ErrorKind::Machine, path.display(), "cannot be parsed").with_source(e)
         }
-        _ => unusable(ErrorKind::InvalidKernel).with_source(e),
+        _ => {
+            Error::new(ErrorKind::InvalidKernel, path.display(), "not a usable BTF").with_source(e)
+        }
     })
 }
 
@@ -143,7 +187,7 @@ impl Unpack<'_> {
     }
 
     /// The decompressed bytes, one more than is allowed at the most.
-    fn xz(&self, file: File, overhead: u64) -> Result<impl Read> {
+    fn xz<R: Read>(&self, file: R, overhead: u64) -> Result<impl Read + use<R>> {
         let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)
             .map_err(|e| self.damaged(e.into()))?;
         let decoder = XzDecoder::new_stream(BufReader::with_capacity(128 << 10, file), stream);

@@ -27,6 +27,7 @@ pub mod seen;
 #[cfg(feature = "write")]
 mod status;
 mod threads;
+mod type_store;
 #[cfg(feature = "write")]
 mod verify;
 
@@ -39,7 +40,8 @@ pub use crate::folder::hub_folder;
 pub use crate::hub::{Hub, refuse_parent_of_hub};
 pub use crate::hub_kernel::HubKernel;
 pub use crate::kernel_file::{
-    DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, parse_kernel, read_kernel_file, without_ending,
+    DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, load_kernel, parse_kernel, read_kernel_file,
+    without_ending,
 };
 pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};
@@ -47,5 +49,6 @@ pub use crate::progress::Progress;
 #[cfg(feature = "write")]
 pub use crate::status::{KernelCount, RecordedRepository, Status};
 pub use crate::threads::in_pool;
+pub use crate::type_store::{Ingested, TypeStore};
 #[cfg(feature = "write")]
 pub use crate::verify::{Broken, Fate, Verified, Verify};

@@ -7,13 +7,8 @@ use btfgen_object::essential_name;
 
 use crate::error::Result;
 use crate::lists::List;
-use crate::node::{self, NO_NAME, VOID};
+use crate::node::{self, MAX_HEIGHT, NO_NAME, VOID};
 use crate::tables::Tables;
-
-/// The deepest nesting of types. No kernel has more than 20, and [`Checker`] refuses more than this.
-///
-/// [`Checker`]: https://docs.rs/btfgen-libbpf
-const MAX_DEPTH: usize = 128;
 
 /// Not yet made.
 const UNKNOWN: u32 = u32::MAX;
@@ -138,7 +133,11 @@ impl<'i, 'd> Ingest<'i, 'd> {
             None | Some(&UNFINISHED) => return Ok(None),
             Some(&known) => return Ok(Some(known)),
         }
-        let Some(ty) = self.btf.type_by_id(id).filter(|_| depth < MAX_DEPTH) else {
+        let Some(ty) = self
+            .btf
+            .type_by_id(id)
+            .filter(|_| depth < usize::from(MAX_HEIGHT))
+        else {
             return Ok(None);
         };
         self.nodes[place][index] = UNFINISHED;
@@ -156,14 +155,9 @@ impl<'i, 'd> Ingest<'i, 'd> {
 
     /// The number of the node whose words begin here; `None` if it is nested too deeply.
     fn intern(&mut self, start: usize) -> Result<Option<u32>> {
-        let words = &self.words[start..];
-        let number = self.tables.nodes.intern(words)?;
-        let heights = &mut self.tables.heights;
-        if number as usize == heights.len() {
-            heights.push(node::height(words, heights));
-        }
-        let height = heights[number as usize];
-        Ok((usize::from(height) < MAX_DEPTH).then_some(number))
+        let number = self.tables.intern_node(&self.words[start..])?;
+        let height = self.tables.heights[number as usize];
+        Ok((height <= MAX_HEIGHT).then_some(number))
     }
 
     /// Appends a type's words as those of a node. `depth` is the depth of the types that it refers to. False if it cannot be a

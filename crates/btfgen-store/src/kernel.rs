@@ -4,29 +4,52 @@ use std::fmt;
 
 use btfgen_btf::ByteOrder;
 use twox_hash::XxHash3_128;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::lists::NO_LISTS;
 
 /// The XXH3-128 digest of a BTF or of a file. It tells contents apart; it is no protection against somebody who makes equal
 /// digests on purpose, because whoever can write a hub's kernels need not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Digest(pub u128);
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+)]
+#[repr(transparent)]
+pub struct Digest([u64; 2]);
+
+impl From<u128> for Digest {
+    fn from(digest: u128) -> Self {
+        Self([(digest >> 64) as u64, digest as u64])
+    }
+}
 
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(XxHash3_128::oneshot(bytes))
+        XxHash3_128::oneshot(bytes).into()
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        let [high, low] = self.0;
+        write!(f, "{high:016x}{low:016x}")
     }
 }
 
 /// A kernel's BTF, as a store knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 pub struct Kernel {
     /// The digest of the BTF.
     pub digest: Digest,
@@ -34,7 +57,8 @@ pub struct Kernel {
     pub bytes: u64,
     /// The number of types, without `void`.
     pub types: u32,
-    pub(crate) big_endian: bool,
+    /// 1 for a big-endian BTF.
+    pub(crate) big_endian: u32,
     /// The node of the int that gives the size of a pointer; `void` if there is none.
     pub(crate) long: u32,
     /// The uppermost block of its lists, or [`NO_LISTS`].
@@ -62,7 +86,7 @@ impl Kernel {
     /// Its byte order and its `long`.
     pub fn machine(&self) -> Machine {
         Machine {
-            big_endian: self.big_endian,
+            big_endian: self.big_endian != 0,
             long: self.long,
         }
     }

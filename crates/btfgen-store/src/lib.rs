@@ -1,20 +1,26 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
+mod compact;
 mod definitions;
 mod error;
+mod files;
+mod image;
 mod ingest;
 mod kernel;
 mod lists;
 mod node;
 mod sequences;
+mod stored;
 mod synthesize;
 mod tables;
 
 pub use crate::definitions::{Definition, Definitions, Key};
 pub use crate::error::{Error, Result};
+pub use crate::files::{Files, Stamp};
 pub use crate::kernel::{Digest, Kernel, Machine};
 pub use crate::lists::List;
 pub use crate::node::is_root;
+pub use crate::stored::{Stored, stored_bytes};
 pub use crate::synthesize::Synthesized;
 pub use crate::tables::Tables;

@@ -4,6 +4,8 @@
 //! the leaves of a tree of blocks, and equal blocks are stored once: a kernel that differs from another one in 20 lists shares
 //! all blocks with it, except for those on the way to the 20.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result};
 use crate::sequences::{Interner, Sequences};
 
@@ -99,4 +101,24 @@ pub(crate) fn all(blocks: Sequences<'_, u32>, top: u32) -> Result<Vec<(u32, List
         .into_iter()
         .map(|(list, key)| (key, List(list)))
         .collect())
+}
+
+/// Calls a function for each distinct list below some uppermost blocks. Shared blocks are visited once.
+pub(crate) fn visit(
+    blocks: Sequences<'_, u32>,
+    tops: impl Iterator<Item = u32>,
+    mut see: impl FnMut(List),
+) -> Result<()> {
+    let mut level: HashSet<u32> = tops.collect();
+    for _ in 0..LEVELS {
+        let mut below = HashSet::new();
+        for number in level {
+            let block = blocks.get(number);
+            let block = block.ok_or(Error::Damaged("a block of lists is missing"))?;
+            below.extend(block.iter().filter(|&&number| number != 0));
+        }
+        level = below;
+    }
+    level.into_iter().for_each(|list| see(List(list)));
+    Ok(())
 }

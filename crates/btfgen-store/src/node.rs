@@ -16,6 +16,9 @@ pub(crate) const VOID: u32 = 0;
 /// The words of the node `void`.
 pub(crate) const VOID_WORDS: [u32; 3] = [0; 3];
 
+/// The deepest nesting of types. No kernel has more than 30, and btfgen-libbpf's `Checker` refuses more than this.
+pub(crate) const MAX_HEIGHT: u8 = 128;
+
 /// The number of the empty name. Every store has it.
 pub(crate) const NO_NAME: u32 = 0;
 

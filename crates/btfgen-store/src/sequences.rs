@@ -117,14 +117,6 @@ impl<T: Copy + Eq + IntoBytes + Immutable> Interner<T> {
         Ok(number)
     }
 
-    /// The number of a sequence that is known.
-    pub(crate) fn find(&self, sequence: &[T]) -> Option<u32> {
-        let is_same = |&number: &u32| self.view().get(number) == Some(sequence);
-        self.numbers
-            .find(hash(&self.hasher, sequence), is_same)
-            .copied()
-    }
-
     pub(crate) fn view(&self) -> Sequences<'_, T> {
         Sequences {
             items: &self.items,

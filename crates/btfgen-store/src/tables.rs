@@ -86,7 +86,7 @@ impl Tables {
             lists: Interner::from(stored.lists),
             blocks: Interner::from(stored.blocks),
             keys: Interner::from(stored.keys),
-            by_digest: (0..).zip(&kernels).map(|(n, k)| (k.digest, n)).collect(),
+            by_digest: kernels.iter().map(|k| k.digest).zip(0..).collect(),
             kernels,
         }
     }
@@ -124,17 +124,31 @@ impl Tables {
             Some(_) if lists != NO_LISTS => Ingest::new(self, btf).long()?,
             _ => None,
         };
-        let number = self.kernels.len();
-        self.kernels.push(Kernel {
+        Ok(self.push(Kernel {
             digest,
             bytes: btf.bytes().len() as u64,
             // `void` is not stored in a file.
             types: btf.type_count() - 1,
-            big_endian: btf.byte_order() == ByteOrder::Big,
+            big_endian: u32::from(btf.byte_order() == ByteOrder::Big),
             long: long.unwrap_or_default(),
             lists,
-        });
-        self.by_digest.insert(digest, number);
+        }))
+    }
+
+    /// Adds a kernel, and returns its number.
+    pub(crate) fn push(&mut self, kernel: Kernel) -> usize {
+        let number = self.kernels.len();
+        self.kernels.push(kernel);
+        self.by_digest.insert(kernel.digest, number);
+        number
+    }
+
+    /// The number of the node with these words.
+    pub(crate) fn intern_node(&mut self, words: &[u32]) -> Result<u32> {
+        let number = self.nodes.intern(words)?;
+        if number as usize == self.heights.len() {
+            self.heights.push(node::height(words, &self.heights));
+        }
         Ok(number)
     }
 

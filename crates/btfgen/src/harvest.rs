@@ -1,4 +1,4 @@
-//! Collects the results of a pack's threads.
+//! Collects the results of a pack.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::minimize::Minimized;
 use crate::needs::Needs;
 use crate::packed::PackedKernel;
 
-/// Kernels in the order in which they are done. The size grows with the number of different BTFs and of different sets of
-/// outcomes; each further kernel adds its name and its sizes.
+/// The results of kernels. The size grows with the number of different BTFs and of different sets of outcomes; each further
+/// kernel adds its name and its sizes.
 #[derive(Debug, Default)]
 pub(crate) struct Harvest {
     pub(crate) kernels: Vec<(PackedKernel, Arc<[u8]>)>,
@@ -22,14 +22,24 @@ pub(crate) struct Harvest {
     pub(crate) left_out: Vec<(KernelId, Error)>,
 }
 
+/// What the result says of a kernel's full BTF.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FullKernel {
+    /// The number of types, without `void`.
+    pub(crate) types: u32,
+    pub(crate) bytes: u64,
+    pub(crate) byte_order: ByteOrder,
+}
+
 impl Harvest {
-    pub(crate) fn add(&mut self, needs: &Needs, kernel: KernelId, one: HarvestedKernel) {
-        let HarvestedKernel {
-            types,
-            full_bytes,
-            byte_order,
-            minimized: Minimized { btf, outcomes },
-        } = one;
+    /// Adds kernels that have the same minimal BTF and the same outcomes.
+    pub(crate) fn add(
+        &mut self,
+        needs: &Needs,
+        kernels: impl IntoIterator<Item = (KernelId, FullKernel)>,
+        minimized: Minimized,
+    ) {
+        let Minimized { btf, outcomes } = minimized;
         let content = match self.contents.get(btf.as_slice()) {
             Some(known) => Arc::clone(known),
             None => {
@@ -41,22 +51,17 @@ impl Harvest {
         let missing = needs.iter().zip(&outcomes).filter(|(need, outcome)| {
             outcome.refusal().is_none() && !outcome.is_found(need.kind())
         });
-        let packed = PackedKernel {
-            kernel: kernel.clone(),
-            types,
-            full_bytes,
-            minimal_bytes: content.len() as u64,
-            missing: missing.count(),
-        };
-        self.kernels.push((packed, content));
-        self.matrix.add(kernel, byte_order, outcomes);
+        let missing = missing.count();
+        for (kernel, full) in kernels {
+            let packed = PackedKernel {
+                kernel: kernel.clone(),
+                types: full.types,
+                full_bytes: full.bytes,
+                minimal_bytes: content.len() as u64,
+                missing,
+            };
+            self.kernels.push((packed, Arc::clone(&content)));
+            self.matrix.add(kernel, full.byte_order, outcomes.clone());
+        }
     }
-}
-
-/// One thread's result for one kernel.
-pub(crate) struct HarvestedKernel {
-    pub(crate) types: u32,
-    pub(crate) full_bytes: u64,
-    pub(crate) byte_order: ByteOrder,
-    pub(crate) minimized: Minimized,
 }

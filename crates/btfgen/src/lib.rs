@@ -18,6 +18,7 @@ mod answers;
 mod candidates;
 mod claims;
 mod graph;
+mod groups;
 mod harvest;
 mod linkable;
 mod lists;
@@ -42,8 +43,8 @@ pub use btfgen_btf::{
 };
 pub use btfgen_hub::{
     Codenames, DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, HUB_VARIABLES, Hub, HubKernel,
-    KernelFilter, Progress, Result, arch_fits, default_hub, hub_arch, in_pool, parse_kernel,
-    read_kernel_file, refuse_parent_of_hub,
+    KernelFilter, Progress, Result, TypeStore, arch_fits, default_hub, hub_arch, in_pool,
+    parse_kernel, read_kernel_file, refuse_parent_of_hub,
 };
 pub use btfgen_libbpf::{
     Checked, Checker, Error as LibbpfError, LoadedBtf, ReloKind, Relocation, Resolver,
@@ -58,5 +59,5 @@ pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::Output;
-pub use crate::pack::Pack;
+pub use crate::pack::{Pack, StoreUse};
 pub use crate::packed::{Packed, PackedKernel, Totals};

@@ -1,19 +1,19 @@
 //! Minimizes and packs all kernels of a hub, for `btfgen pack` and for a `build.rs`.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use btfgen_archive::{Builder, Manifest};
 use btfgen_hub::{
     DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, Hub, HubKernel, KernelFilter, Progress, Result,
-    default_hub, in_pool, parse_kernel,
+    TypeStore, default_hub, in_pool,
 };
-use rayon::prelude::*;
 
 use crate::claims::Claims;
-use crate::harvest::{Harvest, HarvestedKernel};
+use crate::groups::{Failure, Groups};
+use crate::harvest::Harvest;
 use crate::linkable::{TargetArch, linkable_object};
+use crate::lists::ListAnswers;
 use crate::matrix::Matrix;
 use crate::minimize::{MinimizeError, Minimizer};
 use crate::needs::Needs;
@@ -62,8 +62,22 @@ pub struct Pack<'a> {
     strict: bool,
     max_btf_bytes: Option<u64>,
     claims: Claims,
+    store: StoreUse,
     progress: Option<&'a dyn Progress>,
     cancel: Option<&'a AtomicBool>,
+}
+
+/// How a pack uses the hub's type store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreUse {
+    /// Reads what it has, and adds what it lacks.
+    #[default]
+    Kept,
+    /// Reads nothing: every kernel is read, its full BTF is asked everything, and a new store is written.
+    Cold,
+    /// Neither reads nor writes it. Only the types that the objects ask for are looked at.
+    None,
 }
 
 #[derive(Debug)]
@@ -199,6 +213,13 @@ impl<'a> Pack<'a> {
         self
     }
 
+    /// How the hub's type store is used: [`StoreUse::Kept`] by default. The archive's bytes do not depend on it.
+    #[must_use]
+    pub fn store(mut self, store: StoreUse) -> Self {
+        self.store = store;
+        self
+    }
+
     /// Reports the progress to `progress`.
     #[must_use]
     pub fn progress(mut self, progress: &'a dyn Progress) -> Self {
@@ -296,7 +317,7 @@ impl<'a> Pack<'a> {
             ObjectSource::Parsed(object) => Ok(object),
         });
         let needs = Needs::new(objects.collect::<Result<_>>()?);
-        let mut hub = self.open_hub()?;
+        let (mut hub, mut store) = self.open_hub()?;
         let mut left_out = hub.take_rejected();
         let builder = self.builder(&needs).map_err(unpacked)?;
         let (kernels, too_long) = nameable(&builder, hub.kernels());
@@ -304,7 +325,16 @@ impl<'a> Pack<'a> {
         if self.strict && !left_out.is_empty() {
             return Err(left_out.swap_remove(0));
         }
-        let harvest = self.minimize_all(&needs, &kernels)?;
+        let mut harvest = self.minimize_all(&store, &needs, &kernels);
+        if let Err(Failure::Stale(_)) = harvest {
+            store = store.anew();
+            harvest = self.minimize_all(&store, &needs, &kernels);
+        }
+        let harvest = harvest.map_err(|failure| match failure {
+            Failure::Stale(e) | Failure::Failed(e) => e,
+        })?;
+        // The store only saves work, so a pack that cannot keep it is as good.
+        let _ = store.save();
         self.finish(&hub, builder, needs, left_out, harvest)
     }
 
@@ -322,7 +352,8 @@ impl<'a> Pack<'a> {
         Ok(builder)
     }
 
-    fn open_hub(&mut self) -> Result<Hub> {
+    /// The kernels to pack, and the type store of the whole hub.
+    fn open_hub(&mut self) -> Result<(Hub, TypeStore)> {
         let hub = match std::mem::take(&mut self.hub) {
             HubSource::Folders(folders) => {
                 Hub::open_waiting(&or_default(&folders), || go_on(self.cancel))?
@@ -330,9 +361,14 @@ impl<'a> Pack<'a> {
             HubSource::Opened(hub) => hub,
         };
         self.claims.reads_hub(&hub)?;
+        let store = match self.store {
+            StoreUse::Kept => TypeStore::of(&hub),
+            StoreUse::Cold => TypeStore::new_of(&hub),
+            StoreUse::None => TypeStore::in_memory(),
+        };
         let mut hub = hub.filtered(&self.filter)?;
         if !hub.kernels().is_empty() {
-            return Ok(hub);
+            return Ok((hub, store));
         }
         Err(match hub.take_rejected().into_iter().next() {
             Some(e) => empty(&hub, "the hub has no usable kernels").with_source(e),
@@ -341,7 +377,12 @@ impl<'a> Pack<'a> {
         })
     }
 
-    fn minimize_all(&self, needs: &Needs, kernels: &[&HubKernel]) -> Result<Harvest> {
+    fn minimize_all(
+        &self,
+        store: &TypeStore,
+        needs: &Needs,
+        kernels: &[&HubKernel],
+    ) -> Result<Harvest, Failure> {
         let minimizer = Minimizer::new(needs);
         if let Some(progress) = self.progress {
             progress.start(kernels.len());
@@ -349,65 +390,21 @@ impl<'a> Pack<'a> {
         // More threads would have nothing to do.
         let threads = self.threads.min(kernels.len());
         in_pool(threads, || {
-            let harvest = self.harvest(needs, &minimizer, kernels)?;
-            go_on(self.cancel)?;
+            let go_on = || go_on(self.cancel);
+            let groups = Groups {
+                minimizer: &minimizer,
+                lists: ListAnswers::new(&minimizer),
+                store,
+                kernels,
+                max_btf_bytes: self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES),
+                prove_all: self.store == StoreUse::Cold,
+                strict: self.strict,
+                progress: self.progress,
+                go_on: &go_on,
+            };
+            let harvest = groups.harvest()?;
+            go_on()?;
             Ok(harvest)
-        })
-    }
-
-    fn harvest(
-        &self,
-        needs: &Needs,
-        minimizer: &Minimizer<'_>,
-        kernels: &[&HubKernel],
-    ) -> Result<Harvest> {
-        let harvest = Mutex::new(Harvest::default());
-        let first_failed = AtomicUsize::new(usize::MAX);
-        kernels.par_iter().enumerate().try_for_each(|(n, kernel)| {
-            go_on(self.cancel)?;
-            // The result is the error of the first kernel that fails, even if a later kernel fails earlier. So kernels
-            // before it are still read.
-            if self.strict && n > first_failed.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            let one = self.minimize(minimizer, kernel);
-            if let Some(progress) = self.progress {
-                progress.kernel(kernel.id(), one.as_ref().err());
-            }
-            let mut harvest = harvest.lock().unwrap_or_else(PoisonError::into_inner);
-            match one {
-                Ok(one) => harvest.add(needs, kernel.id().clone(), one),
-                // The kernel may be good. An archive without it would look complete, but would not be.
-                Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
-                Err(e) => {
-                    first_failed.fetch_min(n, Ordering::Relaxed);
-                    let e = e.with_kernel(kernel.id());
-                    harvest.left_out.push((kernel.id().clone(), e));
-                }
-            }
-            Ok(())
-        })?;
-        let mut harvest = harvest.into_inner().unwrap_or_else(PoisonError::into_inner);
-        harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
-        if self.strict && !harvest.left_out.is_empty() {
-            return Err(harvest.left_out.swap_remove(0).1);
-        }
-        Ok(harvest)
-    }
-
-    fn minimize(&self, minimizer: &Minimizer<'_>, kernel: &HubKernel) -> Result<HarvestedKernel> {
-        let bytes = kernel.read(self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES))?;
-        let full_bytes = bytes.len() as u64;
-        let btf = parse_kernel(kernel.path(), bytes)?;
-        let minimized = minimizer
-            .minimize(&btf)
-            .map_err(|e| refused(kernel.path(), e))?;
-        Ok(HarvestedKernel {
-            // `void` is not stored in a file.
-            types: btf.type_count() - 1,
-            full_bytes,
-            byte_order: btf.byte_order(),
-            minimized,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Claims, Need, Pack, Packed, PackedKernel, TargetArch, Totals};
+use btfgen::{Claims, Need, Pack, Packed, PackedKernel, StoreUse, TargetArch, Totals};
 use btfgen_files::read_regular;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
@@ -76,6 +76,14 @@ pub(crate) struct Arguments {
     /// Leave out kernels that cannot be packed, and name them; this is the default
     #[arg(long, conflicts_with = "strict")]
     keep_going: bool,
+
+    /// Trust no type store: read every kernel, ask its full BTF everything, and write a new store
+    #[arg(long)]
+    cold: bool,
+
+    /// Neither read nor write the hub's type store
+    #[arg(long, conflicts_with = "cold")]
+    no_store: bool,
 
     #[command(flatten)]
     hub: HubArguments,
@@ -150,6 +158,11 @@ impl Arguments {
             .hard_links(!self.no_hard_links)
             .threads(self.jobs.unwrap_or(0))
             .strict(self.strict)
+            .store(match (self.cold, self.no_store) {
+                (true, _) => StoreUse::Cold,
+                (_, true) => StoreUse::None,
+                _ => StoreUse::Kept,
+            })
             .max_btf_bytes(self.limit.max_btf_size);
         for object in &self.objects {
             pack = pack.object(object);

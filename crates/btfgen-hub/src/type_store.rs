@@ -1,0 +1,298 @@
+//! The type store of a hub: the definitions of its kernels' types, so that a later pack reads no kernel.
+//!
+//! The store is a file in the hub's folder [`OWN_FOLDER`]. The store of several hubs, or of a hub that this user cannot write,
+//! is in the user's cache folder. The file only saves work: a store that is missing, damaged, of another version or cut off is
+//! made again without a word, and what it does not have is added. It is written whole under a temporary name and renamed, so
+//! readers and writers need no lock. Of two processes that add kernels at the same time, one may lose its additions, and a later
+//! one adds them again.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use btfgen_btf::{Btf, Type};
+use btfgen_files::{TempFile, open_regular};
+use btfgen_store::{Definitions, Digest, Files, Stamp, Stored, Tables, stored_bytes};
+use rustix::fs::{Access, access};
+
+use crate::default_hub::cache_folder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub::Hub;
+use crate::hub_kernel::HubKernel;
+use crate::kernel_file::{read_kernel, read_packed};
+use crate::lock::OWN_FOLDER;
+
+/// The name of the store's file in the hub's own folder.
+const STORE: &str = "types";
+
+/// The folder for stores below the user's cache folder.
+const CACHED: &str = "btfgen/types";
+
+/// The definitions of some kernels' types.
+#[derive(Debug)]
+pub struct TypeStore {
+    /// The file, and where to write it; `None` for a store in memory.
+    place: Option<PathBuf>,
+    /// The kernels of the hub; `None` keeps all that are stored.
+    kept: Option<HashSet<String>>,
+    stored: Option<Stored>,
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is stored and what was added. Empty as long as nothing was added to what is stored.
+    tables: Option<Tables>,
+    files: Files,
+    by_digest: HashMap<Digest, usize>,
+    is_changed: bool,
+}
+
+/// A kernel whose definitions are in a store.
+#[derive(Debug)]
+pub struct Ingested {
+    /// Its number in the store.
+    pub number: usize,
+    /// Its BTF, if it had to be unpacked.
+    pub btf: Option<Btf<'static>>,
+}
+
+impl TypeStore {
+    /// The store of a hub, with what is usable of its file. The hub should have all its kernels: the store forgets others.
+    pub fn of(hub: &Hub) -> Self {
+        let mut store = Self::new_of(hub);
+        let stored = places(hub).into_iter().find_map(|place| {
+            let file = open_regular(&place).ok()?;
+            Stored::open(&file).ok()
+        });
+        if let Some(stored) = stored
+            && let Ok(definitions) = stored.definitions()
+        {
+            let kernels: Vec<_> = definitions.kernels().map(|k| k.digest).collect();
+            let by_digest = kernels.into_iter().zip(0..).collect();
+            let files = stored.files().clone();
+            store.stored = Some(stored);
+            store.state = RwLock::new(State {
+                files,
+                by_digest,
+                ..State::default()
+            });
+        }
+        store
+    }
+
+    /// A store that replaces the one of a hub.
+    pub fn new_of(hub: &Hub) -> Self {
+        let place = places(hub).into_iter().find(|place| is_writable(place));
+        let ids = hub.kernels().iter().map(|kernel| kernel.id().to_string());
+        Self {
+            place,
+            kept: hub.is_whole().then(|| ids.collect()),
+            stored: None,
+            state: RwLock::default(),
+        }
+    }
+
+    /// A store that is only in memory.
+    pub fn in_memory() -> Self {
+        Self {
+            place: None,
+            kept: None,
+            stored: None,
+            state: RwLock::default(),
+        }
+    }
+
+    /// A store for the same kernels in the same place, but without what was stored.
+    pub fn anew(self) -> Self {
+        Self {
+            stored: None,
+            state: RwLock::default(),
+            ..self
+        }
+    }
+
+    /// Whether the store is written to a file.
+    pub fn is_kept(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// The number of a kernel that is in the store and whose file has not changed.
+    pub fn find(&self, kernel: &HubKernel) -> Option<usize> {
+        let metadata = fs::metadata(kernel.path()).ok()?;
+        let name = kernel.id().to_string();
+        self.read().files.find(&name, &Stamp::of(&metadata))
+    }
+
+    /// Adds a kernel, unless it is there. `is_wanted` chooses the named types that are added if the store is not kept.
+    ///
+    /// # Errors
+    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] and [`ErrorKind::Unsupported`] for a BTF that is not usable.
+    pub fn ingest(
+        &self,
+        kernel: &HubKernel,
+        max_btf_bytes: u64,
+        is_wanted: impl Fn(Type<'_>) -> bool,
+    ) -> Result<Ingested> {
+        let path = kernel.path();
+        let packed = read_packed(path, max_btf_bytes)?;
+        let digest = Digest::of(&packed.bytes);
+        let name = kernel.id().to_string();
+        if let Some(number) = self.read().files.find_content(digest) {
+            self.note(&name, packed.stamp, digest, number);
+            return Ok(Ingested { number, btf: None });
+        }
+        let btf = read_kernel(path, packed.btf(path, max_btf_bytes)?)?;
+        let failed = |e| {
+            Error::new(
+                ErrorKind::Machine,
+                path.display(),
+                "its types cannot be added",
+            )
+            .with_source(e)
+        };
+        let number = self.add(&btf, is_wanted).map_err(failed)?;
+        self.note(&name, packed.stamp, digest, number);
+        Ok(Ingested {
+            number,
+            btf: Some(btf),
+        })
+    }
+
+    fn add(
+        &self,
+        btf: &Btf<'_>,
+        is_wanted: impl Fn(Type<'_>) -> bool,
+    ) -> btfgen_store::Result<usize> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.tables.is_none() {
+            state.tables = Some(match &self.stored {
+                Some(stored) => Tables::from(&stored.definitions()?),
+                None => Tables::new(),
+            });
+        }
+        let Some(tables) = &mut state.tables else {
+            return Err(btfgen_store::Error::Full);
+        };
+        let number = match self.is_kept() {
+            true => tables.ingest(btf)?,
+            false => tables.ingest_some(btf, is_wanted)?,
+        };
+        state.by_digest.insert(Digest::of(btf.bytes()), number);
+        state.is_changed = true;
+        Ok(number)
+    }
+
+    fn note(&self, name: &str, stamp: Stamp, digest: Digest, number: usize) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.files.note(name, stamp, digest, number);
+        state.is_changed = true;
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls a function with all definitions. Meanwhile, no kernel is added.
+    ///
+    /// # Errors
+    /// [`btfgen_store::Error::Damaged`] if the file was changed since it was opened.
+    pub fn with<R>(&self, see: impl FnOnce(&Definitions<'_>) -> R) -> btfgen_store::Result<R> {
+        self.read().see(&self.stored, see)
+    }
+
+    /// Writes the store to its file if it has changed, without kernels whose files are gone from the hub. The result is the size
+    /// of the file, or `None` if nothing was written.
+    ///
+    /// # Errors
+    /// The error of the system or of the store. The file is then as it was.
+    pub fn save(&self) -> io::Result<Option<u64>> {
+        let state = self.read();
+        let Some(place) = self.place.as_ref().filter(|_| state.is_changed) else {
+            return Ok(None);
+        };
+        let mut files = state.files.clone();
+        if let Some(kept) = &self.kept {
+            files.retain(|name| kept.contains(name));
+        }
+        let used: HashSet<usize> = files.kernels().collect();
+        let bytes = state.see(&self.stored, |all| {
+            if used.len() == all.kernels().len() {
+                return stored_bytes(all, &files);
+            }
+            let (tables, numbers) = Tables::of_some(all, |number| used.contains(&number))?;
+            files.renumber(|number| numbers.get(number).copied().flatten());
+            stored_bytes(&tables.definitions(), &files)
+        });
+        let bytes = bytes.and_then(|bytes| bytes).map_err(io::Error::other)?;
+        write(place, &bytes)?;
+        Ok(Some(bytes.len() as u64))
+    }
+}
+
+impl State {
+    fn see<R>(
+        &self,
+        stored: &Option<Stored>,
+        see: impl FnOnce(&Definitions<'_>) -> R,
+    ) -> btfgen_store::Result<R> {
+        Ok(match (&self.tables, stored) {
+            (Some(tables), _) => see(&tables.definitions()),
+            (None, Some(stored)) => see(&stored.definitions()?),
+            (None, None) => see(&Tables::new().definitions()),
+        })
+    }
+}
+
+/// The files in which a hub's store may be, the best one first.
+fn places(hub: &Hub) -> Vec<PathBuf> {
+    let folders = hub.folders().map(|folder| folder.canonicalize().ok());
+    let Some(folders) = folders.collect::<Option<Vec<PathBuf>>>() else {
+        return Vec::new();
+    };
+    let own = match folders.as_slice() {
+        [one] => Some(one.join(OWN_FOLDER).join(STORE)),
+        _ => None,
+    };
+    let names: Vec<&[u8]> = folders.iter().map(|f| f.as_os_str().as_bytes()).collect();
+    let name = Digest::of(&names.join(&0)).to_string();
+    let cached = cache_folder().map(|cache| cache.join(CACHED).join(name));
+    let mut places: Vec<PathBuf> = own.into_iter().chain(cached).collect();
+    places.sort_by_key(|place| !is_writable(place));
+    places
+}
+
+/// Whether this user may create the file, and its folder if that is missing.
+fn is_writable(place: &Path) -> bool {
+    let existing = place.ancestors().skip(1).find(|folder| folder.exists());
+    existing.is_some_and(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok())
+}
+
+/// Replaces a store's file. The store says nothing that the kernels do not say, so it gets the time of the hub's folder, and
+/// folders keep their times: cargo would run a build script again for a newer file in the hub.
+fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = place.parent().unwrap_or(Path::new("."));
+    let times: Vec<(&Path, FileTimes)> = folder
+        .ancestors()
+        .take(2)
+        .filter_map(|folder| {
+            let modified = fs::metadata(folder).and_then(|m| m.modified()).ok()?;
+            Some((folder, FileTimes::new().set_modified(modified)))
+        })
+        .collect();
+    fs::create_dir_all(folder)?;
+    let mut file = TempFile::create_in(folder)?;
+    file.as_file_mut().write_all(bytes)?;
+    if let Some(&(_, times)) = times.last() {
+        file.as_file_mut().set_times(times)?;
+        File::open(folder)?.set_times(times)?;
+    }
+    file.persist(place)?;
+    for (folder, times) in times {
+        File::open(folder)?.set_times(times)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,349 @@
+//! Minimizes all kernels of a pack: kernels that the needs cannot tell apart share the work.
+//!
+//! 1. Kernels that the type store does not have are read, and their definitions are added. Their full BTFs are at hand, so the
+//!    first one with each set of answers is also asked itself, and must answer as its definitions.
+//! 2. Kernels with the same candidates are one group, which has one minimal BTF.
+//! 3. For each minimal BTF without a kernel of step 1, one kernel's full BTF is read and asked.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use btfgen_hub::{
+    Error, ErrorKind, HubKernel, Progress, Result, TypeStore, load_kernel, parse_kernel,
+};
+use btfgen_store::{Definitions, Digest, Kernel};
+use rayon::prelude::*;
+
+use crate::harvest::{FullKernel, Harvest};
+use crate::lists::{ListAnswers, View, Views};
+use crate::minimize::{MinimizeError, Minimized, Minimizer};
+use crate::pack::refused;
+
+/// The most minimal BTFs of one pack that are proved against a full BTF in step 3, because a full BTF takes as long as a
+/// thousand kernels of the store. Each pack chooses others.
+const MAX_PROVED: usize = 16;
+
+/// A pack's kernels, and how to minimize them.
+pub(crate) struct Groups<'r> {
+    pub(crate) minimizer: &'r Minimizer<'r>,
+    pub(crate) lists: ListAnswers<'r, 'r>,
+    pub(crate) store: &'r TypeStore,
+    pub(crate) kernels: &'r [&'r HubKernel],
+    pub(crate) max_btf_bytes: u64,
+    /// Whether every kernel's full BTF is asked.
+    pub(crate) prove_all: bool,
+    /// Whether the first kernel that fails ends the work.
+    pub(crate) strict: bool,
+    pub(crate) progress: Option<&'r dyn Progress>,
+    pub(crate) go_on: &'r (dyn Fn() -> Result<()> + Sync),
+}
+
+/// The reason why there is no result.
+pub(crate) enum Failure {
+    /// The type store says something else than the kernels' files. With a new store, this is the error.
+    Stale(Error),
+    Failed(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<btfgen_store::Error> for Failure {
+    fn from(e: btfgen_store::Error) -> Self {
+        let message = "cannot be read";
+        Self::Stale(Error::new(ErrorKind::Machine, "the type store", message).with_source(e))
+    }
+}
+
+/// What is known of a kernel after step 1.
+enum Known {
+    /// Its number in the store, and whether its full BTF was asked.
+    Stored { number: usize, is_proved: bool },
+    /// It has no definitions, so it was minimized alone.
+    Alone(FullKernel, Minimized),
+}
+
+impl Groups<'_> {
+    /// Minimizes all kernels.
+    pub(crate) fn harvest(&self) -> Result<Harvest, Failure> {
+        let mut harvest = Harvest::default();
+        let known = self.read_new(&mut harvest)?;
+        if self.strict && !harvest.left_out.is_empty() {
+            return Err(Failure::Failed(harvest.left_out.swap_remove(0).1));
+        }
+        self.store
+            .with(|definitions| self.minimize(definitions, known, &mut harvest))??;
+        harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
+        if self.strict && !harvest.left_out.is_empty() {
+            return Err(Failure::Failed(harvest.left_out.swap_remove(0).1));
+        }
+        Ok(harvest)
+    }
+
+    /// Step 1. Kernels that fail are left out; the result has the others, by their places in the pack.
+    fn read_new(&self, harvest: &mut Harvest) -> Result<Vec<(usize, Known)>> {
+        let first_failed = AtomicUsize::new(usize::MAX);
+        let proved = Mutex::default();
+        let all: Vec<Option<Result<Known>>> = self
+            .kernels
+            .par_iter()
+            .enumerate()
+            .map(|(n, kernel)| {
+                (self.go_on)()?;
+                // The result is the error of the first kernel that fails, even if a later kernel fails earlier. So kernels
+                // before it are still read.
+                if self.strict && n > first_failed.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                let known = self.know(kernel, &proved);
+                if let Some(progress) = self.progress {
+                    progress.kernel(kernel.id(), known.as_ref().err());
+                }
+                match known {
+                    // The kernel may be good. An archive without it would look complete, but would not be.
+                    Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
+                    Err(_) => drop(first_failed.fetch_min(n, Ordering::Relaxed)),
+                    Ok(_) => {}
+                }
+                Ok(Some(known))
+            })
+            .collect::<Result<_>>()?;
+        let mut good = Vec::with_capacity(all.len());
+        for (n, known) in all.into_iter().enumerate() {
+            match known {
+                Some(Ok(known)) => good.push((n, known)),
+                Some(Err(e)) => self.leave_out(harvest, n, e),
+                None => {}
+            }
+        }
+        Ok(good)
+    }
+
+    /// Finds a kernel in the store, or adds it. `proved` has the answers for which some kernel's full BTF was asked.
+    fn know(&self, kernel: &HubKernel, proved: &Mutex<HashSet<Vec<u32>>>) -> Result<Known> {
+        if let Some(number) = self.store.find(kernel) {
+            return self.stored(kernel, number, false);
+        }
+        let is_wanted = |ty: btfgen_btf::Type<'_>| self.minimizer.roots().want(ty);
+        let ingested = self.store.ingest(kernel, self.max_btf_bytes, is_wanted)?;
+        let Some(btf) = ingested.btf else {
+            return self.stored(kernel, ingested.number, false);
+        };
+        let types = btf.type_count() - 1;
+        let full = FullKernel {
+            types,
+            bytes: btf.bytes().len() as u64,
+            byte_order: btf.byte_order(),
+        };
+        let view = self.store.with(|definitions| {
+            let view = View::of(&self.lists, definitions, ingested.number)?;
+            let classes = self.lists.classes(definitions, &view)?;
+            Some((view, classes))
+        });
+        let Ok(Some((view, classes))) = view else {
+            let btf = load_kernel(kernel.path(), btf)?;
+            let minimized = self.minimizer.minimize_alone(&btf);
+            let minimized = minimized.map_err(|e| refused(kernel.path(), e))?;
+            return Ok(Known::Alone(full, minimized));
+        };
+        let mut proved = proved.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = proved.insert(classes);
+        drop(proved);
+        if is_first || self.prove_all {
+            let btf = load_kernel(kernel.path(), btf)?;
+            let proof = self
+                .store
+                .with(|definitions| self.lists.prove(definitions, &view, &btf));
+            if let Ok(Some(Err(e))) = proof {
+                return Err(refused(kernel.path(), e));
+            }
+        }
+        Ok(Known::Stored {
+            number: ingested.number,
+            is_proved: is_first || self.prove_all,
+        })
+    }
+
+    /// A kernel of the store.
+    fn stored(&self, kernel: &HubKernel, number: usize, is_proved: bool) -> Result<Known> {
+        let stored = self.store.with(|definitions| definitions.kernel(number));
+        if let Ok(Some(stored)) = stored
+            && (!stored.is_covered() || stored.bytes > self.max_btf_bytes)
+        {
+            let (full, minimized) = self.alone(kernel)?;
+            return Ok(Known::Alone(full, minimized));
+        }
+        Ok(Known::Stored { number, is_proved })
+    }
+
+    /// Minimizes a kernel without definitions.
+    fn alone(&self, kernel: &HubKernel) -> Result<(FullKernel, Minimized)> {
+        let btf = parse_kernel(kernel.path(), kernel.read(self.max_btf_bytes)?)?;
+        let minimized = self.minimizer.minimize_alone(&btf);
+        let minimized = minimized.map_err(|e| refused(kernel.path(), e))?;
+        let full = FullKernel {
+            types: btf.type_count() - 1,
+            bytes: btf.bytes().len() as u64,
+            byte_order: btf.byte_order(),
+        };
+        Ok((full, minimized))
+    }
+
+    /// Steps 2 and 3.
+    fn minimize(
+        &self,
+        definitions: &Definitions<'_>,
+        known: Vec<(usize, Known)>,
+        harvest: &mut Harvest,
+    ) -> Result<(), Failure> {
+        let views = Views::new(&self.lists, definitions);
+        let mut groups: HashMap<View, Vec<Member>> = HashMap::new();
+        let mut without = Vec::new();
+        for (n, known) in known {
+            match known {
+                Known::Alone(full, minimized) => {
+                    harvest.add(
+                        self.minimizer.needs(),
+                        [(self.kernels[n].id().clone(), full)],
+                        minimized,
+                    );
+                }
+                Known::Stored { number, is_proved } => {
+                    let kernel = definitions
+                        .kernel(number)
+                        .ok_or(btfgen_store::Error::Damaged("a kernel is missing"))?;
+                    let member = Member {
+                        n,
+                        kernel,
+                        is_proved,
+                    };
+                    match views.as_ref().and_then(|views| views.of(number)) {
+                        Some(view) => groups.entry(view).or_default().push(member),
+                        None => without.push(member),
+                    }
+                }
+            }
+        }
+        self.lists.learn(definitions, groups.keys());
+        let groups: Vec<(View, Vec<Member>)> = groups.into_iter().collect();
+        let done: Vec<Option<Result<Minimized, MinimizeError>>> = groups
+            .par_iter()
+            .map(|(view, _)| {
+                (self.go_on)()?;
+                Ok(self.lists.minimize(definitions, view))
+            })
+            .collect::<Result<_>>()?;
+        let mut unproved: HashMap<Vec<u8>, Vec<(View, Member)>> = HashMap::new();
+        let mut proved = HashSet::new();
+        for ((view, members), minimized) in groups.into_iter().zip(done) {
+            match minimized {
+                Some(Ok(minimized)) => {
+                    if members.iter().any(|member| member.is_proved) {
+                        proved.insert(minimized.btf.clone());
+                    }
+                    let one_each = members.iter().map(|member| (view.clone(), *member));
+                    unproved
+                        .entry(minimized.btf.clone())
+                        .or_default()
+                        .extend(one_each);
+                    let members = members.iter().map(|member| member.full(self));
+                    harvest.add(self.minimizer.needs(), members, minimized);
+                }
+                Some(Err(e)) => {
+                    for member in members {
+                        let path = self.kernels[member.n].path();
+                        self.leave_out(harvest, member.n, refused(path, e.clone()));
+                    }
+                }
+                None => without.extend(members),
+            }
+        }
+        for member in without {
+            let kernel = self.kernels[member.n];
+            match self.alone(kernel) {
+                Ok((full, minimized)) => {
+                    harvest.add(
+                        self.minimizer.needs(),
+                        [(kernel.id().clone(), full)],
+                        minimized,
+                    );
+                }
+                Err(e) if e.kind() == ErrorKind::Machine => return Err(e.into()),
+                Err(e) => self.leave_out(harvest, member.n, e),
+            }
+        }
+        unproved.retain(|btf, _| !proved.contains(btf));
+        self.prove(definitions, unproved)
+    }
+
+    /// Step 3: asks the full BTF of one kernel for each of some minimal BTFs. Which ones is chosen anew on each run.
+    fn prove(
+        &self,
+        definitions: &Definitions<'_>,
+        unproved: HashMap<Vec<u8>, Vec<(View, Member)>>,
+    ) -> Result<(), Failure> {
+        let random = RandomState::new();
+        let mut chosen: Vec<(u64, (View, Member))> = unproved
+            .into_iter()
+            .filter_map(|(btf, members)| {
+                let of = |(_, member): &(View, Member)| random.hash_one(member.kernel.digest);
+                let one = members.into_iter().min_by_key(of)?;
+                Some((random.hash_one(btf), one))
+            })
+            .collect();
+        chosen.sort_unstable_by_key(|&(hash, _)| hash);
+        chosen.truncate(MAX_PROVED);
+        chosen.into_par_iter().try_for_each(|(_, (view, member))| {
+            (self.go_on)()?;
+            let kernel = self.kernels[member.n];
+            let changed = || {
+                let message = "has changed while it was read";
+                Error::new(ErrorKind::InvalidKernel, kernel.path().display(), message)
+            };
+            let full = kernel.read(self.max_btf_bytes);
+            let full = full.and_then(|bytes| parse_kernel(kernel.path(), bytes));
+            let full = full.map_err(|e| match e.kind() {
+                ErrorKind::Machine => Failure::Failed(e),
+                _ => Failure::Stale(e),
+            })?;
+            if member.kernel.digest != Digest::of(full.bytes()) {
+                return Err(Failure::Stale(changed()));
+            }
+            match self.lists.prove(definitions, &view, &full) {
+                Some(Ok(())) => Ok(()),
+                Some(Err(e)) => Err(Failure::Stale(refused(kernel.path(), e))),
+                None => Err(Failure::Stale(changed())),
+            }
+        })
+    }
+
+    fn leave_out(&self, harvest: &mut Harvest, n: usize, e: Error) {
+        let id = self.kernels[n].id();
+        harvest.left_out.push((id.clone(), e.with_kernel(id)));
+    }
+}
+
+/// A kernel of a group.
+#[derive(Clone, Copy)]
+struct Member {
+    /// Its place in the pack.
+    n: usize,
+    kernel: Kernel,
+    is_proved: bool,
+}
+
+impl Member {
+    fn full(&self, groups: &Groups<'_>) -> (btfgen_archive::KernelId, FullKernel) {
+        let full = FullKernel {
+            types: self.kernel.types,
+            bytes: self.kernel.bytes,
+            byte_order: self.kernel.byte_order(),
+        };
+        (groups.kernels[self.n].id().clone(), full)
+    }
+}
