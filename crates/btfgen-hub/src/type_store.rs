@@ -12,6 +12,7 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::SystemTime;
 
 use btfgen_btf::{Btf, Type};
 use btfgen_files::{TempFile, open_regular};
@@ -275,24 +276,26 @@ fn is_writable(place: &Path) -> bool {
 /// folders keep their times: cargo would run a build script again for a newer file in the hub.
 fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = place.parent().unwrap_or(Path::new("."));
-    let times: Vec<(&Path, FileTimes)> = folder
-        .ancestors()
-        .take(2)
-        .filter_map(|folder| {
-            let modified = fs::metadata(folder).and_then(|m| m.modified()).ok()?;
-            Some((folder, FileTimes::new().set_modified(modified)))
-        })
-        .collect();
+    let outer = folder.parent().unwrap_or(Path::new("."));
+    let time = |path: &Path| {
+        fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
+    let set = |file: &File, time: SystemTime| file.set_times(FileTimes::new().set_modified(time));
+    let (of_outer, of_folder) = (time(outer), time(folder));
     fs::create_dir_all(folder)?;
     let mut file = TempFile::create_in(folder)?;
     file.as_file_mut().write_all(bytes)?;
-    if let Some(&(_, times)) = times.last() {
-        file.as_file_mut().set_times(times)?;
-        File::open(folder)?.set_times(times)?;
+    if let Some(time) = of_outer {
+        set(file.as_file_mut(), time)?;
     }
     file.persist(place)?;
-    for (folder, times) in times {
-        File::open(folder)?.set_times(times)?;
+    if let Some(time) = of_folder.or(of_outer) {
+        set(&File::open(folder)?, time)?;
     }
-    Ok(())
+    match of_outer {
+        Some(time) => set(&File::open(outer)?, time),
+        None => Ok(()),
+    }
 }

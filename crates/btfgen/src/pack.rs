@@ -237,7 +237,7 @@ impl<'a> Pack<'a> {
     /// The paths for `cargo::rerun-if-changed`: the object files and the folders of the hubs. cargo looks into a
     /// [folder][cargo] and all folders in it, so it notices kernels that are new, changed or gone. It also runs the script
     /// again after a `btfgen fetch` or `btfgen add` that brought nothing, because these commands write to a hidden folder of
-    /// the hub. A pack changes nothing in a hub.
+    /// the hub. A pack keeps its type store in that folder, with the times that were there before, so cargo does not notice it.
     ///
     /// An object below `$OUT_DIR` is not in the list, because the script itself makes it at each run: let cargo watch its
     /// sources. If the pack names no hub, the script also depends on the variables of [`default_hub`]: see
