@@ -88,8 +88,13 @@ pub(crate) fn all(blocks: Sequences<'_, u32>, top: u32) -> Result<Vec<(u32, List
     let mut level = vec![(top, 0_u32)];
     for depth in (0..LEVELS).rev() {
         let mut below = Vec::new();
+        // A candidate has one key, so a kernel has no block twice. With this, memory is bounded by the number of blocks.
+        if level.len() > blocks.len() as usize {
+            return Err(Error::Damaged("a kernel has more blocks than there are"));
+        }
         for (number, first) in level {
             let block = blocks.get(number);
+            let block = block.filter(|block| block.len() == FANOUT);
             let block = block.ok_or(Error::Damaged("a block of lists is missing"))?;
             let places = (0..).zip(block).filter(|&(_, &number)| number != 0);
             let keys = FANOUT.pow(depth) as u32;
@@ -121,4 +126,47 @@ pub(crate) fn visit(
     }
     level.into_iter().for_each(|list| see(List(list)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check that each list is found under its key, alone and among all.
+    #[test]
+    fn lists_are_found() -> Result<()> {
+        let mut blocks = Interner::default();
+        blocks.intern(&EMPTY_BLOCK)?;
+        let places = [0, 15, 16, 300, 70_000, 70_001];
+        let mut by_key = vec![List::NONE; 70_002];
+        for place in places {
+            by_key[place] = List::of_one(place as u32 + 1);
+        }
+        let top = intern(&mut blocks, by_key)?;
+        let expected = places.map(|place| (place as u32, List::of_one(place as u32 + 1)));
+        assert_eq!(all(blocks.view(), top)?, expected);
+        for (key, list) in expected {
+            assert_eq!(find(blocks.view(), top, key)?, list);
+        }
+        for key in [1, 17, 70_002, 1 << 23, u32::MAX] {
+            assert_eq!(find(blocks.view(), top, key)?, List::NONE);
+        }
+        Ok(())
+    }
+
+    /// Check that blocks of another size, missing blocks, and blocks in themselves are damage.
+    #[test]
+    fn damaged_blocks() {
+        let short = [1; FANOUT - 1];
+        let long = [1; FANOUT + 1];
+        let itself = [1; FANOUT];
+        let missing = [7; FANOUT];
+        for block in [&short[..], &long, &itself, &missing] {
+            let items = [&EMPTY_BLOCK, block].concat();
+            let ends = [FANOUT as u32, items.len() as u32];
+            let blocks = Sequences::new(&items, &ends).expect("the ends are right");
+            let all = all(blocks, 1);
+            assert!(matches!(all, Err(Error::Damaged(_))), "{block:?}");
+        }
+    }
 }
