@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod compact;
+mod compare;
 mod definitions;
 mod error;
 mod files;
@@ -15,6 +16,7 @@ mod stored;
 mod synthesize;
 mod tables;
 
+pub use crate::compare::Difference;
 pub use crate::definitions::{Definition, Definitions, Key};
 pub use crate::error::{Error, Result};
 pub use crate::files::{Files, Stamp};

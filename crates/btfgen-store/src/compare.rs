@@ -1,0 +1,179 @@
+//! Compares a kernel's definitions with its full BTF.
+//!
+//! This is the proof that nothing is lost or made up on the way into a store. It follows the README's specification and shares no
+//! code with what makes the definitions: a mistake would have to be made twice to stay unseen.
+
+mod candidates;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::fmt;
+
+use btfgen_btf::{Btf, Kind, Type, TypeId};
+use btfgen_object::essential_name;
+
+use crate::definitions::Definitions;
+use crate::kernel::{Digest, Kernel};
+
+use candidates::Candidates;
+use walk::{At, Walk};
+
+/// The node of the type `void`.
+const VOID: u32 = 0;
+
+/// A contradiction between a kernel's definitions and its full BTF. The definitions must not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The named type whose candidates or definition differ. `void` for facts of the whole kernel, and for a candidate that the
+    /// BTF does not have.
+    pub root: TypeId,
+    /// Its name, or the essential name of the candidate that the BTF does not have.
+    pub name: String,
+    /// The type in it that differs; often the root itself.
+    pub ty: TypeId,
+    /// What differs.
+    pub what: &'static str,
+}
+
+impl std::error::Error for Difference {}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the definitions differ from the BTF")?;
+        if !self.name.is_empty() {
+            write!(f, " at {:?}", self.name)?;
+        }
+        if self.root != TypeId::VOID {
+            write!(f, ", type [{}]", self.root)?;
+        }
+        if self.ty != self.root {
+            write!(f, ", in it type [{}]", self.ty)?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+impl Definitions<'_> {
+    /// Compares a kernel's definitions with its full BTF: the facts of the kernel, and every named type, in both directions.
+    ///
+    /// For a kernel without definitions, there is nothing to compare but the facts of the kernel. That no two keys, names or
+    /// definitions of the whole store are equal is not compared.
+    ///
+    /// # Errors
+    /// The first [`Difference`].
+    pub fn compare(&self, kernel: usize, btf: &Btf<'_>) -> Result<(), Difference> {
+        let of_kernel = |what| At(TypeId::VOID, what).below(TypeId::VOID, b"");
+        let known = self.kernels.get(kernel);
+        let known = known.ok_or_else(|| of_kernel("there is no such kernel"))?;
+        facts(known, btf).map_err(of_kernel)?;
+        if !known.is_covered() {
+            return Ok(());
+        }
+        zeros(self).map_err(of_kernel)?;
+        let mut candidates = Candidates::new(self, known.lists).map_err(of_kernel)?;
+        let mut walk = Walk::new(self, btf);
+        let mut ints = btf.types_of(|kind| kind == Kind::Int);
+        let long = ints.find(|ty| ty.long_size().is_some());
+        let long = long.map_or(TypeId::VOID, |ty| ty.id());
+        let same = walk.root(long, known.long);
+        same.map_err(|at| at.below(long, b"long"))?;
+        for ty in btf.types_of(is_looked_up) {
+            let name = ty.name();
+            if !name.is_empty() {
+                let same = candidate(&mut candidates, &mut walk, ty, name);
+                same.map_err(|at| at.below(ty.id(), name))?;
+            }
+        }
+        match candidates.left() {
+            None => Ok(()),
+            Some(name) => {
+                let at = At(TypeId::VOID, "the BTF has fewer candidates of this name");
+                Err(at.below(TypeId::VOID, name))
+            }
+        }
+    }
+}
+
+/// Compares a named type with the next candidate of its kind and essential name.
+fn candidate(
+    candidates: &mut Candidates<'_>,
+    walk: &mut Walk<'_>,
+    ty: Type<'_>,
+    name: &[u8],
+) -> Result<(), At> {
+    let essential = essential_name(name);
+    let next = candidates.next(ty.kind(), essential);
+    let (node, number) = next.map_err(|what| At(ty.id(), what))?;
+    if essential.len() == name.len() {
+        // The walk need not compare it again.
+        walk.same_name(ty.name_offset(), number);
+    }
+    walk.root(ty.id(), node)
+}
+
+impl At {
+    fn below(self, root: TypeId, name: &[u8]) -> Difference {
+        let Self(ty, what) = self;
+        Difference {
+            root,
+            name: String::from_utf8_lossy(name).into_owned(),
+            ty,
+            what,
+        }
+    }
+}
+
+fn facts(known: &Kernel, btf: &Btf<'_>) -> Result<(), &'static str> {
+    require(
+        known.bytes == btf.bytes().len() as u64,
+        "the size of the BTF",
+    )?;
+    require(known.types == btf.type_count() - 1, "the number of types")?;
+    require(known.byte_order() == btf.byte_order(), "the byte order")?;
+    require(known.digest == Digest::of(btf.bytes()), "the digest")?;
+    require(known.is_covered() || known.long == VOID, "the long")
+}
+
+/// Requires that the numbers 0 mean what they mean in every store.
+fn zeros(definitions: &Definitions<'_>) -> Result<(), &'static str> {
+    let name = definitions.names.get(0) == Some(b"");
+    let node = definitions.nodes.get(VOID) == Some(&[0; 3]);
+    let block = definitions.blocks.get(0) == Some(&[0; 16]);
+    require(
+        name && node && block,
+        "the empty name, void or the empty block",
+    )
+}
+
+fn require(is_so: bool, what: &'static str) -> Result<(), &'static str> {
+    if is_so { Ok(()) } else { Err(what) }
+}
+
+/// Whether relocations look types of this kind up by name.
+fn is_looked_up(kind: Kind) -> bool {
+    match kind {
+        Kind::Int
+        | Kind::Struct
+        | Kind::Union
+        | Kind::Enum
+        | Kind::Enum64
+        | Kind::Fwd
+        | Kind::Typedef
+        | Kind::Float => true,
+        Kind::Void
+        | Kind::Ptr
+        | Kind::Array
+        | Kind::Volatile
+        | Kind::Const
+        | Kind::Restrict
+        | Kind::Func
+        | Kind::FuncProto
+        | Kind::Var
+        | Kind::Datasec
+        | Kind::DeclTag
+        | Kind::TypeTag
+        | Kind::Unknown => false,
+    }
+}
