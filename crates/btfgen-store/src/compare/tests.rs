@@ -308,7 +308,7 @@ fn types() -> impl Strategy<Value = Vec<Vec<u32>>> {
             let kind = Kind::of_number(kind);
             // One in sixteen refers to any type, and may contain itself.
             let before = |to: u32| {
-                if wild && to % 16 == 0 {
+                if wild && to.is_multiple_of(16) {
                     to / 16 % (count + 1)
                 } else {
                     to % id
