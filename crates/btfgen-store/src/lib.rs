@@ -15,6 +15,8 @@ mod sequences;
 mod stored;
 mod synthesize;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use crate::compare::Difference;
 pub use crate::definitions::{Definition, Definitions, Key};

@@ -23,7 +23,8 @@ impl Definitions<'_> {
     /// becomes two types.
     ///
     /// The types have no order that means anything; the result says which ones are candidates. A struct behind a pointer is the
-    /// first definition of its kind and name, or an empty struct of this name if there is none: no loader looks further.
+    /// first definition of its kind and name, or an empty struct of this name if there is none or it has no name: no loader looks
+    /// further.
     ///
     /// # Errors
     /// [`Error::Damaged`].
@@ -36,14 +37,17 @@ impl Definitions<'_> {
             named: HashMap::new(),
         };
         if machine.long != VOID {
-            types.place(machine.long)?;
+            types.place(machine.long, 0)?;
         }
         let mut candidates = Vec::with_capacity(roots.len());
         for root in roots {
             let mut ids: Vec<TypeId> = Vec::with_capacity(root.len());
             let mut seen = HashSet::new();
             for &Definition(node) in root {
-                let id = types.place(node)?;
+                let id = types.place(node, 0)?;
+                if id == TypeId::VOID {
+                    return Err(Error::Damaged("a candidate is no definition"));
+                }
                 ids.push(match seen.insert(id) {
                     true => id,
                     false => types.place_again(node),
@@ -67,19 +71,22 @@ struct Types<'d> {
     ids: HashMap<u32, TypeId>,
     /// The node of each type, in the order of the ids.
     placed: Vec<u32>,
-    /// The first struct or union of each kind and name.
+    /// The first struct or union of each kind and name. An anonymous one is none: a reference to it would be to any.
     named: HashMap<(Kind, u32), TypeId>,
 }
 
 impl Types<'_> {
     /// The id of a node's type. Places the type and all types in it, unless they are placed. References wait until all
-    /// definitions are placed.
-    fn place(&mut self, node: u32) -> Result<TypeId> {
+    /// definitions are placed. `depth` is the number of types around it.
+    fn place(&mut self, node: u32, depth: u8) -> Result<TypeId> {
         if node == VOID {
             return Ok(TypeId::VOID);
         }
         if let Some(&id) = self.ids.get(&node) {
             return Ok(id);
+        }
+        if depth > node::MAX_HEIGHT {
+            return Err(Error::Damaged("a definition is nested too deeply"));
         }
         let words = self.definitions.node(node)?;
         let Some(Shape::Type(kind)) = Shape::of(words) else {
@@ -90,11 +97,11 @@ impl Types<'_> {
             if words[place] >= node {
                 return Err(Error::Damaged("a definition contains itself"));
             }
-            self.place(words[place])?;
+            self.place(words[place], depth + 1)?;
         }
         let id = self.place_again(node);
         self.ids.insert(node, id);
-        if kind.is_composite() {
+        if kind.is_composite() && words[0] != node::NO_NAME {
             self.named.entry((kind, words[0])).or_insert(id);
         }
         Ok(id)
