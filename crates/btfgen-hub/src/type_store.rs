@@ -131,7 +131,8 @@ impl TypeStore {
     /// Adds a kernel, unless it is there. `is_wanted` chooses the named types that are added if the store is not kept.
     ///
     /// # Errors
-    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] and [`ErrorKind::Unsupported`] for a BTF that is not usable.
+    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] and [`ErrorKind::Unsupported`] for a BTF that is not
+    /// usable; [`ErrorKind::Unproven`] if the definitions are not those of the BTF, which is an error in btfgen.
     pub fn ingest(
         &self,
         kernel: &HubKernel,
@@ -155,7 +156,20 @@ impl TypeStore {
             )
             .with_source(e)
         };
-        let number = self.add(&btf, is_wanted).map_err(failed)?;
+        let number = self.add(&btf, &is_wanted).map_err(failed)?;
+        let same = self.with(|definitions| match self.is_kept() {
+            true => definitions.compare(number, &btf),
+            false => definitions.compare_some(number, &btf, &is_wanted),
+        });
+        if let Err(difference) = same.map_err(failed)? {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(tables) = &mut state.tables {
+                tables.uncover(number);
+            }
+            let message = "its definitions differ from its BTF";
+            let error = Error::new(ErrorKind::Unproven, path.display(), message);
+            return Err(error.with_source(difference));
+        }
         self.note(&name, packed.stamp, digest, number);
         Ok(Ingested {
             number,

@@ -64,6 +64,20 @@ impl Definitions<'_> {
     /// # Errors
     /// The first [`Difference`].
     pub fn compare(&self, kernel: usize, btf: &Btf<'_>) -> Result<(), Difference> {
+        self.compare_some(kernel, btf, |_| true)
+    }
+
+    /// Like [`Definitions::compare`], for a kernel that was added with this choice of named types
+    /// ([`Tables::ingest_some`](crate::Tables::ingest_some)).
+    ///
+    /// # Errors
+    /// The first [`Difference`].
+    pub fn compare_some(
+        &self,
+        kernel: usize,
+        btf: &Btf<'_>,
+        is_wanted: impl Fn(Type<'_>) -> bool,
+    ) -> Result<(), Difference> {
         let of_kernel = |what| At(TypeId::VOID, what).below(TypeId::VOID, b"");
         let known = self.kernels.get(kernel);
         let known = known.ok_or_else(|| of_kernel("there is no such kernel"))?;
@@ -81,7 +95,7 @@ impl Definitions<'_> {
         same.map_err(|at| at.below(long, b"long"))?;
         for ty in btf.types_of(is_looked_up) {
             let name = ty.name();
-            if !name.is_empty() {
+            if !name.is_empty() && is_wanted(ty) {
                 let same = candidate(&mut candidates, &mut walk, ty, name);
                 same.map_err(|at| at.below(ty.id(), name))?;
             }

@@ -152,6 +152,13 @@ impl Tables {
         Ok(number)
     }
 
+    /// Takes a kernel's definitions away, because they are wrong: its own BTF must be asked.
+    pub fn uncover(&mut self, kernel: usize) {
+        if let Some(kernel) = self.kernels.get_mut(kernel) {
+            kernel.lists = NO_LISTS;
+        }
+    }
+
     /// The number of the kernel with this BTF.
     pub fn find(&self, digest: Digest) -> Option<usize> {
         self.by_digest.get(&digest).copied()
