@@ -57,18 +57,24 @@ pub(crate) struct KernelFile {
 }
 
 pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<KernelFile> {
+    let ending = ENDINGS.iter().find(|ending| ends_with(path, ending));
+    read_as(ending.copied().unwrap_or_default(), path, max_bytes)
+}
+
+/// Reads a file as one of [`ENDINGS`], whatever its name.
+pub(crate) fn read_as(ending: &str, path: &Path, max_bytes: u64) -> Result<KernelFile> {
     let unreadable = |e| Error::io(path, "cannot be read", e);
     let file = open_regular(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let unpack = Unpack { path, max_bytes };
     let [tar_xz, xz, _] = ENDINGS;
-    let (btf, name) = if ends_with(path, tar_xz) {
+    let (btf, name) = if ending == tar_xz {
         if metadata.len() == 0 {
             return Err(unpack.invalid("the file is empty"));
         }
         let (btf, name) = unpack.tar(unpack.xz(file, TAR_OVERHEAD)?)?;
         (btf, Some(name))
-    } else if ends_with(path, xz) {
+    } else if ending == xz {
         (unpack.read(unpack.xz(file, 0)?, 0)?, None)
     } else {
         // The size is only a hint: the kernel's own /sys/kernel/btf may report 0 before it is read.
@@ -104,9 +110,9 @@ pub fn parse_kernel<'d>(path: &Path, bytes: impl Into<Cow<'d, [u8]>>) -> Result<
     })
 }
 
-struct Unpack<'p> {
-    path: &'p Path,
-    max_bytes: u64,
+pub(crate) struct Unpack<'p> {
+    pub(crate) path: &'p Path,
+    pub(crate) max_bytes: u64,
 }
 
 impl Unpack<'_> {
@@ -118,7 +124,7 @@ impl Unpack<'_> {
         Error::new(ErrorKind::OtherForm, self.path.display(), message)
     }
 
-    fn too_large(&self) -> Error {
+    pub(crate) fn too_large(&self) -> Error {
         Error::new(
             ErrorKind::TooLarge,
             self.path.display(),
