@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use btfgen_archive::KernelId;
 use btfgen_chunk::{Chunk, Digest, ENDING, Entry};
 use btfgen_files::{is_machine_fault, open_regular};
+use rayon::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel_file::Unpack;
+use crate::threads::in_pool;
 
 /// The help for a chunk that cannot be read.
 pub(crate) const DAMAGED_HELP: &str =
@@ -181,6 +183,17 @@ impl ChunkFile {
             return Err(within(release, error));
         }
         Ok(btf)
+    }
+
+    /// Reads all kernels, on all processors, and compares them with their digests.
+    ///
+    /// # Errors
+    /// Those of [`ChunkFile::read`].
+    pub fn check(&self, max_bytes: u64) -> Result<()> {
+        in_pool(0, || {
+            let kernels = (0..self.entries().len()).into_par_iter();
+            kernels.try_for_each(|n| self.read(n, max_bytes).map(drop))
+        })
     }
 
     /// The part of the file's size that a kernel accounts for, by the sizes of the BTFs. The parts of all kernels are the file.
