@@ -118,27 +118,29 @@ impl Chunk {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let kernel = self.kernels[index];
-        let at = COLUMNS + index;
         let btf = match kernel.form {
-            Form::Verbatim => self.section(at, kernel.section, &[])?,
-            Form::Records(base) => {
-                let tables = self.tables()?;
-                let base = match base {
-                    None => Vec::new(),
-                    Some(number) => {
-                        let section = self.kernels[number as usize].section;
-                        self.section(COLUMNS + number as usize, section, &[])?
-                    }
-                };
-                let part = self.section(at, kernel.section, &base)?;
-                restore(tables, &part, btf_bytes)?
-            }
+            Form::Verbatim => self.section(COLUMNS + index, kernel.section, &[])?,
+            Form::Records(_) => restore(self.tables()?, &self.part(index)?, btf_bytes)?,
         };
         if btf.len() as u64 != btf_bytes || Digest::of(&btf) != digest {
             let message = format!("the digest of the BTF of {release} is wrong");
             return Err(Error::damaged(message));
         }
         Ok(btf)
+    }
+
+    /// The own part of the kernel at this index.
+    fn part(&self, index: usize) -> Result<Vec<u8>> {
+        let mut chain = vec![index];
+        while let Form::Records(Some(base)) = self.kernels[chain[chain.len() - 1]].form {
+            // The bases are few, and each is before its kernel: the index was checked.
+            chain.push(base as usize);
+        }
+        let mut part = Vec::new();
+        for index in chain.into_iter().rev() {
+            part = self.section(COLUMNS + index, self.kernels[index].section, &part)?;
+        }
+        Ok(part)
     }
 
     /// The content of the section of this number.

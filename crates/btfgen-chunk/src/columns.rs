@@ -3,7 +3,7 @@
 use crate::numbering::Numbering;
 use crate::shape::{COLUMNS, Column, Shape, Word, count, kind};
 use crate::tables::{NO_NAME, Tables, VOID};
-use crate::varint::{Input, add_difference, put, put_difference};
+use crate::varint::{Input, add_difference, difference, put, put_difference};
 use crate::{Error, Result};
 
 /// The bytes of each column, by the number of the column.
@@ -77,18 +77,8 @@ impl Writer<'_> {
                 put(self.column(column), code);
             }
             Word::Type(column) => {
-                let own = self.label;
-                let target = self.numbering.label(word);
-                let column = self.column(column);
-                if target == VOID {
-                    put(column, 0);
-                } else {
-                    let difference = target.wrapping_sub(own).cast_signed();
-                    put(
-                        column,
-                        1 + (difference << 1 ^ difference >> 31).cast_unsigned(),
-                    );
-                }
+                let code = type_code(self.label, self.numbering.label(word));
+                put(self.column(column), code);
             }
             Word::Number(column) => put(self.column(column), word),
             Word::Difference(column) => {
@@ -99,12 +89,50 @@ impl Writer<'_> {
     }
 }
 
+/// Labels whose numbers differ from the record's own by less are written as this difference, and others as they are: types refer
+/// to their neighbours or to what many types refer to.
+const NEAR: u32 = 63;
+
+fn type_code(own: u32, label: u32) -> u32 {
+    match difference(own, label) {
+        _ if label == VOID => 0,
+        near @ ..NEAR => 1 + near,
+        _ => 1 + NEAR + label,
+    }
+}
+
+fn label_of_code(own: u32, code: u32) -> u32 {
+    match code {
+        0 => VOID,
+        1..=NEAR => add_difference(own, code - 1),
+        _ => code - 1 - NEAR,
+    }
+}
+
+/// Write these names, each of which has a zero byte at its end. The empty name, which comes first, is left out.
+pub(crate) fn write_names<'n>(columns: &mut Columns, names: impl Iterator<Item = &'n [u8]>) {
+    let mut before: &[u8] = &[];
+    for name in names {
+        let equal = before.iter().zip(name).take_while(|(a, b)| a == b);
+        // Then the prefix is not longer than the reader allows for the rest.
+        let most = name.len() * MOST_PREFIX / (MOST_PREFIX + 1);
+        let prefix = equal.take(most.min(0xff)).count();
+        columns[Column::NamePrefix as usize].push(prefix as u8);
+        columns[Column::NameRest as usize].extend(&name[prefix..]);
+        before = name;
+    }
+}
+
+/// How many times as long as the rest of a name its prefix may be, so that names are not much longer than their columns.
+const MOST_PREFIX: usize = 8;
+
 /// Read the tables. Memory is bounded by the bytes of the columns: each word is one of them at least, but for two of each
 /// record.
 pub(crate) fn read(columns: &Columns) -> Result<Tables> {
     let mut tables = Tables::new();
     let input = |column: Column| Input(&columns[column as usize]);
-    read_names(&mut tables, input(Column::Names))?;
+    let names = [Column::NamePrefix, Column::NameRest].map(|column| &*columns[column as usize]);
+    read_names(&mut tables, names[0], names[1])?;
     read_labels(&mut tables, input(Column::Label))?;
     let kinds = &columns[Column::Kind as usize];
     if kinds.len() != tables.label_of.len() {
@@ -122,7 +150,12 @@ pub(crate) fn read(columns: &Columns) -> Result<Tables> {
         let shape = reader.record(byte, tables.label_of[record], &mut words)?;
         tables.push_record(shape, &words);
     }
-    let rest = [Column::Names, Column::Label, Column::Kind];
+    let rest = [
+        Column::NamePrefix,
+        Column::NameRest,
+        Column::Label,
+        Column::Kind,
+    ];
     let read = |column: &usize| rest.iter().all(|&other| other as usize != *column);
     if (0..COLUMNS)
         .filter(read)
@@ -133,14 +166,24 @@ pub(crate) fn read(columns: &Columns) -> Result<Tables> {
     Ok(tables)
 }
 
-fn read_names(tables: &mut Tables, names: Input<'_>) -> Result<()> {
-    if names.0.last().is_some_and(|&last| last != 0) {
-        return Err(Error::damaged("its names do not end"));
+fn read_names(tables: &mut Tables, prefixes: &[u8], rest: &[u8]) -> Result<()> {
+    let unfit = || Error::damaged("its names do not fit together");
+    let mut rest = rest.split_inclusive(|&byte| byte == 0);
+    let mut name = Vec::new();
+    for &prefix in prefixes {
+        let rest = rest.next().filter(|rest| rest.ends_with(&[0]));
+        let rest = rest.ok_or_else(unfit)?;
+        // The zero byte at the end of the name before is in no prefix.
+        let most = name.len().saturating_sub(1).min(rest.len() * MOST_PREFIX);
+        let prefix = Some(usize::from(prefix)).filter(|&prefix| prefix <= most);
+        name.truncate(prefix.ok_or_else(unfit)?);
+        name.extend(rest);
+        tables.push_name(&name);
     }
-    for name in names.0.split_inclusive(|&byte| byte == 0) {
-        tables.push_name(name);
+    match rest.next() {
+        None => Ok(()),
+        Some(_) => Err(unfit()),
     }
-    Ok(())
 }
 
 fn read_labels(tables: &mut Tables, mut input: Input<'_>) -> Result<()> {
@@ -206,10 +249,7 @@ impl Reader<'_> {
                 (name < self.names).then_some(name).ok_or_else(unknown)
             }
             Word::Type(column) => {
-                let label = match self.number(column)? {
-                    0 => VOID,
-                    code => add_difference(own, code - 1),
-                };
+                let label = label_of_code(own, self.number(column)?);
                 (label < self.labels).then_some(label).ok_or_else(unknown)
             }
             Word::Number(column) => self.number(column),

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::columns::Columns;
 use crate::express::express;
-use crate::index::{Entry, Form, Index, MAX_COLUMNS_LEN, Section, Stored, is_release};
+use crate::index::{Entry, Form, Index, MAX_COLUMNS_LEN, MAX_DEPTH, Section, Stored, is_release};
 use crate::numbering::Numbering;
 use crate::part::Part;
 use crate::restore::restore;
-use crate::shape::Column;
+use crate::shape::COLUMNS;
 use crate::store::Store;
 use crate::tables::Tables;
 use crate::{Chunk, Digest, Error, ErrorKind, Result, columns, stream};
@@ -22,7 +22,7 @@ const WAITING_LEVEL: i32 = 1;
 /// The level of zstd for finding out which kernel is a good base.
 const TRIAL_LEVEL: i32 = 3;
 
-/// How many of the last bases are tried for a kernel.
+/// How many of the last kernels are tried as bases for a kernel.
 const TRIED_BASES: usize = 8;
 
 /// Puts the BTFs of kernels into a chunk.
@@ -143,9 +143,8 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> 
         });
         own.add(kernel, &tables, &mut numbering)?;
     }
-    for &name in &numbering.name_order[1..] {
-        columns[Column::Names as usize].extend(tables.name(name));
-    }
+    let names = numbering.name_order[1..].iter();
+    columns::write_names(&mut columns, names.map(|&name| tables.name(name)));
     drop(tables);
     let (columns, mut sections) = compress_columns(columns)?;
     let index = Index {
@@ -159,7 +158,7 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> 
     Ok(chunk)
 }
 
-fn compress_columns(columns: Columns) -> Result<([Section; crate::shape::COLUMNS], Vec<u8>)> {
+fn compress_columns(columns: Columns) -> Result<([Section; COLUMNS], Vec<u8>)> {
     let len: usize = columns.iter().map(Vec::len).sum();
     if len as u64 > MAX_COLUMNS_LEN {
         let message = "the kernels are too many for one chunk";
@@ -199,8 +198,16 @@ impl Waiting {
 struct OwnParts {
     bytes: Vec<u8>,
     stored: Vec<Stored>,
-    /// The last bases: their numbers and parts.
-    bases: Vec<(u32, Vec<u8>)>,
+    /// The last kernels that can be bases.
+    bases: Vec<Base>,
+}
+
+/// A kernel behind whose own part that of another one may be compressed.
+struct Base {
+    number: u32,
+    /// The number of its own bases.
+    depth: u32,
+    part: Vec<u8>,
 }
 
 impl OwnParts {
@@ -219,15 +226,12 @@ impl OwnParts {
                     (Form::Verbatim, btf.len(), stored)
                 } else {
                     let base = self.base(&part, kernel.btf_bytes)?;
-                    let prefix = base.map_or(&[][..], |at| &self.bases[at].1);
+                    let prefix = base.map_or(&[][..], |base| &base.part);
                     let stored = stream::compress(prefix, &part, stream::LEVEL)?;
-                    let number = base.map(|at| self.bases[at].0);
+                    let number = base.map(|base| base.number);
+                    let depth = base.map_or(0, |base| base.depth + 1);
                     let len = part.len();
-                    if number.is_none() {
-                        self.bases.push((self.stored.len() as u32, part));
-                        let most = self.bases.len().min(TRIED_BASES);
-                        self.bases.drain(..self.bases.len() - most);
-                    }
+                    self.push_base(depth, part);
                     (Form::Records(number), len, stored)
                 }
             }
@@ -238,19 +242,34 @@ impl OwnParts {
         Ok(())
     }
 
-    /// The base with which the part becomes less than half as large as without one. A part without such a base becomes a base
-    /// itself.
-    fn base(&self, part: &[u8], btf_bytes: usize) -> Result<Option<usize>> {
-        let mut best = (stream::compress(&[], part, TRIAL_LEVEL)?.len() / 2, None);
-        for (at, (_, base)) in self.bases.iter().enumerate().rev() {
-            if base.len() <= btf_bytes {
-                let len = stream::compress(base, part, TRIAL_LEVEL)?.len();
-                if len < best.0 {
-                    best = (len, Some(at));
+    /// The base with which the part becomes smallest, and less than half as large as without one.
+    fn base(&self, part: &[u8], btf_bytes: usize) -> Result<Option<&Base>> {
+        let alone = stream::compress(&[], part, TRIAL_LEVEL)?.len();
+        let mut best = None;
+        for base in &self.bases {
+            if base.part.len() <= btf_bytes {
+                let len = stream::compress(&base.part, part, TRIAL_LEVEL)?.len();
+                // Of two equal ones, the one that takes less time to read.
+                let rank = (len, base.depth, base.number);
+                if 2 * len < alone && best.is_none_or(|(best, _)| rank < best) {
+                    best = Some((rank, base));
                 }
             }
         }
-        Ok(best.1)
+        Ok(best.map(|(_, base)| base))
+    }
+
+    fn push_base(&mut self, depth: u32, part: Vec<u8>) {
+        if depth < MAX_DEPTH {
+            let number = self.stored.len() as u32;
+            self.bases.push(Base {
+                number,
+                depth,
+                part,
+            });
+            let tried = self.bases.len().min(TRIED_BASES);
+            self.bases.drain(..self.bases.len() - tried);
+        }
     }
 }
 

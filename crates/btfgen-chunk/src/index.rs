@@ -20,6 +20,9 @@ const CHECKSUM_AT: usize = HEADER_LEN - 8;
 /// The longest index: as long as that of a hundred thousand kernels with long releases.
 const MAX_INDEX_LEN: u64 = 32 << 20;
 
+/// The most bases one behind the other.
+pub(crate) const MAX_DEPTH: u32 = 32;
+
 /// The most bytes of all columns. So every number of records, labels and names fits into 30 bits.
 pub(crate) const MAX_COLUMNS_LEN: u64 = 1 << 30;
 
@@ -39,8 +42,8 @@ pub struct Entry {
 pub(crate) enum Form {
     /// As it is.
     Verbatim,
-    /// As records and the kernel's own part, compressed with the own part of the kernel of this number in front of it, if
-    /// there is one. That one has no such kernel.
+    /// As records and the kernel's own part. It is compressed behind the own part of the kernel of this number, its base, if
+    /// there is one.
     Records(Option<u32>),
 }
 
@@ -232,24 +235,30 @@ impl Index {
         if lens.sum::<u64>() > MAX_COLUMNS_LEN || !self.columns.iter().all(allowed) {
             return Err(Error::damaged("its columns are larger than they can be"));
         }
+        let mut depths = Vec::new();
         for (entry, kernel) in self.entries.iter().zip(&self.kernels) {
-            let fits = |section: Section| u64::from(section.len) <= entry.btf_bytes;
-            let base = |number: u32| self.kernels.get(number as usize).copied();
-            let valid = match kernel.form {
-                Form::Verbatim => u64::from(kernel.section.len) == entry.btf_bytes,
-                Form::Records(None) => fits(kernel.section),
-                Form::Records(Some(number)) => {
-                    let is_base =
-                        |base: &Stored| base.form == Form::Records(None) && fits(base.section);
-                    fits(kernel.section) && base(number).is_some_and(|base| is_base(&base))
-                }
-            };
-            if !valid {
-                let message = format!("the part of the kernel {} is not valid", entry.release);
-                return Err(Error::damaged(message));
-            }
+            let depth = self.depth(entry.btf_bytes, *kernel, &depths);
+            let message = || format!("the part of the kernel {} is not valid", entry.release);
+            depths.push(depth.ok_or_else(|| Error::damaged(message()))?);
         }
         Ok(())
+    }
+
+    /// The number of bases before this kernel, whose BTF has so many bytes. `depths` are those of the kernels before it; a kernel
+    /// that cannot be a base is at `MAX_DEPTH`. `None` if the kernel is not valid.
+    fn depth(&self, btf_bytes: u64, kernel: Stored, depths: &[u32]) -> Option<u32> {
+        let len = u64::from(kernel.section.len);
+        match kernel.form {
+            Form::Verbatim => (len == btf_bytes).then_some(MAX_DEPTH),
+            Form::Records(None) => (len <= btf_bytes).then_some(0),
+            Form::Records(Some(base)) => {
+                let depth = depths.get(base as usize)? + 1;
+                let base = self.kernels.get(base as usize)?;
+                // So a kernel's BTF bounds the memory that it takes to read it.
+                let longest = len.max(base.section.len.into());
+                (depth <= MAX_DEPTH && longest <= btf_bytes).then_some(depth)
+            }
+        }
     }
 
     /// All sections, in the order of the file.

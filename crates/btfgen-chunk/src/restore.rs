@@ -23,10 +23,15 @@ pub(crate) fn restore(tables: &Tables, part: &[u8], btf_bytes: u64) -> Result<Ve
     let [before, between, behind] = part.outside;
     let mut btf = Vec::with_capacity(btf_bytes as usize);
     btf.extend(before);
-    if is_big_endian(before) {
-        btf.extend(types.words.iter().flat_map(|word| word.to_be_bytes()));
+    btf.resize(before.len() + 4 * types.words.len(), 0);
+    let (places, _) = btf[before.len()..].as_chunks_mut::<4>();
+    let to_bytes = if is_big_endian(before) {
+        u32::to_be_bytes
     } else {
-        btf.extend(types.words.iter().flat_map(|word| word.to_le_bytes()));
+        u32::to_le_bytes
+    };
+    for (place, &word) in places.iter_mut().zip(&types.words) {
+        *place = to_bytes(word);
     }
     btf.extend(between);
     btf.extend(strings);

@@ -1,6 +1,6 @@
 //! What the words of a type are, by its kind: Documentation/bpf/btf.rst of the kernel.
 
-/// A column of the records: all words of one sort, one after the other.
+/// A column of the tables: all words of one sort, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Column {
@@ -14,10 +14,14 @@ pub(crate) enum Column {
     TypeName,
     /// Sizes and other numbers.
     Number,
-    /// The types that a type refers to once.
+    /// What pointers, typedefs, modifiers, arrays, variables and tags refer to.
     Target,
-    ParamName,
-    ParamType,
+    /// The prototypes of functions.
+    Prototype,
+    /// The results of prototypes.
+    Result,
+    /// The parameters of prototypes: name and type of each.
+    Param,
     MemberName,
     MemberType,
     MemberOffset,
@@ -25,12 +29,14 @@ pub(crate) enum Column {
     EnumeratorValue,
     Variable,
     VariablePlace,
-    /// The bytes of the names.
-    Names,
+    /// How many bytes at its beginning each name has in common with the name before it.
+    NamePrefix,
+    /// The other bytes of the names.
+    NameRest,
 }
 
 /// The number of columns.
-pub(crate) const COLUMNS: usize = Column::Names as usize + 1;
+pub(crate) const COLUMNS: usize = Column::NameRest as usize + 1;
 
 /// What a word is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +75,8 @@ impl Shape {
         let (own, each): (&[Word], &[Word]) = match kind {
             // INT
             1 => (&[NUMBER, NUMBER], &[]),
-            // PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, TYPE_TAG
-            2 | 8..=12 | KIND_TYPE_TAG => (&[TARGET], &[]),
+            // PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG
+            2 | 8..=11 | KIND_TYPE_TAG => (&[TARGET], &[]),
             // ARRAY: no size, element, index, length.
             3 => (&[NUMBER, TARGET, TARGET, NUMBER], &[]),
             // STRUCT, UNION
@@ -92,10 +98,12 @@ impl Shape {
             ),
             // FWD, FLOAT
             7 | 16 => (&[NUMBER], &[]),
+            // FUNC
+            12 => (&[Word::Type(Column::Prototype)], &[]),
             // FUNC_PROTO
             13 => (
-                &[TARGET],
-                &[Word::Name(Column::ParamName), Word::Type(Column::ParamType)],
+                &[Word::Type(Column::Result)],
+                &[Word::Name(Column::Param), Word::Type(Column::Param)],
             ),
             // VAR, DECL_TAG
             14 | 17 => (&[TARGET, NUMBER], &[]),

@@ -7,9 +7,9 @@ use crate::{Error, Result};
 /// The level of zstd for what is written into a chunk.
 pub(crate) const LEVEL: i32 = 19;
 
-/// How often a column may be larger than its compressed bytes, and how many bytes it may have in any case. Honest columns
-/// are 20 times as large at most; a column that zstd shrinks more is not compressed.
-const MOST_RATIO: u64 = 64;
+/// How many times as large as its compressed bytes a column may be, and how many bytes it may have in any case. The columns
+/// of real kernels are 15 times as large at most; a column that zstd shrinks more is not compressed.
+const MOST_RATIO: u64 = 32;
 const ALWAYS_ALLOWED: u64 = 4096;
 
 /// Whether so many bytes may become so many.

@@ -11,10 +11,15 @@ pub(crate) fn put(out: &mut Vec<u8>, mut number: u32) {
     out.push(number as u8);
 }
 
-/// Write the difference `to - from`, zigzag-coded. It wraps around in 32 bits.
-pub(crate) fn put_difference(out: &mut Vec<u8>, from: u32, to: u32) {
+/// The difference `to - from`, zigzag-coded. It wraps around in 32 bits.
+pub(crate) fn difference(from: u32, to: u32) -> u32 {
     let difference = to.wrapping_sub(from).cast_signed();
-    put(out, (difference << 1 ^ difference >> 31).cast_unsigned());
+    (difference << 1 ^ difference >> 31).cast_unsigned()
+}
+
+/// Write a [`difference`].
+pub(crate) fn put_difference(out: &mut Vec<u8>, from: u32, to: u32) {
+    put(out, difference(from, to));
 }
 
 /// The number that differs from `from` as this zigzag-coded difference tells.
