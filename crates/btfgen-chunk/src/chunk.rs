@@ -1,20 +1,42 @@
 //! Reads a chunk.
 
+use std::fmt;
 use std::fs::File;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::index::{Entry, HEADER_LEN, Header, Index};
+use twox_hash::XxHash3_64;
+
+use crate::columns::Columns;
+use crate::index::{Entry, Form, HEADER_LEN, Header, Index, Section, Stored};
+use crate::restore::restore;
+use crate::shape::COLUMNS;
 use crate::source::Source;
-use crate::{Digest, Error, ErrorKind, Result};
+use crate::tables::Tables;
+use crate::{Digest, Error, ErrorKind, Result, columns, stream};
 
 /// A chunk: the BTFs of the kernels of one distribution, version and architecture.
 ///
-/// Several threads can read kernels at once.
-#[derive(Debug)]
+/// Several threads can read kernels at once. What the kernels share is decoded with the first one, and stays in memory: about
+/// five times the length of the file.
 pub struct Chunk {
     source: Source,
     entries: Vec<Entry>,
-    /// The place of each kernel's part.
-    parts: Vec<(u64, u32)>,
+    kernels: Vec<Stored>,
+    columns: [Section; COLUMNS],
+    /// Where each section begins: the columns, then what each kernel has of its own.
+    places: Vec<u64>,
+    tables: OnceLock<Tables>,
+    /// Locked by the thread that decodes the tables.
+    decoding: Mutex<()>,
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the tables, which are megabytes.
+        f.debug_struct("Chunk")
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Chunk {
@@ -45,18 +67,30 @@ impl Chunk {
         }
         let index = source.read(HEADER_LEN as u64, header.index_len)?;
         let index = Index::parse(&header_bytes, &index)?;
-        let mut at = (HEADER_LEN + header.index_len) as u64;
-        let place = |&len: &u32| {
-            let place = (at, len);
-            at += u64::from(len);
+        let mut end = (HEADER_LEN + header.index_len) as u64;
+        let place = |section: Section| {
+            let place = end;
+            end += u64::from(section.stored);
             place
         };
-        let parts = index.part_lens.iter().map(place).collect();
+        let places = index.sections().map(place).collect();
         Ok(Self {
             source,
             entries: index.entries,
-            parts,
+            kernels: index.kernels,
+            columns: index.columns,
+            places,
+            tables: OnceLock::new(),
+            decoding: Mutex::new(()),
         })
+    }
+
+    /// The bytes of a chunk in memory.
+    pub(crate) fn into_bytes(self) -> Option<Vec<u8>> {
+        match self.source {
+            Source::File(_) => None,
+            Source::Memory(bytes) => Some(bytes),
+        }
     }
 
     /// The kernels, sorted by the bytes of their releases, without repetitions.
@@ -74,19 +108,66 @@ impl Chunk {
     /// If there is no such index.
     pub fn read(&self, index: usize, max_btf_bytes: u64) -> Result<Vec<u8>> {
         let Entry {
-            btf_bytes, digest, ..
+            ref release,
+            btf_bytes,
+            digest,
         } = self.entries[index];
         if btf_bytes > max_btf_bytes {
-            let message = format!("the BTF has {btf_bytes} bytes, more than {max_btf_bytes}");
+            let message =
+                format!("the BTF of {release} has {btf_bytes} bytes, more than {max_btf_bytes}");
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        let (at, len) = self.parts[index];
-        let part = self.source.read(at, len as usize)?;
-        let btf = zstd::bulk::decompress(&part, btf_bytes as usize);
-        let btf = btf.map_err(|_| Error::damaged("the data of a kernel cannot be decompressed"))?;
+        let kernel = self.kernels[index];
+        let btf = match kernel.form {
+            Form::Verbatim => self.section(COLUMNS + index, kernel.section, &[])?,
+            Form::Records(_) => restore(self.tables()?, &self.part(index)?, btf_bytes)?,
+        };
         if btf.len() as u64 != btf_bytes || Digest::of(&btf) != digest {
-            return Err(Error::damaged("the digest of a kernel's BTF is wrong"));
+            let message = format!("the digest of the BTF of {release} is wrong");
+            return Err(Error::damaged(message));
         }
         Ok(btf)
+    }
+
+    /// The own part of the kernel at this index.
+    fn part(&self, index: usize) -> Result<Vec<u8>> {
+        let mut chain = vec![index];
+        while let Form::Records(Some(base)) = self.kernels[chain[chain.len() - 1]].form {
+            // The bases are few, and each is before its kernel: the index was checked.
+            chain.push(base as usize);
+        }
+        let mut part = Vec::new();
+        for index in chain.into_iter().rev() {
+            part = self.section(COLUMNS + index, self.kernels[index].section, &part)?;
+        }
+        Ok(part)
+    }
+
+    /// The content of the section of this number.
+    fn section(&self, number: usize, section: Section, base: &[u8]) -> Result<Vec<u8>> {
+        let stored = self
+            .source
+            .read(self.places[number], section.stored as usize)?;
+        if XxHash3_64::oneshot(&stored) != section.checksum {
+            return Err(Error::damaged("the checksum of a part of it is wrong"));
+        }
+        stream::decompress(base, stored, section.len as usize)
+    }
+
+    /// The tables. A failure is not remembered, because the disk may have failed.
+    fn tables(&self) -> Result<&Tables> {
+        if let Some(tables) = self.tables.get() {
+            return Ok(tables);
+        }
+        let _decoding = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tables) = self.tables.get() {
+            return Ok(tables);
+        }
+        let mut decoded = Columns::default();
+        for (number, section) in self.columns.into_iter().enumerate() {
+            decoded[number] = self.section(number, section, &[])?;
+        }
+        let tables = columns::read(&decoded)?;
+        Ok(self.tables.get_or_init(|| tables))
     }
 }

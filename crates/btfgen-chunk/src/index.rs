@@ -2,7 +2,8 @@
 
 use twox_hash::XxHash3_64;
 
-use crate::{Digest, Error, ErrorKind, Result};
+use crate::shape::COLUMNS;
+use crate::{Digest, Error, ErrorKind, Result, stream};
 
 /// The first bytes of a chunk.
 pub(crate) const MAGIC: [u8; 4] = *b"btfs";
@@ -19,6 +20,12 @@ const CHECKSUM_AT: usize = HEADER_LEN - 8;
 /// The longest index: as long as that of a hundred thousand kernels with long releases.
 const MAX_INDEX_LEN: u64 = 32 << 20;
 
+/// The most bases one behind the other.
+pub(crate) const MAX_DEPTH: u32 = 32;
+
+/// The most bytes of all columns. So every number of records, labels and names fits into 30 bits.
+pub(crate) const MAX_COLUMNS_LEN: u64 = 1 << 30;
+
 /// A kernel in a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -30,13 +37,43 @@ pub struct Entry {
     pub digest: Digest,
 }
 
+/// How a kernel's BTF is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As it is.
+    Verbatim,
+    /// As records and the kernel's own part. It is compressed behind the own part of the kernel of this number, its base, if
+    /// there is one.
+    Records(Option<u32>),
+}
+
+/// Bytes in a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Section {
+    /// Their number.
+    pub(crate) len: u32,
+    /// Their number when compressed. They are not compressed if it is the same.
+    pub(crate) stored: u32,
+    /// XXH3-64 of the compressed bytes.
+    pub(crate) checksum: u64,
+}
+
+/// How a kernel's BTF is stored, and the bytes of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) form: Form,
+    pub(crate) section: Section,
+}
+
 /// What the index says of a chunk.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Index {
+    /// The columns of the tables. They lie behind the index.
+    pub(crate) columns: [Section; COLUMNS],
     /// The kernels, sorted by the bytes of their releases.
     pub(crate) entries: Vec<Entry>,
-    /// The length of each kernel's part.
-    pub(crate) part_lens: Vec<u32>,
+    /// What each kernel has of its own. It lies behind the columns.
+    pub(crate) kernels: Vec<Stored>,
 }
 
 /// What the header says.
@@ -79,6 +116,59 @@ impl Header {
     }
 }
 
+impl Section {
+    /// The section of bytes that became `stored`.
+    pub(crate) fn of(len: usize, stored: &[u8]) -> Result<Self> {
+        let too_large = || {
+            Error::new(
+                ErrorKind::TooLarge,
+                "the kernels are too many for one chunk",
+            )
+        };
+        Ok(Self {
+            len: u32::try_from(len).map_err(|_| too_large())?,
+            stored: u32::try_from(stored.len()).map_err(|_| too_large())?,
+            checksum: XxHash3_64::oneshot(stored),
+        })
+    }
+
+    fn parse(input: &mut Input<'_>) -> Result<Self> {
+        let section = Self {
+            len: input.u32()?,
+            stored: input.u32()?,
+            checksum: input.u64()?,
+        };
+        if section.stored > section.len {
+            return Err(Error::damaged("a part of it is longer than its content"));
+        }
+        Ok(section)
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend(self.len.to_le_bytes());
+        out.extend(self.stored.to_le_bytes());
+        out.extend(self.checksum.to_le_bytes());
+    }
+}
+
+impl Form {
+    fn parse(code: u32) -> Self {
+        match code {
+            0 => Self::Verbatim,
+            1 => Self::Records(None),
+            base => Self::Records(Some(base - 2)),
+        }
+    }
+
+    fn code(self) -> u32 {
+        match self {
+            Self::Verbatim => 0,
+            Self::Records(None) => 1,
+            Self::Records(Some(base)) => base + 2,
+        }
+    }
+}
+
 impl Index {
     /// Read the index that lies behind the header.
     pub(crate) fn parse(header: &[u8], index: &[u8]) -> Result<Self> {
@@ -89,48 +179,116 @@ impl Index {
             return Err(Error::damaged("the checksum of its index is wrong"));
         }
         let mut input = Input(index);
+        let mut columns = [Section {
+            len: 0,
+            stored: 0,
+            checksum: 0,
+        }; COLUMNS];
+        for column in &mut columns {
+            *column = Section::parse(&mut input)?;
+        }
+        let mut parsed = Self {
+            columns,
+            entries: Vec::new(),
+            kernels: Vec::new(),
+        };
         let count = input.u32()?;
-        let mut parsed = Self::default();
         for _ in 0..count {
-            let len = input.u16()?;
-            let release = input.bytes(len.into())?;
-            let release = str::from_utf8(release).ok().filter(|text| is_release(text));
-            let release = release.ok_or_else(|| Error::damaged("a release in it is not valid"))?;
-            if let Some(last) = parsed.entries.last()
-                && *last.release >= *release
-            {
-                return Err(Error::damaged("its kernels are not sorted"));
-            }
-            parsed.entries.push(Entry {
-                release: release.to_owned(),
-                btf_bytes: input.u64()?,
-                digest: Digest(input.u128()?),
-            });
-            parsed.part_lens.push(input.u32()?);
+            parsed.parse_kernel(&mut input)?;
         }
         if !input.0.is_empty() {
             return Err(Error::damaged("its index is longer than its kernels"));
         }
-        let parts: u64 = parsed.part_lens.iter().copied().map(u64::from).sum();
-        if (HEADER_LEN + index.len()) as u64 + parts != file_len {
+        parsed.check()?;
+        if (HEADER_LEN + index.len()) as u64 + parsed.stored_len() != file_len {
             return Err(Error::damaged("its length is not that of its parts"));
         }
         Ok(parsed)
     }
 
+    fn parse_kernel(&mut self, input: &mut Input<'_>) -> Result<()> {
+        let len = input.u16()?;
+        let release = input.bytes(len.into())?;
+        let release = str::from_utf8(release).ok().filter(|text| is_release(text));
+        let release = release.ok_or_else(|| Error::damaged("a release in it is not valid"))?;
+        if let Some(last) = self.entries.last()
+            && *last.release >= *release
+        {
+            return Err(Error::damaged("its kernels are not sorted"));
+        }
+        self.entries.push(Entry {
+            release: release.to_owned(),
+            btf_bytes: input.u64()?,
+            digest: Digest(input.u128()?),
+        });
+        self.kernels.push(Stored {
+            form: Form::parse(input.u32()?),
+            section: Section::parse(input)?,
+        });
+        Ok(())
+    }
+
+    /// Check the lengths by which memory is bounded.
+    fn check(&self) -> Result<()> {
+        let lens = self.columns.iter().map(|column| u64::from(column.len));
+        let allowed = |column: &Section| stream::is_allowed(column.len, column.stored);
+        if lens.sum::<u64>() > MAX_COLUMNS_LEN || !self.columns.iter().all(allowed) {
+            return Err(Error::damaged("its columns are larger than they can be"));
+        }
+        let mut depths = Vec::new();
+        for (entry, kernel) in self.entries.iter().zip(&self.kernels) {
+            let depth = self.depth(entry.btf_bytes, *kernel, &depths);
+            let message = || format!("the part of the kernel {} is not valid", entry.release);
+            depths.push(depth.ok_or_else(|| Error::damaged(message()))?);
+        }
+        Ok(())
+    }
+
+    /// The number of bases before this kernel, whose BTF has so many bytes. `depths` are those of the kernels before it; a kernel
+    /// that cannot be a base is at `MAX_DEPTH`. `None` if the kernel is not valid.
+    fn depth(&self, btf_bytes: u64, kernel: Stored, depths: &[u32]) -> Option<u32> {
+        let len = u64::from(kernel.section.len);
+        match kernel.form {
+            Form::Verbatim => (len == btf_bytes).then_some(MAX_DEPTH),
+            Form::Records(None) => (len <= btf_bytes).then_some(0),
+            Form::Records(Some(base)) => {
+                let depth = depths.get(base as usize)? + 1;
+                let base = self.kernels.get(base as usize)?;
+                // So a kernel's BTF bounds the memory that it takes to read it.
+                let longest = len.max(base.section.len.into());
+                (depth <= MAX_DEPTH && longest <= btf_bytes).then_some(depth)
+            }
+        }
+    }
+
+    /// All sections, in the order of the file.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = Section> {
+        let kernels = self.kernels.iter().map(|kernel| kernel.section);
+        self.columns.iter().copied().chain(kernels)
+    }
+
+    fn stored_len(&self) -> u64 {
+        self.sections()
+            .map(|section| u64::from(section.stored))
+            .sum()
+    }
+
     /// The header and the index.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut index = Vec::new();
+        for column in &self.columns {
+            column.write(&mut index);
+        }
         index.extend((self.entries.len() as u32).to_le_bytes());
-        for (entry, part_len) in self.entries.iter().zip(&self.part_lens) {
+        for (entry, kernel) in self.entries.iter().zip(&self.kernels) {
             index.extend((entry.release.len() as u16).to_le_bytes());
             index.extend(entry.release.bytes());
             index.extend(entry.btf_bytes.to_le_bytes());
             index.extend(entry.digest.0.to_le_bytes());
-            index.extend(part_len.to_le_bytes());
+            index.extend(kernel.form.code().to_le_bytes());
+            kernel.section.write(&mut index);
         }
-        let parts: u64 = self.part_lens.iter().copied().map(u64::from).sum();
-        let file_len = (HEADER_LEN + index.len()) as u64 + parts;
+        let file_len = (HEADER_LEN + index.len()) as u64 + self.stored_len();
         let mut front = MAGIC.to_vec();
         front.extend(VERSION.to_le_bytes());
         front.extend(file_len.to_le_bytes());

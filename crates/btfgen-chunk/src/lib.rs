@@ -20,12 +20,24 @@
 
 #![forbid(unsafe_code)]
 
+mod choices;
 mod chunk;
+mod columns;
 mod digest;
 mod encoder;
 mod error;
+mod express;
 mod index;
+mod numbering;
+mod part;
+mod raw;
+mod restore;
+mod shape;
 mod source;
+mod store;
+mod stream;
+mod tables;
+mod varint;
 
 /// The ending of a chunk's name in a hub: `ID/VERSION/ARCH.btfs`.
 pub const ENDING: &str = ".btfs";
