@@ -1,7 +1,9 @@
 //! A chunk of a compact hub: one file `ID/VERSION/ARCH.btfs` with the BTFs of many kernels.
 
-use std::fs::Metadata;
+use std::collections::VecDeque;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use btfgen_archive::KernelId;
 use btfgen_chunk::{Chunk, Digest, ENDING, Entry};
@@ -10,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel_file::Unpack;
+use crate::seen::{FileId, file_id};
 use crate::threads::in_pool;
 
 /// The help for a chunk that cannot be read.
@@ -95,8 +98,15 @@ pub struct ChunkFile {
     path: PathBuf,
     place: ChunkPlace,
     metadata: Metadata,
-    chunk: Chunk,
+    entries: Vec<Entry>,
+    file: File,
+    recent: Arc<RecentChunks>,
 }
+
+/// The chunks of a hub that were read last. A chunk decodes what its kernels have in common only once, and keeps it: megabytes.
+/// So a hub with hundreds of chunks keeps only those that its threads are reading.
+#[derive(Debug, Default)]
+pub(crate) struct RecentChunks(Mutex<VecDeque<(FileId, Arc<Chunk>)>>);
 
 impl ChunkFile {
     /// Opens a chunk and reads its index.
@@ -105,15 +115,27 @@ impl ChunkFile {
     /// [`ErrorKind::Io`]; [`ErrorKind::InvalidKernel`] if it is damaged or not a chunk; [`ErrorKind::Unsupported`] for another
     /// version of the format; [`ErrorKind::Machine`].
     pub fn open(path: &Path, place: ChunkPlace) -> Result<Self> {
+        Self::open_among(path, place, &Arc::default())
+    }
+
+    /// As [`ChunkFile::open`], for one of the chunks of a hub.
+    pub(crate) fn open_among(
+        path: &Path,
+        place: ChunkPlace,
+        recent: &Arc<RecentChunks>,
+    ) -> Result<Self> {
         let unreadable = |e| Error::io(path, "cannot be read", e);
         let file = open_regular(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
-        let chunk = Chunk::open(file).map_err(|e| refused(path, None, e))?;
+        let again = file.try_clone().map_err(unreadable)?;
+        let chunk = Chunk::open(again).map_err(|e| refused(path, None, e))?;
         Ok(Self {
             path: path.to_owned(),
             place,
             metadata,
-            chunk,
+            entries: chunk.entries().to_vec(),
+            file,
+            recent: Arc::clone(recent),
         })
     }
 
@@ -139,7 +161,7 @@ impl ChunkFile {
 
     /// The kernels in it, sorted by the bytes of their releases.
     pub fn entries(&self) -> &[Entry] {
-        self.chunk.entries()
+        &self.entries
     }
 
     /// The index of the kernel of this release.
@@ -164,16 +186,14 @@ impl ChunkFile {
     /// If [`ChunkFile::entries`] has no such index.
     pub fn read(&self, index: usize, max_bytes: u64) -> Result<Vec<u8>> {
         let release = &self.entries()[index].release;
-        let btf = self
-            .chunk
-            .read(index, max_bytes)
-            .map_err(|e| match e.kind() {
-                btfgen_chunk::ErrorKind::TooLarge => {
-                    let path = &self.path;
-                    within(release, Unpack { path, max_bytes }.too_large())
-                }
-                _ => refused(&self.path, Some(release), e),
-            })?;
+        let chunk = self.recent.get(self)?;
+        let btf = chunk.read(index, max_bytes).map_err(|e| match e.kind() {
+            btfgen_chunk::ErrorKind::TooLarge => {
+                let path = &self.path;
+                within(release, Unpack { path, max_bytes }.too_large())
+            }
+            _ => refused(&self.path, Some(release), e),
+        })?;
         if btf.is_empty() {
             let error = Error::new(
                 ErrorKind::InvalidKernel,
@@ -183,6 +203,18 @@ impl ChunkFile {
             return Err(within(release, error));
         }
         Ok(btf)
+    }
+
+    fn open_again(&self) -> Result<Chunk> {
+        let unreadable = |e| Error::io(&self.path, "cannot be read", e);
+        let file = self.file.try_clone().map_err(unreadable)?;
+        let chunk = Chunk::open(file).map_err(|e| refused(&self.path, None, e))?;
+        if chunk.entries() == self.entries {
+            return Ok(chunk);
+        }
+        let message = "another program has written to it";
+        let error = Error::new(ErrorKind::Io, self.path.display(), message);
+        Err(error.with_help("run the command again"))
     }
 
     /// Reads all kernels, on all processors, and compares them with their digests.
@@ -208,6 +240,25 @@ impl ChunkFile {
             // Not more than the file's size, which has 64 bits.
             (file * before / total - start) as u64
         })
+    }
+}
+
+impl RecentChunks {
+    /// The chunk of a file, opened again if it was not read for long.
+    fn get(&self, of: &ChunkFile) -> Result<Arc<Chunk>> {
+        let id = file_id(&of.metadata);
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = recent.iter().position(|(known, _)| *known == id);
+        let chunk = match known.and_then(|n| recent.remove(n)) {
+            Some((_, chunk)) => chunk,
+            None => Arc::new(of.open_again()?),
+        };
+        recent.push_back((id, Arc::clone(&chunk)));
+        // Each thread reads the kernels of one chunk after the other.
+        while recent.len() > rayon::current_num_threads() + 1 {
+            recent.pop_front();
+        }
+        Ok(chunk)
     }
 }
 

@@ -131,7 +131,7 @@ impl Hub {
             }
             Found::Chunk(chunk) => {
                 self.files.insert(file_id(chunk.metadata()));
-                self.chunks.push(Arc::new(chunk));
+                self.chunks.push(chunk);
             }
             Found::DamagedChunk(error, path, metadata) => {
                 self.files.insert(file_id(&metadata));

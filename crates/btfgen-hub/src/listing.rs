@@ -2,12 +2,13 @@
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use btfgen_archive::KernelId;
 use btfgen_files::is_machine_fault;
 use walkdir::WalkDir;
 
-use crate::chunk_file::{ChunkFile, ChunkPlace, is_chunk};
+use crate::chunk_file::{ChunkFile, ChunkPlace, RecentChunks, is_chunk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
 use crate::kernel_file::{has_ending, without_ending};
@@ -18,7 +19,7 @@ pub(crate) const LAYOUT_HELP: &str = "a hub contains ID/VERSION/ARCH/RELEASE.btf
 /// An entry of a hub's folder that matters.
 pub(crate) enum Found {
     Kernel(HubKernel, FileId),
-    Chunk(ChunkFile),
+    Chunk(Arc<ChunkFile>),
     /// A file with a kernel's name that cannot be taken.
     Rejected(Error, Option<FileId>),
     /// A chunk in its place that is damaged as a whole.
@@ -32,6 +33,7 @@ pub(crate) enum Found {
 /// # Errors
 /// [`ErrorKind::Machine`].
 pub(crate) fn list(root: &Path) -> Result<Vec<Found>> {
+    let recent = Arc::default();
     let visible = |e: &walkdir::DirEntry| {
         e.depth() == 0 || !e.file_name().as_encoded_bytes().starts_with(b".")
     };
@@ -43,7 +45,7 @@ pub(crate) fn list(root: &Path) -> Result<Vec<Found>> {
         .filter_entry(visible)
     {
         match entry {
-            Ok(entry) => found.extend(look_at(root, &entry)?),
+            Ok(entry) => found.extend(look_at(root, &entry, &recent)?),
             Err(e) => {
                 let path = e.path().unwrap_or(root).to_owned();
                 let unreadable = Error::io(&path, "cannot be read", e);
@@ -61,7 +63,11 @@ pub(crate) fn list(root: &Path) -> Result<Vec<Found>> {
 ///
 /// # Errors
 /// [`ErrorKind::Machine`].
-fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
+fn look_at(
+    root: &Path,
+    entry: &walkdir::DirEntry,
+    recent: &Arc<RecentChunks>,
+) -> Result<Option<Found>> {
     let path = entry.path();
     let is_link = entry.file_type().is_symlink();
     if entry.file_type().is_dir() {
@@ -100,7 +106,7 @@ fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
         return Ok(None);
     }
     if is_chunk(path) {
-        return chunk(root, path, metadata).map(Some);
+        return chunk(root, path, metadata, recent).map(Some);
     }
     let file = file_id(&metadata);
     Ok(Some(match kernel(root, path, &metadata) {
@@ -109,7 +115,12 @@ fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
     }))
 }
 
-fn chunk(root: &Path, path: &Path, metadata: Metadata) -> Result<Found> {
+fn chunk(
+    root: &Path,
+    path: &Path,
+    metadata: Metadata,
+    recent: &Arc<RecentChunks>,
+) -> Result<Found> {
     let file = Some(file_id(&metadata));
     let refused = |message: &str| {
         let error = Error::new(ErrorKind::InvalidName, path.display(), message);
@@ -121,8 +132,8 @@ fn chunk(root: &Path, path: &Path, metadata: Metadata) -> Result<Found> {
     let Some(place) = ChunkPlace::of_path(place) else {
         return refused("its path is not ID/VERSION/ARCH.btfs");
     };
-    match ChunkFile::open(path, place) {
-        Ok(chunk) => Ok(Found::Chunk(chunk)),
+    match ChunkFile::open_among(path, place, recent) {
+        Ok(chunk) => Ok(Found::Chunk(Arc::new(chunk))),
         Err(e) if e.kind() == ErrorKind::Machine => Err(e),
         Err(e) if e.kind() == ErrorKind::InvalidKernel => {
             Ok(Found::DamagedChunk(e, path.to_owned(), metadata))
