@@ -46,9 +46,9 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let stop = interrupt::flag(console, None);
-        let folder = self.hub.folder()?;
         let mut claims = Claims::default();
         let sink = Sink::claim(&self.output, "the BTF", &mut claims, console)?;
+        let folder = self.hub.folder()?;
         let hub = Hub::open_waiting(&[&folder], || interrupt::check(&stop))?;
         claims.reads_hub(&hub)?;
         let kernels: Vec<_> = hub.kernels().iter().map(|k| k.id()).collect();
