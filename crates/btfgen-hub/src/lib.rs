@@ -2,8 +2,8 @@
 //!
 //! - [`Hub`] lists the kernels; [`KernelFilter`] selects some; [`HubKernel`] and [`read_kernel_file`] read them.
 //! - [`LockedHub`] is the lock of a process that changes a hub. A [`Hub`] has the lock of its readers.
-//! - With the feature `write`: the record of what was fetched, `Status` says what a hub contains, and `Verify` checks its
-//!   files.
+//! - With the feature `write`: the record of what was fetched, `Status` says what a hub contains, `Verify` checks its
+//!   files, `Compact` puts kernels into chunks, and `Expand` makes files of them again.
 //! - With the feature `add`: `Add` adds the user's own kernels from images, packages, or debug information.
 
 #![forbid(unsafe_code)]
