@@ -41,8 +41,8 @@ impl FilterArguments {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Kernels")]
 pub(crate) struct HubArguments {
-    /// Hub to read: a folder with files ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf); repeatable, the first hub
-    /// that has a kernel wins [default: $BTFGEN_HUB, else $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
+    /// Hub to read: a folder with files ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), or chunks ID/VERSION/ARCH.btfs;
+    /// repeatable, the first hub that has a kernel wins [default: $BTFGEN_HUB, else $BTFHUB_CACHE_DIR, else $BTFHUB_CACHE, else ~/.cache/btfgen/btfhub]
     #[arg(long, value_name = "DIR")]
     hub: Vec<PathBuf>,
 }

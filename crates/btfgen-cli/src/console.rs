@@ -93,6 +93,12 @@ impl Console {
     pub(crate) fn left_out(&self, things: &'static str, errors: &[btfgen::Error]) {
         let text = format!("{} left out:", count(errors.len(), things));
         self.warn_all(text, errors.iter().map(|e| chain(e)));
+        let mut helps: Vec<&str> = errors.iter().filter_map(|e| help(e)).collect();
+        helps.sort_unstable();
+        helps.dedup();
+        for text in helps {
+            labelled(style::HELP, "help", text);
+        }
     }
 
     /// Prints lines below a message: the first ones, or all with `--verbose`.

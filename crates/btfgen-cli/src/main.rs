@@ -17,6 +17,7 @@ mod console;
 mod exit;
 mod explain;
 mod interrupt;
+mod kernel_name;
 mod progress;
 mod report;
 mod sink;

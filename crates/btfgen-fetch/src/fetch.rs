@@ -17,13 +17,14 @@ use std::sync::atomic::AtomicBool;
 use btfgen_archive::KernelId;
 use btfgen_hub::record::{RECORD, Record, RecordedFile, STAGING};
 use btfgen_hub::{
-    Codenames, Error, ErrorKind, KernelFilter, LockedHub, Result, Waiting, without_ending,
+    ChunkFile, ChunkPlace, Codenames, Error, ErrorKind, KernelFilter, LockedHub, Result, Waiting,
+    is_chunk, without_ending,
 };
 use git2::Oid;
 
 use crate::address::Address;
 use crate::codenames;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Bring, Item, Plan};
 use crate::report::{Fetched, FetchedRepository, LeftOut, Transport};
 use crate::session::{FetchProgress, Session};
 use crate::source::Source;
@@ -134,7 +135,24 @@ impl<'a> Fetch<'a> {
         new.keep_all();
 
         let staging = Staging::open(hub.own(STAGING))?;
-        stage(&staging, &mut plan, &mut sources, &mut record, &session)?;
+        stage(
+            &staging,
+            &mut plan,
+            &mut sources,
+            &mut record,
+            &session,
+            Bring::is_chunk,
+        )?;
+        plan.leave_covered(|bring| staging.chunk(bring))?;
+        let is_kernel = |bring: &Bring| !bring.is_chunk();
+        stage(
+            &staging,
+            &mut plan,
+            &mut sources,
+            &mut record,
+            &session,
+            is_kernel,
+        )?;
         if !plan.bring.is_empty() {
             staging.sync()?;
         }
@@ -146,7 +164,7 @@ impl<'a> Fetch<'a> {
             for passed_over in staging.deliver(hub.root(), &plan.bring)?.into_iter().rev() {
                 let user_has = plan.bring.remove(passed_over);
                 record.pending.remove(&user_has.path);
-                plan.kept.push(user_has.kernel);
+                plan.kept.push(user_has.item);
             }
             plan.kept.sort();
             if self.prune {
@@ -154,7 +172,7 @@ impl<'a> Fetch<'a> {
             }
             codenames::link(hub.root(), &codenames);
         }
-        let fetched = self.finish(plan, &sources, hub.root(), &mut record)?;
+        let fetched = self.finish(plan, &sources, &codenames, hub.root(), &mut record)?;
         record.write(&record_path)?;
         staging.close()?;
         Ok(fetched)
@@ -176,35 +194,54 @@ impl<'a> Fetch<'a> {
     fn refuse_nothing(&self, plan: &Plan, sources: &[Source], codenames: &Codenames) -> Result<()> {
         let names: Vec<&str> = sources.iter().map(|s| &*s.name).collect();
         let listed = sources.iter().flat_map(|s| s.listing.kernels.keys());
-        let gone = plan.gone.iter().map(|(kernel, _)| kernel);
+        let gone = plan.gone.iter().filter_map(|(item, _)| match item {
+            Item::Kernel(kernel) => Some(kernel),
+            Item::Chunk(_) => None,
+        });
+        let in_repositories = sources.iter().flat_map(|s| s.listing.chunks.keys());
+        let gone_chunks = plan.gone.iter().filter_map(|(item, _)| match item {
+            Item::Kernel(_) => None,
+            Item::Chunk(place) => Some(place),
+        });
+        let chunks: Vec<ChunkPlace> = in_repositories.chain(gone_chunks).cloned().collect();
         let useless = plan
             .left_out
             .iter()
             .filter_map(|l| without_ending(&l.path)?.parse().ok());
         let useless: Vec<KernelId> = useless.collect();
         let kernels: Vec<&KernelId> = listed.chain(gone).chain(&useless).collect();
-        if kernels.is_empty() && plan.left_out.is_empty() {
-            let message = "has no files ID/VERSION/ARCH/RELEASE.btf.tar.xz";
+        if kernels.is_empty() && chunks.is_empty() && plan.left_out.is_empty() {
+            let message = "has no files ID/VERSION/ARCH/RELEASE.btf.tar.xz or ID/VERSION/ARCH.btfs";
             let error = Error::new(ErrorKind::NoKernels, names.join(", "), message);
             return Err(error.with_help("name a repository with the layout of btfhub-archive"));
         }
-        self.filter.check(names.join(", "), kernels, codenames)
+        let names = names.join(", ");
+        self.filter
+            .check_with_chunks(names, kernels, &chunks, codenames)
     }
 
     fn finish(
         &self,
         plan: Plan,
         sources: &[Source],
+        codenames: &Codenames,
         root: &Path,
         record: &mut Record,
     ) -> Result<Fetched> {
+        let have = plan
+            .have
+            .iter()
+            .filter(|(_, path, _)| !is_chunk(path.as_ref()));
+        let in_chunks = plan.chunks.iter().map(|(_, chunk)| chunk.entries().len());
+        let (kept, kept_chunks) = apart(plan.kept);
         let mut fetched = Fetched {
-            unchanged: plan.have.len(),
-            kept: plan.kept,
+            unchanged: have.count() + in_chunks.sum::<usize>(),
+            kept,
             collisions: plan.collisions,
             left_out: plan.left_out,
             ..Fetched::default()
         };
+        fetched.chunks.kept = kept_chunks;
         for source in sources {
             let commit = source.commit.to_string();
             let recorded = record.repositories.entry(source.name.clone()).or_default();
@@ -227,21 +264,61 @@ impl<'a> Fetch<'a> {
             fetched.written_bytes += metadata.len();
             let file = RecordedFile::new(bring.blob.to_string(), &metadata);
             record.set_file(&sources[bring.source].name, &bring.path, file);
-            if bring.older.is_some() {
-                fetched.updated.push(bring.kernel);
-            } else {
-                fetched.added.push(bring.kernel);
+            let older = bring.older_chunk.as_deref();
+            match bring.item {
+                Item::Kernel(kernel) if bring.older.is_some() || older.is_some() => {
+                    fetched.updated.push(kernel);
+                }
+                Item::Kernel(kernel) => fetched.added.push(kernel),
+                Item::Chunk(place) => {
+                    let chunk = ChunkFile::open(&path, place)?;
+                    let passes = |k: &KernelId| self.filter.matches_any_name(k, codenames);
+                    if !plan::kernels_of(&chunk).iter().all(passes) {
+                        fetched.chunks.whole.push(bring.path.clone());
+                    }
+                    fetched.chunks.written.push(bring.path);
+                    count_kernels(&mut fetched, &chunk, older);
+                }
             }
         }
-        for (kernel, path) in plan.gone {
-            if self.prune {
-                record.forget(&path);
-                fetched.pruned.push(kernel);
-            } else {
-                fetched.gone.push(kernel);
-            }
+        fetched.added.sort();
+        fetched.updated.sort();
+        if self.prune {
+            plan.gone.iter().for_each(|(_, path)| record.forget(path));
+        }
+        let (gone, gone_chunks) = apart(plan.gone.into_iter().map(|(item, _)| item));
+        if self.prune {
+            (fetched.pruned, fetched.chunks.pruned) = (gone, gone_chunks);
+        } else {
+            (fetched.gone, fetched.chunks.gone) = (gone, gone_chunks);
         }
         Ok(fetched)
+    }
+}
+
+/// Kernels, and the paths of chunks.
+fn apart(items: impl IntoIterator<Item = Item>) -> (Vec<KernelId>, Vec<String>) {
+    let (mut kernels, mut chunks) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Item::Kernel(kernel) => kernels.push(kernel),
+            Item::Chunk(place) => chunks.push(place.to_string()),
+        }
+    }
+    (kernels, chunks)
+}
+
+/// Counts the kernels of a new chunk, compared with those of the chunk that it replaced.
+fn count_kernels(fetched: &mut Fetched, chunk: &ChunkFile, older: Option<&ChunkFile>) {
+    for entry in chunk.entries() {
+        let Some(kernel) = chunk.place().kernel(&entry.release) else {
+            continue;
+        };
+        match older.and_then(|older| older.digest(&entry.release)) {
+            None => fetched.added.push(kernel),
+            Some(digest) if digest == entry.digest => fetched.unchanged += 1,
+            Some(_) => fetched.updated.push(kernel),
+        }
     }
 }
 
@@ -256,7 +333,7 @@ fn open_all(
         let store = stores.join(address.slug());
         new.note(&store);
         let source = Source::open(address, &store, session)?;
-        if source.transport == Transport::Shallow && !source.listing.kernels.is_empty() {
+        if source.transport == Transport::Shallow && !source.listing.is_empty() {
             // All its files have come. Keep them even if this fetch fails.
             new.keep(&store);
         }
@@ -265,16 +342,17 @@ fn open_all(
     Ok(sources)
 }
 
-/// Stages all missing files. Removes files that are not kernels from the plan.
+/// Stages the missing files among those of one kind. Removes files that are not kernels from the plan.
 fn stage(
     staging: &Staging,
     plan: &mut Plan,
     sources: &mut [Source],
     record: &mut Record,
     session: &Session<'_>,
+    is_of_kind: impl Fn(&Bring) -> bool,
 ) -> Result<()> {
     let mut paths: BTreeMap<Oid, Vec<String>> = BTreeMap::new();
-    for bring in &plan.bring {
+    for bring in plan.bring.iter().filter(|b| is_of_kind(b)) {
         let of = paths.entry(bring.blob).or_default();
         of.push(bring.path.clone());
     }
@@ -316,6 +394,10 @@ fn stage(
                 why: why.why.clone(),
                 broken: why.broken,
             });
+            // A newer version may be able to read the chunk.
+            if is_chunk(path.as_ref()) {
+                continue;
+            }
             let repository = record.repositories.entry(name.clone()).or_default();
             repository.useless.insert(path, why);
         }

@@ -27,6 +27,7 @@ pub use btfgen_hub::{Error, ErrorKind, Result, Waiting};
 
 pub use crate::fetch::{BTFHUB_ARCHIVE, Fetch};
 pub use crate::report::{
-    Collision, Fetched, FetchedRepository, LeftOut, Preview, PreviewedRepository, Transport,
+    Collision, Fetched, FetchedChunks, FetchedRepository, LeftOut, Preview, PreviewedRepository,
+    Transport,
 };
 pub use crate::session::{FetchProgress, Transfer};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use btfgen_archive::KernelId;
-use btfgen_hub::{ENDINGS, Error, ErrorKind, Result, has_ending, without_ending};
+use btfgen_hub::{
+    ChunkPlace, ENDINGS, Error, ErrorKind, Result, has_ending, is_chunk, without_ending,
+};
 use git2::{ObjectType, Oid, Repository, TreeEntry};
 
 use crate::report::LeftOut;
@@ -18,13 +20,14 @@ const LINK: i32 = 0o120_000;
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) kernels: BTreeMap<KernelId, Listed>,
+    pub(crate) chunks: BTreeMap<ChunkPlace, Listed>,
     /// Symbolic links in the place of a version, for example `debian/buster`, with the blob that contains the target.
     pub(crate) links: Vec<Link>,
     /// Files that look like kernels but cannot be used.
     pub(crate) left_out: Vec<LeftOut>,
 }
 
-/// A kernel's file in a repository.
+/// A kernel's file, or a chunk, in a repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
     pub(crate) path: String,
@@ -86,12 +89,17 @@ impl Listing {
         Ok(listing)
     }
 
+    /// Whether the repository has no kernels.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kernels.is_empty() && self.chunks.is_empty()
+    }
+
     fn take(&mut self, path: Vec<u8>, entry: &TreeEntry<'_>) {
         let path = match String::from_utf8(path) {
             Ok(path) => path,
             Err(e) => {
                 let path = String::from_utf8_lossy(e.as_bytes()).into_owned();
-                if has_ending(path.as_ref()) {
+                if has_ending(path.as_ref()) || is_chunk(path.as_ref()) {
                     let why = "its name is not UTF-8";
                     self.left_out.push(LeftOut::useless(path, why));
                 }
@@ -103,6 +111,9 @@ impl Listing {
             return;
         }
         let is_link = entry.filemode() == LINK;
+        if is_chunk(path.as_ref()) {
+            return self.take_chunk(path, is_link, entry.id());
+        }
         let Some(stem) = without_ending(&path) else {
             if is_link
                 && let Some((distro, codename)) = path.split_once('/')
@@ -130,6 +141,15 @@ impl Listing {
             blob: entry.id(),
         };
         self.insert(kernel, listed);
+    }
+
+    fn take_chunk(&mut self, path: String, is_link: bool, blob: Oid) {
+        let why = match ChunkPlace::of_path(&path) {
+            Some(_) if is_link => "is a symbolic link",
+            Some(place) => return drop(self.chunks.insert(place, Listed { path, blob })),
+            None => "its path is not ID/VERSION/ARCH.btfs",
+        };
+        self.left_out.push(LeftOut::useless(path, why));
     }
 
     fn insert(&mut self, kernel: KernelId, listed: Listed) {

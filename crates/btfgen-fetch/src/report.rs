@@ -38,12 +38,30 @@ pub struct Fetched {
     /// Kernels for which the hub has the user's own file, which stays.
     #[serde(serialize_with = "texts")]
     pub kept: Vec<KernelId>,
+    /// What happened to chunks. Their kernels are in the fields above.
+    pub chunks: FetchedChunks,
     /// Kernels with different contents in several repositories.
     pub collisions: Vec<Collision>,
     /// Files that look like kernels and were left out.
     pub left_out: Vec<LeftOut>,
     /// Bytes of the added and updated files.
     pub written_bytes: u64,
+}
+
+/// What a fetch did with chunks, by their paths in the hub.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct FetchedChunks {
+    /// Chunks that were written.
+    pub written: Vec<String>,
+    /// Written chunks of which some kernels do not pass the filter: a chunk comes as a whole.
+    pub whole: Vec<String>,
+    /// Chunks that were removed, because their repository no longer has them.
+    pub pruned: Vec<String>,
+    /// Chunks that their repository no longer has, and that stay because [`Fetch::prune`](crate::Fetch::prune) is off.
+    pub gone: Vec<String>,
+    /// Chunks for which the hub has the user's own chunk, which stays.
+    pub kept: Vec<String>,
 }
 
 /// A repository that was fetched from.
@@ -78,6 +96,8 @@ pub struct PreviewedRepository {
     /// Number of kernels that would be added or updated. This is an estimate if only a transfer of the whole repository would
     /// give its list of files.
     pub kernels: usize,
+    /// Number of chunks that would be added or updated. Only a transfer tells how many kernels they have.
+    pub chunks: usize,
     /// Bytes that would be transferred, or copied with [`Transport::Local`].
     pub bytes: u64,
     /// Whether the number of kernels is exact, not an estimate.

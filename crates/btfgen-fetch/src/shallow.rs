@@ -74,6 +74,7 @@ pub(crate) fn preview(
     Ok(Err(PreviewedRepository {
         address: url.shown.clone(),
         transport: Transport::Shallow,
+        chunks: 0,
         kernels: sample.of,
         bytes: sample.estimate(),
         kernels_are_exact: false,

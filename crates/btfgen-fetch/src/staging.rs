@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 
 use btfgen_files::{TempFile, is_machine_fault, remove_stale, rename_new};
 use btfgen_hub::record::Useless;
-use btfgen_hub::{DEFAULT_MAX_BTF_BYTES, ENDINGS, Error, ErrorKind, Result, read_kernel_file};
+use btfgen_hub::{
+    CHUNK_ENDING, ChunkFile, ChunkPlace, DEFAULT_MAX_BTF_BYTES, ENDINGS, Error, ErrorKind, Result,
+    is_chunk, read_kernel_file,
+};
 use git2::Oid;
 
-use crate::plan::{Bring, hash};
+use crate::plan::{Bring, Item, hash};
 
 /// Every kernel's BTF is larger, even compressed. A smaller file is read at once, because it may be an empty archive.
 const SUSPICIOUS_BYTES: usize = 16 << 10;
@@ -38,7 +41,8 @@ impl Staging {
 
     /// The path of a staged content. Its ending says how to read it.
     pub(crate) fn path(&self, blob: Oid, path: &str) -> PathBuf {
-        let ending = ENDINGS.iter().find(|e| path.ends_with(**e));
+        let mut endings = ENDINGS.iter().chain([&CHUNK_ENDING]);
+        let ending = endings.find(|e| path.ends_with(**e));
         let ending = ending.copied().unwrap_or_default();
         self.folder.join(format!("{blob}{ending}"))
     }
@@ -86,8 +90,19 @@ impl Staging {
         let failed = |e| Error::io(&staged, "cannot be written", e);
         let mut file = TempFile::create_in(&self.folder).map_err(failed)?;
         file.as_file_mut().write_all(content).map_err(failed)?;
+        if let Some(place) = ChunkPlace::of_path(path) {
+            // It may replace a sound chunk, so read all of it.
+            let chunk = ChunkFile::open(file.path(), place);
+            if let Err(e) = chunk.and_then(|chunk| chunk.check(DEFAULT_MAX_BTF_BYTES)) {
+                return match e.kind() {
+                    ErrorKind::Machine => Err(e),
+                    _ => useless(e.message(), true),
+                };
+            }
+        }
         file.persist(&staged).map_err(failed)?;
         if content.len() < SUSPICIOUS_BYTES
+            && !is_chunk(path.as_ref())
             && let Err(e) = read_kernel_file(&staged, DEFAULT_MAX_BTF_BYTES)
         {
             if e.kind() == ErrorKind::Machine {
@@ -97,6 +112,17 @@ impl Staging {
             return useless(e.message(), false);
         }
         Ok(None)
+    }
+
+    /// Opens a chunk that is staged.
+    pub(crate) fn chunk(&self, bring: &Bring) -> Result<Option<ChunkFile>> {
+        match &bring.item {
+            Item::Chunk(place) => {
+                let staged = self.path(bring.blob, &bring.path);
+                ChunkFile::open(&staged, place.clone()).map(Some)
+            }
+            Item::Kernel(_) => Ok(None),
+        }
     }
 
     fn remove(&self, staged: &Path) -> Result<()> {

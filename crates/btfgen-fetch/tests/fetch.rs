@@ -2,6 +2,7 @@
 //! a command, they are tested in btfgen-cli.
 
 mod suite {
+    mod chunks;
     mod hostile;
     mod oddities;
     mod readers;

@@ -2,29 +2,27 @@
 
 use std::error::Error as _;
 use std::fs::Metadata;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use btfgen_archive::KernelId;
 use btfgen_btf::Btf;
-use btfgen_files::{TempFile, remove_stale};
+use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING};
+use btfgen_files::remove_stale;
 use btfgen_runtime::Lookup;
 use btfgen_vmlinux::{Reader, Vmlinux};
-use liblzma::stream::{Check, Stream};
-use liblzma::write::XzEncoder;
 use serde::Serialize;
 
 use crate::arch::{arch_fits, hub_arch};
+use crate::chunk_file::{ChunkFile, ChunkPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::folder::{MadeFolders, absolute};
 use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel, read_kernel_file};
 use crate::lock::{LockedHub, Waiting};
 use crate::seen::{file_id, is_as_seen, is_missing, look};
-
-/// The level of btfhub-archive's files: xz's default, with a dictionary of 8 MiB.
-const XZ_LEVEL: u32 = 6;
+use crate::tar_xz;
 
 /// A type that every kernel defines, and no module or BPF program does.
 const KERNELS_OWN: &[u8] = b"task_struct";
@@ -63,8 +61,15 @@ impl std::fmt::Debug for Add<'_> {
     }
 }
 
-/// A file of the kernel in the hub.
+/// What the hub has of a kernel.
 struct Present {
+    files: Vec<PresentFile>,
+    /// A chunk that contains the kernel, if there is no file, and the digest of its BTF.
+    chunk: Option<(PathBuf, Digest)>,
+}
+
+/// A file of the kernel in the hub.
+struct PresentFile {
     path: PathBuf,
     metadata: Metadata,
 }
@@ -101,9 +106,9 @@ pub struct Added {
 pub enum Change {
     /// The hub did not have the kernel.
     New,
-    /// The hub already had the same BTF of the kernel.
+    /// The hub already had the same BTF of the kernel, in a file or in a chunk.
     Unchanged,
-    /// The hub had a different BTF of the kernel.
+    /// The hub had a different BTF of the kernel. If that is in a chunk, it stays there, and the new file wins.
     Replaced,
 }
 
@@ -219,11 +224,11 @@ impl<'a> Add<'a> {
         let present = self.present(&kernel)?;
         let change = self.change(&kernel, &present, vmlinux.btf())?;
         let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
-        let place = match (change, present.first()) {
-            (Change::Unchanged, Some(there)) => there.path.clone(),
+        let place = match (change, present.path()) {
+            (Change::Unchanged, Some(there)) => there.to_owned(),
             _ => {
-                refuse_own_file(path, &present)?;
-                self.write(&hub, &kernel, &target, &present, vmlinux.btf())?;
+                refuse_own_file(path, &present.files)?;
+                self.write(&hub, &kernel, &target, &present.files, vmlinux.btf())?;
                 target
             }
         };
@@ -280,43 +285,61 @@ impl<'a> Add<'a> {
         known.complete(path, self.from_host)
     }
 
-    /// The files of a kernel in the hub, under all possible names.
-    fn present(&self, kernel: &KernelId) -> Result<Vec<Present>> {
+    /// What the hub has of a kernel, under all possible names.
+    fn present(&self, kernel: &KernelId) -> Result<Present> {
         let folder = self.hub.join(kernel.distro()).join(kernel.version());
         let unreadable = |path: &Path, e| Error::io(path, "cannot be read", e);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
-            Err(e) if is_missing(&e) => return Ok(Vec::new()),
+            Err(e) if is_missing(&e) => Ok(Vec::new()),
             Err(e) => Err(e),
         };
-        let mut present = Vec::new();
+        let (mut files, mut chunk) = (Vec::new(), None);
         for entry in entries.map_err(|e| unreadable(&folder, e))? {
             let name = entry.file_name();
-            if name.to_str().map(hub_arch) != Some(kernel.arch()) {
+            let Some(name) = name.to_str() else {
+                continue;
+            };
+            if let Some(arch) = name.strip_suffix(CHUNK_ENDING)
+                && hub_arch(arch) == kernel.arch()
+            {
+                let digest = in_chunk(&entry.path(), kernel)?;
+                chunk = digest.map(|digest| (entry.path(), digest)).or(chunk);
+            }
+            if hub_arch(name) != kernel.arch() {
                 continue;
             }
             for ending in ENDINGS {
                 let path = entry.path().join(format!("{}{ending}", kernel.release()));
                 if let Some(metadata) = look(&path).map_err(|e| unreadable(&path, e))? {
-                    present.push(Present { path, metadata });
+                    files.push(PresentFile { path, metadata });
                 }
             }
         }
-        Ok(present)
+        // A file wins, so readers take no BTF from the chunk then.
+        let chunk = chunk.filter(|_| files.is_empty());
+        Ok(Present { files, chunk })
     }
 
     /// What has to be done. The hub may have several files of the kernel, and a reader takes one of them. So all of them must
     /// have this BTF.
-    fn change(&self, kernel: &KernelId, present: &[Present], btf: &[u8]) -> Result<Change> {
-        if present.is_empty() {
-            return Ok(Change::New);
+    fn change(&self, kernel: &KernelId, present: &Present, btf: &[u8]) -> Result<Change> {
+        let exists = |message| {
+            Error::new(ErrorKind::Exists, kernel, message)
+                .with_help("--force replaces it; with --id you can give another name")
+        };
+        match &present.chunk {
+            Some((_, digest)) if *digest == Digest::of(btf) => return Ok(Change::Unchanged),
+            Some(_) if self.force => return Ok(Change::Replaced),
+            Some((path, _)) => {
+                let message = format!("{} has a different BTF of this kernel", path.display());
+                return Err(exists(message));
+            }
+            None if present.files.is_empty() => return Ok(Change::New),
+            None => {}
         }
-        for Present { path, .. } in present {
+        for PresentFile { path, .. } in &present.files {
             let there = read_kernel_file(path, self.max_btf_bytes);
-            let exists = |message| {
-                Error::new(ErrorKind::Exists, kernel, message)
-                    .with_help("--force replaces it; with --id you can give another name")
-            };
             match there {
                 Ok(there) if there == btf => {}
                 Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
@@ -340,7 +363,7 @@ impl<'a> Add<'a> {
         hub: &LockedHub,
         kernel: &KernelId,
         target: &Path,
-        present: &[Present],
+        present: &[PresentFile],
         btf: &[u8],
     ) -> Result<()> {
         let folder = target.parent().unwrap_or(Path::new("."));
@@ -356,14 +379,15 @@ impl<'a> Add<'a> {
             _ => Error::io(target, "cannot be written", e),
         };
         remove_stale(folder);
-        let file = self.packed(folder, kernel, btf).map_err(failed)?;
+        let file = tar_xz::write(folder, kernel.release(), btf, &|| self.is_cancelled())
+            .map_err(failed)?;
         self.go_on()?;
         if present.is_empty() {
             return file.persist_new(target).map_err(failed);
         }
         let _alone = hub.exclude_readers(|| self.wait(Waiting::Readers))?;
         // Only btfgen's commands respect the lock.
-        for Present { path, metadata } in present {
+        for PresentFile { path, metadata } in present {
             if !is_as_seen(path, Some(metadata)).map_err(failed)? {
                 return Err(changed(path));
             }
@@ -373,53 +397,34 @@ impl<'a> Add<'a> {
         } else {
             file.persist_new(target).map_err(failed)?;
         }
-        for Present { path, .. } in present.iter().filter(|p| p.path != target) {
+        for PresentFile { path, .. } in present.iter().filter(|p| p.path != target) {
             std::fs::remove_file(path).map_err(|e| Error::io(path, "cannot be removed", e))?;
         }
         Ok(())
     }
+}
 
-    /// Writes a BTF in btfhub's format: `RELEASE.btf` in a tar, compressed with xz. The same BTF gives the same bytes.
-    fn packed(&self, folder: &Path, kernel: &KernelId, btf: &[u8]) -> io::Result<TempFile> {
-        let mut file = TempFile::create_in(folder)?;
-        let mut header = tar::Header::new_gnu();
-        header.set_size(btf.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        // The encoder needs 94 MiB. XzEncoder::new would panic if there is not enough memory.
-        let stream = Stream::new_easy_encoder(XZ_LEVEL, Check::Crc64).map_err(|e| match e {
-            liblzma::stream::Error::Mem => io::ErrorKind::OutOfMemory.into(),
-            e => io::Error::from(e),
-        })?;
-        let mut tar = tar::Builder::new(XzEncoder::new_stream(file.as_file_mut(), stream));
-        let btf = UnlessCancelled {
-            add: self,
-            from: btf,
-        };
-        tar.append_data(&mut header, format!("{}.btf", kernel.release()), btf)?;
-        tar.into_inner()?.finish()?;
-        file.sync()?;
-        Ok(file)
+impl Present {
+    /// The file that has the kernel.
+    fn path(&self) -> Option<&Path> {
+        let file = self.files.first().map(|file| &file.path);
+        let chunk = self.chunk.as_ref().map(|(path, _)| path);
+        file.or(chunk).map(PathBuf::as_path)
     }
 }
 
-/// Returns an error when the caller has asked to stop, because xz takes seconds for a large BTF.
-struct UnlessCancelled<'c, R> {
-    add: &'c Add<'c>,
-    from: R,
-}
-
-impl<R: Read> Read for UnlessCancelled<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.add.is_cancelled() {
-            return Err(io::Error::other("stopped"));
-        }
-        self.from.read(buffer)
+/// The digest of a kernel's BTF in a chunk. `None` if the chunk does not have the kernel, or cannot be used: then it does not
+/// stand in the way of a file.
+fn in_chunk(path: &Path, kernel: &KernelId) -> Result<Option<Digest>> {
+    match ChunkFile::open(path, ChunkPlace::of(kernel)) {
+        Ok(chunk) => Ok(chunk.digest(kernel.release())),
+        Err(e) if e.kind() == ErrorKind::Machine => Err(e),
+        Err(_) => Ok(None),
     }
 }
 
 /// Fails if the file to add is one of the files that it would replace.
-fn refuse_own_file(path: &Path, present: &[Present]) -> Result<()> {
+fn refuse_own_file(path: &Path, present: &[PresentFile]) -> Result<()> {
     let Ok(file) = std::fs::metadata(path) else {
         return Ok(());
     };

@@ -1,16 +1,20 @@
-//! The hub: a folder of kernels' BTFs in btfhub-archive's layout, `ID/VERSION/ARCH/RELEASE.btf.tar.xz`.
+//! The hub: a folder of kernels' BTFs in btfhub-archive's layout, `ID/VERSION/ARCH/RELEASE.btf.tar.xz`, and chunks
+//! `ID/VERSION/ARCH.btfs` with many kernels each.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use btfgen_archive::KernelId;
 
+use crate::chunk_file::ChunkFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
 use crate::kernel_filter::{Codenames, KernelFilter};
 use crate::listing::{Found, LAYOUT_HELP, list};
 use crate::lock::ReaderLock;
-use crate::seen::FileId;
+use crate::seen::{FileId, file_id};
 
 /// The kernels of one or more hubs.
 ///
@@ -21,18 +25,24 @@ pub struct Hub {
     folders: Vec<PathBuf>,
     kernels: Vec<HubKernel>,
     rejected: Vec<Error>,
+    chunks: Vec<Arc<ChunkFile>>,
+    /// Chunks that are in `rejected` because they are damaged as a whole.
+    damaged_chunks: Vec<(PathBuf, Metadata)>,
     codenames: Codenames,
     /// Whether a filter has left out kernels.
     is_filtered: bool,
-    /// All files with a kernel's name, also those that are left out.
+    /// All files with a kernel's or a chunk's name, also those that are left out.
     files: HashSet<FileId>,
     /// No writer changes the hubs while these locks exist.
     locks: Vec<ReaderLock>,
 }
 
 impl Hub {
-    /// Lists the kernels in some folders. If two folders contain the same kernel, the first folder's kernel is taken. Waits
-    /// while a btfgen command changes one of the hubs.
+    /// Lists the kernels in some folders: those with their own files, and those in chunks. If two folders contain the same
+    /// kernel, the first folder's kernel is taken. Waits while a btfgen command changes one of the hubs.
+    ///
+    /// Of a chunk, only the index is read. If a folder has a kernel both as a file and in a chunk, the file is taken: it is the
+    /// newer statement, because `btfgen hub compact` puts files into chunks.
     ///
     /// Files without a kernel's name are skipped. Files with a kernel's name that cannot be taken are in [`Hub::rejected`].
     ///
@@ -65,8 +75,13 @@ impl Hub {
                 found = list(&root)?;
             }
             hub.locks.extend(lock);
+            let first_chunk = hub.chunks.len();
             for found in found {
                 hub.take(&root, found, &mut kernels);
+            }
+            // After the files, because a file wins.
+            for n in first_chunk..hub.chunks.len() {
+                hub.take_chunk(&root, n, &mut kernels);
             }
         }
         hub.kernels = kernels.into_values().collect();
@@ -118,18 +133,57 @@ impl Hub {
             Found::Kernel(kernel, file) => {
                 self.files.insert(file);
                 if let Some(other) = kernels.get(&kernel.id) {
-                    let message = format!("the same kernel is in {}", other.path.display());
-                    let subject = kernel.path.display();
-                    let error = Error::new(ErrorKind::InvalidName, subject, message);
-                    self.rejected.push(error.with_kernel(&kernel.id));
+                    self.rejected.push(same_kernel(&kernel, other));
                 } else {
                     kernels.insert(kernel.id.clone(), kernel);
                 }
             }
+            Found::Chunk(chunk) => {
+                self.files.insert(file_id(chunk.metadata()));
+                self.chunks.push(chunk);
+            }
+            Found::DamagedChunk(error, path, metadata) => {
+                self.files.insert(file_id(&metadata));
+                self.rejected.push(error);
+                self.damaged_chunks.push((path, metadata));
+            }
         }
     }
 
-    /// All files with a kernel's name.
+    /// Takes the kernels of a chunk that the same folder does not have as files.
+    fn take_chunk(&mut self, root: &Path, n: usize, kernels: &mut BTreeMap<KernelId, HubKernel>) {
+        let chunk = &self.chunks[n];
+        let (in_chunk, invalid) = HubKernel::in_chunk(chunk);
+        for release in invalid {
+            let message = format!("{release:?} in it is not a kernel's release");
+            let subject = chunk.path().display();
+            self.rejected
+                .push(Error::new(ErrorKind::InvalidName, subject, message));
+        }
+        for kernel in in_chunk {
+            match kernels.get(&kernel.id) {
+                Some(other) if other.path().starts_with(root) => {}
+                Some(other) => self.rejected.push(same_kernel(&kernel, other)),
+                None => drop(kernels.insert(kernel.id.clone(), kernel)),
+            }
+        }
+    }
+
+    /// The chunks of the hubs, also those whose kernels are all taken from files.
+    pub fn chunks(&self) -> &[Arc<ChunkFile>] {
+        &self.chunks
+    }
+
+    /// The chunks among [`Hub::rejected`] of which no kernel can be read.
+    #[cfg_attr(
+        not(feature = "write"),
+        expect(dead_code, reason = "only Verify asks for them")
+    )]
+    pub(crate) fn damaged_chunks(&self) -> &[(PathBuf, Metadata)] {
+        &self.damaged_chunks
+    }
+
+    /// All files with a kernel's or a chunk's name.
     pub fn files(&self) -> impl Iterator<Item = FileId> {
         self.files.iter().copied()
     }
@@ -148,6 +202,13 @@ impl Hub {
             self.codenames.insert(distro, codename, target);
         }
     }
+}
+
+/// The error for a kernel that another one goes before.
+fn same_kernel(kernel: &HubKernel, other: &HubKernel) -> Error {
+    let message = format!("the same kernel is in {}", other.path().display());
+    let subject = kernel.path().display();
+    Error::new(ErrorKind::InvalidName, subject, message).with_kernel(&kernel.id)
 }
 
 impl<'h> IntoIterator for &'h Hub {

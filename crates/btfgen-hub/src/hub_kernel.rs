@@ -1,35 +1,98 @@
 //! One kernel of a hub.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use btfgen_archive::KernelId;
+use btfgen_chunk::Digest;
 
 use crate::arch::arch_fits;
+use crate::chunk_file::{ChunkFile, within};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel_file::{self, parse_kernel};
 
-/// One kernel of a hub. Its file is not read until [`HubKernel::read`].
+/// One kernel of a hub: a file, or a part of a chunk. It is not read until [`HubKernel::read`].
 #[derive(Debug, Clone)]
 pub struct HubKernel {
     pub(crate) id: KernelId,
-    pub(crate) path: PathBuf,
-    pub(crate) file_bytes: u64,
+    source: Source,
+    file_bytes: u64,
+}
+
+/// Where a kernel's BTF is.
+#[derive(Debug, Clone)]
+enum Source {
+    File(PathBuf),
+    Chunk {
+        chunk: Arc<ChunkFile>,
+        /// The index among the chunk's entries.
+        index: usize,
+    },
 }
 
 impl HubKernel {
+    /// A kernel with its own file.
+    pub(crate) fn in_file(id: KernelId, path: PathBuf, file_bytes: u64) -> Self {
+        Self {
+            id,
+            source: Source::File(path),
+            file_bytes,
+        }
+    }
+
+    /// The kernels of a chunk, and the releases in it that are no kernel's.
+    pub(crate) fn in_chunk(chunk: &Arc<ChunkFile>) -> (Vec<Self>, Vec<String>) {
+        let (mut kernels, mut invalid) = (Vec::new(), Vec::new());
+        for (index, (entry, share)) in chunk.entries().iter().zip(chunk.shares()).enumerate() {
+            match chunk.place().kernel(&entry.release) {
+                Some(id) => kernels.push(Self {
+                    id,
+                    source: Source::Chunk {
+                        chunk: Arc::clone(chunk),
+                        index,
+                    },
+                    file_bytes: share,
+                }),
+                None => invalid.push(entry.release.clone()),
+            }
+        }
+        (kernels, invalid)
+    }
+
     /// The kernel's id.
     pub fn id(&self) -> &KernelId {
         &self.id
     }
 
-    /// Its file.
+    /// Its file, or the chunk that contains it.
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.source {
+            Source::File(path) => path,
+            Source::Chunk { chunk, .. } => chunk.path(),
+        }
     }
 
-    /// The size of the file in bytes, before it is unpacked.
+    /// The size of the file in bytes, before it is unpacked. For a kernel in a chunk, its share of the chunk by the size of its
+    /// BTF: the shares of a chunk's kernels add up to the chunk.
     pub fn file_bytes(&self) -> u64 {
         self.file_bytes
+    }
+
+    /// The chunk that contains the kernel; `None` if the kernel has its own file.
+    pub fn chunk(&self) -> Option<&Arc<ChunkFile>> {
+        match &self.source {
+            Source::File(_) => None,
+            Source::Chunk { chunk, .. } => Some(chunk),
+        }
+    }
+
+    /// The digest of the BTF by the index of the chunk; `None` if the kernel has its own file. [`HubKernel::read`] compares
+    /// the BTF with it.
+    pub fn chunk_digest(&self) -> Option<Digest> {
+        match &self.source {
+            Source::File(_) => None,
+            Source::Chunk { chunk, index } => Some(chunk.entries()[*index].digest),
+        }
     }
 
     /// Reads and unpacks the BTF, which may have at most `max_bytes`.
@@ -38,7 +101,10 @@ impl HubKernel {
     /// [`ErrorKind::Io`], [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::OtherForm`], [`ErrorKind::TooLarge`],
     /// [`ErrorKind::Machine`].
     pub fn read(&self, max_bytes: u64) -> Result<Vec<u8>> {
-        Ok(kernel_file::read(&self.path, max_bytes)?.btf)
+        match &self.source {
+            Source::File(path) => Ok(kernel_file::read(path, max_bytes)?.btf),
+            Source::Chunk { chunk, index } => chunk.read(*index, max_bytes),
+        }
     }
 
     /// Checks that the file can be read, and that libbpf accepts it as BTF of the architecture's byte order. The name inside
@@ -48,7 +114,23 @@ impl HubKernel {
     /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] or [`ErrorKind::Unsupported`] if the BTF is not usable;
     /// [`ErrorKind::InvalidName`] if the name or the byte order is that of another kernel.
     pub fn verify(&self, max_bytes: u64) -> Result<()> {
-        let read = kernel_file::read(&self.path, max_bytes)?;
+        self.read_verified(max_bytes).map(drop)
+    }
+
+    /// Reads the BTF, and checks it as [`HubKernel::verify`] does.
+    ///
+    /// # Errors
+    /// Those of [`HubKernel::verify`].
+    pub fn read_verified(&self, max_bytes: u64) -> Result<Vec<u8>> {
+        let path = match &self.source {
+            Source::File(path) => path,
+            Source::Chunk { chunk, index } => {
+                let btf = chunk.read(*index, max_bytes)?;
+                self.check(&btf).map_err(|e| within(self.id.release(), e))?;
+                return Ok(btf);
+            }
+        };
+        let read = kernel_file::read(path, max_bytes)?;
         if let Some(name) = read.name
             && name.file_stem() != Some(self.id.release().as_ref())
         {
@@ -56,18 +138,20 @@ impl HubKernel {
                 "contains {}, which is another kernel's name",
                 name.display()
             );
-            return Err(Error::new(
-                ErrorKind::InvalidName,
-                self.path.display(),
-                message,
-            ));
+            return Err(Error::new(ErrorKind::InvalidName, path.display(), message));
         }
-        let btf = parse_kernel(&self.path, read.btf)?;
+        self.check(&read.btf)?;
+        Ok(read.btf)
+    }
+
+    /// Whether libbpf accepts a BTF, and it has the architecture's byte order.
+    fn check(&self, btf: &[u8]) -> Result<()> {
+        let btf = parse_kernel(self.path(), btf)?;
         if !arch_fits(self.id.arch(), &btf) {
             let message = format!("does not have the byte order of {}", self.id.arch());
             return Err(Error::new(
                 ErrorKind::InvalidName,
-                self.path.display(),
+                self.path().display(),
                 message,
             ));
         }

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use btfgen_btf::Btf;
-use btfgen_files::{causes, is_machine_fault, open_regular, read_regular};
+use btfgen_files::{causes, is_machine_fault, read_regular};
 use btfgen_libbpf::LoadedBtf;
 use btfgen_store::Stamp;
 use liblzma::read::XzDecoder;
@@ -57,52 +57,58 @@ pub(crate) struct KernelFile {
 }
 
 pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<KernelFile> {
-    let unreadable = |e| Error::io(path, "cannot be read", e);
-    let file = open_regular(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    unpack(path, file, metadata.len(), max_bytes)
+    Packed::read(path, max_bytes)?.unpack(path, max_bytes)
 }
 
-/// A kernel's file as it is, and its stamp before it was read.
+/// Reads a file as one of [`ENDINGS`], whatever its name.
+#[cfg(feature = "write")]
+pub(crate) fn read_as(ending: &str, path: &Path, max_bytes: u64) -> Result<KernelFile> {
+    Packed::read(path, max_bytes)?.unpack_as(ending, path, max_bytes)
+}
+
+/// The bytes of a kernel's file, and its stamp before they were read.
 pub(crate) struct Packed {
     pub(crate) bytes: Vec<u8>,
     pub(crate) stamp: Stamp,
 }
 
-pub(crate) fn read_packed(path: &Path, max_bytes: u64) -> Result<Packed> {
-    let unreadable = |e| Error::io(path, "cannot be read", e);
-    let stamp = Stamp::of(&std::fs::metadata(path).map_err(unreadable)?);
-    // No compression makes a file this much larger than its content.
-    let bytes = read_regular(path, max_bytes.saturating_add(TAR_OVERHEAD));
-    let bytes = bytes.map_err(|e| match e.kind() {
-        io::ErrorKind::FileTooLarge => Unpack { path, max_bytes }.too_large(),
-        _ => unreadable(e),
-    })?;
-    Ok(Packed { bytes, stamp })
-}
-
 impl Packed {
-    /// The BTF in the file.
-    pub(crate) fn btf(&self, path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
-        Ok(unpack(path, &*self.bytes, self.bytes.len() as u64, max_bytes)?.btf)
+    pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Self> {
+        let unreadable = |e| Error::io(path, "cannot be read", e);
+        let stamp = Stamp::of(&std::fs::metadata(path).map_err(unreadable)?);
+        // No compression makes a file this much larger than its content.
+        let bytes = read_regular(path, max_bytes.saturating_add(TAR_OVERHEAD));
+        let bytes = bytes.map_err(|e| match e.kind() {
+            io::ErrorKind::FileTooLarge => Unpack { path, max_bytes }.too_large(),
+            _ => unreadable(e),
+        })?;
+        Ok(Self { bytes, stamp })
+    }
+
+    /// The content of the file. The name gives the form.
+    pub(crate) fn unpack(&self, path: &Path, max_bytes: u64) -> Result<KernelFile> {
+        let ending = ENDINGS.iter().find(|ending| ends_with(path, ending));
+        self.unpack_as(ending.copied().unwrap_or_default(), path, max_bytes)
+    }
+
+    fn unpack_as(&self, ending: &str, path: &Path, max_bytes: u64) -> Result<KernelFile> {
+        unpack(ending, path, &self.bytes, max_bytes)
     }
 }
 
-/// Unpacks a file of this size. Its name gives the form.
-fn unpack(path: &Path, file: impl Read, file_bytes: u64, max_bytes: u64) -> Result<KernelFile> {
+fn unpack(ending: &str, path: &Path, file: &[u8], max_bytes: u64) -> Result<KernelFile> {
     let unpack = Unpack { path, max_bytes };
     let [tar_xz, xz, _] = ENDINGS;
-    let (btf, name) = if ends_with(path, tar_xz) {
-        if file_bytes == 0 {
+    let (btf, name) = if ending == tar_xz {
+        if file.is_empty() {
             return Err(unpack.invalid("the file is empty"));
         }
         let (btf, name) = unpack.tar(unpack.xz(file, TAR_OVERHEAD)?)?;
         (btf, Some(name))
-    } else if ends_with(path, xz) {
+    } else if ending == xz {
         (unpack.read(unpack.xz(file, 0)?, 0)?, None)
     } else {
-        // The size is only a hint: the kernel's own /sys/kernel/btf may report 0 before it is read.
-        (unpack.read(file, file_bytes)?, None)
+        (unpack.read(file, file.len() as u64)?, None)
     };
     if btf.is_empty() {
         return Err(unpack.invalid("the BTF is empty"));
@@ -148,9 +154,9 @@ pub fn load_kernel<'d>(path: &Path, btf: Btf<'d>) -> Result<LoadedBtf<'d>> {
     })
 }
 
-struct Unpack<'p> {
-    path: &'p Path,
-    max_bytes: u64,
+pub(crate) struct Unpack<'p> {
+    pub(crate) path: &'p Path,
+    pub(crate) max_bytes: u64,
 }
 
 impl Unpack<'_> {
@@ -162,7 +168,7 @@ impl Unpack<'_> {
         Error::new(ErrorKind::OtherForm, self.path.display(), message)
     }
 
-    fn too_large(&self) -> Error {
+    pub(crate) fn too_large(&self) -> Error {
         Error::new(
             ErrorKind::TooLarge,
             self.path.display(),

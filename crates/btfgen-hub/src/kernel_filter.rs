@@ -5,8 +5,13 @@ use std::fmt::Display;
 
 use btfgen_archive::KernelId;
 use globset::{Glob, GlobMatcher};
+use regex_automata::hybrid::dfa::DFA;
+use regex_automata::nfa::thompson;
+use regex_automata::util::syntax;
+use regex_automata::{Anchored, Input};
 
 use crate::arch::hub_arch;
+use crate::chunk_file::ChunkPlace;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Selects kernels of a hub: all kernels, unless a filter is added.
@@ -69,6 +74,30 @@ impl KernelFilter {
         )
     }
 
+    /// Whether a chunk at this place may have kernels that pass, under their own names or codenames. Only the chunk tells which
+    /// releases it has.
+    pub fn may_match(&self, place: &ChunkPlace, codenames: &Codenames) -> bool {
+        // The release does not matter: architecture and distribution are those of all its kernels.
+        let Some(kernel) = place.kernel("release") else {
+            return false;
+        };
+        let by_place = Self {
+            only: Vec::new(),
+            ..self.clone()
+        };
+        let others = codenames.of(&kernel);
+        std::iter::once(kernel.clone()).chain(others).any(|kernel| {
+            let folder = format!(
+                "{}/{}/{}/",
+                kernel.distro(),
+                kernel.version(),
+                kernel.arch()
+            );
+            let begins = |glob: &GlobMatcher| may_begin_with(glob.glob(), &folder);
+            by_place.matches(&kernel) && (self.only.is_empty() || self.only.iter().any(begins))
+        })
+    }
+
     /// Fails if no kernel passes, or if one of the filter's values matches no kernel: it is probably misspelt. If there are no
     /// kernels, that is not the filter's fault.
     ///
@@ -82,13 +111,37 @@ impl KernelFilter {
         kernels: impl IntoIterator<Item = &'k KernelId>,
         codenames: &Codenames,
     ) -> Result<()> {
-        let kernels: Vec<&KernelId> = kernels.into_iter().collect();
+        self.check_with_chunks(subject, kernels, &[], codenames)
+    }
+
+    /// As [`KernelFilter::check`], if there are also chunks whose kernels are not known.
+    ///
+    /// # Errors
+    /// Those of [`KernelFilter::check`].
+    pub fn check_with_chunks<'k>(
+        &self,
+        subject: impl Display,
+        kernels: impl IntoIterator<Item = &'k KernelId>,
+        chunks: &[ChunkPlace],
+        codenames: &Codenames,
+    ) -> Result<()> {
+        let known: Vec<&KernelId> = kernels.into_iter().collect();
         let passes = |filter: &Self| {
             let passes = |k: &&KernelId| filter.matches_any_name(k, codenames);
-            kernels.is_empty() || kernels.iter().any(passes)
+            let may_pass = |place: &ChunkPlace| filter.may_match(place, codenames);
+            (known.is_empty() && chunks.is_empty())
+                || known.iter().any(passes)
+                || chunks.iter().any(may_pass)
         };
+        let of_all = match chunks.is_empty() {
+            true => format!("none of the {} kernels", known.len()),
+            false => "none of the kernels".to_owned(),
+        };
+        // For the messages, which do not name releases.
+        let unknown: Vec<KernelId> = chunks.iter().filter_map(|c| c.kernel("release")).collect();
+        let kernels: Vec<&KernelId> = known.iter().copied().chain(&unknown).collect();
         let failed = |what: String, near: Option<String>| {
-            let message = format!("none of the {} kernels {what}", kernels.len());
+            let message = format!("{of_all} {what}");
             let error = Error::new(ErrorKind::NoKernels, &subject, message);
             Err(error.with_help(match near {
                 Some(near) => format!("did you mean {near}?"),
@@ -134,6 +187,26 @@ impl KernelFilter {
     pub fn matches_any_name(&self, kernel: &KernelId, codenames: &Codenames) -> bool {
         self.matches(kernel) || codenames.of(kernel).any(|other| self.matches(&other))
     }
+}
+
+/// Whether a glob matches any text that begins with this.
+fn may_begin_with(glob: &Glob, start: &str) -> bool {
+    // Globs match bytes, so the expression may match what is not UTF-8.
+    let dfa = DFA::builder()
+        .syntax(syntax::Config::new().utf8(false).dot_matches_new_line(true))
+        .thompson(thompson::Config::new().utf8(false))
+        .build(glob.regex());
+    let dead = |dfa: &DFA| {
+        let mut cache = dfa.create_cache();
+        let anchored = Input::new(start).anchored(Anchored::Yes);
+        let mut state = dfa.start_state_forward(&mut cache, &anchored).ok()?;
+        for &byte in start.as_bytes() {
+            state = dfa.next_state(&mut cache, state, byte).ok()?;
+        }
+        Some(state.is_dead())
+    };
+    // Without an answer, the chunk is taken.
+    dfa.is_ok_and(|dfa| dead(&dfa) != Some(true))
 }
 
 /// The name that is most similar to what the user wrote, if any is similar enough.
@@ -293,6 +366,50 @@ mod tests {
         }
         assert_eq!(told(new().distro("debian/bookworm").arch("arm64")), None);
         assert!(new().distro("x").check("hub", [], &codenames).is_ok());
+    }
+
+    /// Check that a chunk is selected if a kernel in it could pass, under any of its names.
+    #[test]
+    fn chunks_may_match() {
+        let place = ChunkPlace::of_path("debian/10/x86_64.btfs").expect("a place");
+        let mut codenames = Codenames::default();
+        codenames.insert("debian", "buster", "10");
+        let new = KernelFilter::new;
+        let only = |glob| new().only(glob).expect("a glob");
+        for filter in [
+            new(),
+            new().arch("amd64"),
+            new().distro("debian/buster"),
+            only("debian/10/x86_64/4.19.0-5-amd64"),
+            only("debian/1?/*"),
+            only("*-azure"),
+            only("{ubuntu,debian}/[0-9]*/x86_64/4*"),
+            only("debian/buster/*/4.19*"),
+            only("rhel/8*").only("debian/*").expect("a glob"),
+        ] {
+            assert!(filter.may_match(&place, &codenames), "{filter:?}");
+        }
+        for filter in [
+            new().arch("arm64"),
+            new().distro("debian/11"),
+            only("debian/10/aarch64/*"),
+            only("debian/1[1-9]/*"),
+            only("ubuntu/*"),
+            only("debian/10/x86_64"),
+            only("debian/10/*").arch("arm64"),
+        ] {
+            assert!(!filter.may_match(&place, &codenames), "{filter:?}");
+        }
+        let chunks = [place];
+        let check = |filter: KernelFilter| {
+            let error = filter
+                .check_with_chunks("hub", [], &chunks, &codenames)
+                .err()?;
+            Some(format!("{error}; {}", error.help().expect("a help")))
+        };
+        assert_eq!(check(only("debian/10/x86_64/none")), None);
+        let told = "hub: none of the kernels is of the distribution debain; did you mean debian?";
+        assert_eq!(check(new().distro("debain")).as_deref(), Some(told));
     }
 
     /// Check that a glob must match the whole id, and that a star also matches slashes.

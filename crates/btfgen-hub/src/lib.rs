@@ -2,8 +2,8 @@
 //!
 //! - [`Hub`] lists the kernels; [`KernelFilter`] selects some; [`HubKernel`] and [`read_kernel_file`] read them.
 //! - [`LockedHub`] is the lock of a process that changes a hub. A [`Hub`] has the lock of its readers.
-//! - With the feature `write`: the record of what was fetched, `Status` says what a hub contains, and `Verify` checks its
-//!   files.
+//! - With the feature `write`: the record of what was fetched, `Status` says what a hub contains, `Verify` checks its
+//!   files, `Compact` puts kernels into chunks, and `Expand` makes files of them again.
 //! - With the feature `add`: `Add` adds the user's own kernels from images, packages, or debug information.
 
 #![forbid(unsafe_code)]
@@ -11,8 +11,13 @@
 #[cfg(feature = "add")]
 mod add;
 mod arch;
+mod chunk_file;
+#[cfg(feature = "write")]
+mod compact;
 mod default_hub;
 mod error;
+#[cfg(feature = "write")]
+mod expand;
 mod folder;
 mod hub;
 mod hub_kernel;
@@ -26,16 +31,25 @@ pub mod record;
 pub mod seen;
 #[cfg(feature = "write")]
 mod status;
+#[cfg(feature = "write")]
+mod tar_xz;
 mod threads;
 mod type_store;
 #[cfg(feature = "write")]
 mod verify;
 
+pub use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING, Entry as ChunkEntry};
+
 #[cfg(feature = "add")]
 pub use crate::add::{Add, Added, Change};
 pub use crate::arch::{arch_fits, hub_arch};
+pub use crate::chunk_file::{ChunkFile, ChunkPlace, is_chunk};
+#[cfg(feature = "write")]
+pub use crate::compact::{ChunkChange, Compact, Compacted, CompactedChunk};
 pub use crate::default_hub::{HUB_VARIABLES, default_hub};
 pub use crate::error::{Error, ErrorKind, ROOM_HELP, Result};
+#[cfg(feature = "write")]
+pub use crate::expand::{Expand, Expanded, ExpandedChunk};
 pub use crate::folder::hub_folder;
 pub use crate::hub::{Hub, refuse_parent_of_hub};
 pub use crate::hub_kernel::HubKernel;
@@ -47,7 +61,7 @@ pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};
 pub use crate::progress::Progress;
 #[cfg(feature = "write")]
-pub use crate::status::{KernelCount, RecordedRepository, Status};
+pub use crate::status::{ChunkCount, KernelCount, RecordedRepository, Status};
 pub use crate::threads::in_pool;
 pub use crate::type_store::{Ingested, TypeStore};
 #[cfg(feature = "write")]

@@ -2,24 +2,28 @@
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use btfgen_archive::KernelId;
 use btfgen_files::is_machine_fault;
 use walkdir::WalkDir;
 
+use crate::chunk_file::{ChunkFile, ChunkPlace, RecentChunks, is_chunk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
 use crate::kernel_file::{has_ending, without_ending};
 use crate::seen::{FileId, file_id};
 
-pub(crate) const LAYOUT_HELP: &str =
-    "a hub contains ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), like btfhub-archive";
+pub(crate) const LAYOUT_HELP: &str = "a hub contains ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), like btfhub-archive, and chunks ID/VERSION/ARCH.btfs";
 
 /// An entry of a hub's folder that matters.
 pub(crate) enum Found {
     Kernel(HubKernel, FileId),
+    Chunk(Arc<ChunkFile>),
     /// A file with a kernel's name that cannot be taken.
     Rejected(Error, Option<FileId>),
+    /// A chunk in its place that is damaged as a whole.
+    DamagedChunk(Error, PathBuf, Metadata),
     /// A symbolic link that is not a kernel: perhaps a codename.
     Link(PathBuf),
 }
@@ -29,6 +33,7 @@ pub(crate) enum Found {
 /// # Errors
 /// [`ErrorKind::Machine`].
 pub(crate) fn list(root: &Path) -> Result<Vec<Found>> {
+    let recent = Arc::default();
     let visible = |e: &walkdir::DirEntry| {
         e.depth() == 0 || !e.file_name().as_encoded_bytes().starts_with(b".")
     };
@@ -40,7 +45,7 @@ pub(crate) fn list(root: &Path) -> Result<Vec<Found>> {
         .filter_entry(visible)
     {
         match entry {
-            Ok(entry) => found.extend(look_at(root, &entry)?),
+            Ok(entry) => found.extend(look_at(root, &entry, &recent)?),
             Err(e) => {
                 let path = e.path().unwrap_or(root).to_owned();
                 let unreadable = Error::io(&path, "cannot be read", e);
@@ -58,14 +63,18 @@ pub(crate) fn list(root: &Path) -> Result<Vec<Found>> {
 ///
 /// # Errors
 /// [`ErrorKind::Machine`].
-fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
+fn look_at(
+    root: &Path,
+    entry: &walkdir::DirEntry,
+    recent: &Arc<RecentChunks>,
+) -> Result<Option<Found>> {
     let path = entry.path();
     let is_link = entry.file_type().is_symlink();
     if entry.file_type().is_dir() {
         return Ok(None);
     }
     let rejected = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
-    let is_kernels = has_ending(path);
+    let is_kernels = has_ending(path) || is_chunk(path);
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         // A link whose target is missing may still stand for a codename.
@@ -96,11 +105,41 @@ fn look_at(root: &Path, entry: &walkdir::DirEntry) -> Result<Option<Found>> {
     if !is_kernels {
         return Ok(None);
     }
+    if is_chunk(path) {
+        return chunk(root, path, metadata, recent).map(Some);
+    }
     let file = file_id(&metadata);
     Ok(Some(match kernel(root, path, &metadata) {
         Ok(kernel) => Found::Kernel(kernel, file),
         Err(e) => Found::Rejected(e, Some(file)),
     }))
+}
+
+fn chunk(
+    root: &Path,
+    path: &Path,
+    metadata: Metadata,
+    recent: &Arc<RecentChunks>,
+) -> Result<Found> {
+    let file = Some(file_id(&metadata));
+    let refused = |message: &str| {
+        let error = Error::new(ErrorKind::InvalidName, path.display(), message);
+        Ok(Found::Rejected(error.with_help(LAYOUT_HELP), file))
+    };
+    let Some(place) = path.strip_prefix(root).unwrap_or(path).to_str() else {
+        return refused("its name is not UTF-8");
+    };
+    let Some(place) = ChunkPlace::of_path(place) else {
+        return refused("its path is not ID/VERSION/ARCH.btfs");
+    };
+    match ChunkFile::open_among(path, place, recent) {
+        Ok(chunk) => Ok(Found::Chunk(Arc::new(chunk))),
+        Err(e) if e.kind() == ErrorKind::Machine => Err(e),
+        Err(e) if e.kind() == ErrorKind::InvalidKernel => {
+            Ok(Found::DamagedChunk(e, path.to_owned(), metadata))
+        }
+        Err(e) => Ok(Found::Rejected(e, file)),
+    }
 }
 
 fn kernel(root: &Path, path: &Path, metadata: &Metadata) -> Result<HubKernel> {
@@ -119,9 +158,5 @@ fn kernel(root: &Path, path: &Path, metadata: &Metadata) -> Result<HubKernel> {
             let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
             error.with_help(LAYOUT_HELP)
         })?;
-    Ok(HubKernel {
-        id,
-        path: path.to_owned(),
-        file_bytes: metadata.len(),
-    })
+    Ok(HubKernel::in_file(id, path.to_owned(), metadata.len()))
 }

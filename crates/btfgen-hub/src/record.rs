@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use btfgen_chunk::Digest;
 use btfgen_files::{TempFile, read_regular};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,9 @@ pub struct RecordedFile {
     bytes: u64,
     /// Nanoseconds since 1970.
     modified: u128,
+    /// The digest of the BTF, if the file was put into a chunk and removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compacted: Option<String>,
 }
 
 /// A file of a repository that is not a kernel.
@@ -113,6 +117,13 @@ impl Record {
         self.repositories.values().find_map(|r| r.files.get(path))
     }
 
+    /// The entry of a file, from whichever repository, to change it.
+    pub fn file_mut(&mut self, path: &str) -> Option<&mut RecordedFile> {
+        self.repositories
+            .values_mut()
+            .find_map(|r| r.files.get_mut(path))
+    }
+
     /// Records that a file came from this repository, and removes its other entries.
     pub fn set_file(&mut self, repository: &str, path: &str, file: RecordedFile) {
         self.forget(path);
@@ -137,7 +148,18 @@ impl RecordedFile {
             blob,
             bytes: metadata.len(),
             modified: modified(metadata),
+            compacted: None,
         }
+    }
+
+    /// Notes that the file is about to be removed, because a chunk has its BTF, which has this digest.
+    pub fn set_compacted(&mut self, digest: Digest) {
+        self.compacted = Some(digest.to_string());
+    }
+
+    /// Whether the file was removed because a chunk has a BTF with this digest.
+    pub fn is_compacted(&self, digest: Digest) -> bool {
+        self.compacted.as_deref() == Some(&*digest.to_string())
     }
 
     /// Whether nobody has written to the file since.

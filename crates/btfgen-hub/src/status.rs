@@ -9,6 +9,7 @@ use walkdir::WalkDir;
 
 use crate::error::{Error, Result};
 use crate::hub::Hub;
+use crate::hub_kernel::HubKernel;
 use crate::lock::OWN_FOLDER;
 use crate::record::{RECORD, Record, STAGING};
 
@@ -31,6 +32,8 @@ pub struct Status {
     /// The kernels of each distribution, version and architecture.
     #[serde(rename = "counts")]
     pub kernels: Vec<KernelCount>,
+    /// The chunks, which contain some of the kernels.
+    pub chunks: ChunkCount,
     /// The disk space of the kernels, in bytes.
     pub kernel_bytes: u64,
     /// The disk space of what fetches keep for later fetches, in bytes.
@@ -54,6 +57,20 @@ pub struct RecordedRepository {
     pub kernels: usize,
 }
 
+/// The chunks of a hub.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[non_exhaustive]
+pub struct ChunkCount {
+    /// The number of chunks.
+    pub chunks: usize,
+    /// The number of kernels in them. Some may also be files.
+    pub kernels: usize,
+    /// The sum of the chunks' sizes.
+    pub bytes: u64,
+    /// The sum of the sizes of the BTFs in them.
+    pub btf_bytes: u64,
+}
+
 /// The kernels of one distribution, version and architecture.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -66,7 +83,7 @@ pub struct KernelCount {
     pub arch: String,
     /// The number of kernels.
     pub kernels: usize,
-    /// The sum of their files' sizes.
+    /// The sum of their files' sizes, and of their shares of chunks.
     pub bytes: u64,
 }
 
@@ -112,12 +129,30 @@ impl Status {
             folder: folder.to_owned(),
             repositories: repositories.collect(),
             kernels: counts.collect(),
-            kernel_bytes: disk_bytes(hub.kernels().iter().map(|k| k.path().to_owned())),
+            chunks: chunk_count(&hub),
+            kernel_bytes: disk_bytes(
+                hub.kernels()
+                    .iter()
+                    .map(HubKernel::path)
+                    .chain(hub.chunks().iter().map(|chunk| chunk.path()))
+                    .map(Path::to_owned),
+            ),
             kept_bytes: disk_bytes(files_below(&folder.join(OWN_FOLDER))),
             unfinished: staged.map_or(0, Iterator::count),
             rejected,
         })
     }
+}
+
+fn chunk_count(hub: &Hub) -> ChunkCount {
+    let mut count = ChunkCount::default();
+    for chunk in hub.chunks() {
+        count.chunks += 1;
+        count.kernels += chunk.entries().len();
+        count.bytes += chunk.file_bytes();
+        count.btf_bytes += chunk.entries().iter().map(|e| e.btf_bytes).sum::<u64>();
+    }
+    count
 }
 
 fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {

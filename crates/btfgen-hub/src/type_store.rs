@@ -11,7 +11,7 @@ use std::fs::{self, File, FileTimes};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use btfgen_btf::{Btf, Type};
@@ -23,7 +23,7 @@ use crate::default_hub::cache_folder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::Hub;
 use crate::hub_kernel::HubKernel;
-use crate::kernel_file::{read_kernel, read_packed};
+use crate::kernel_file::{Packed, read_kernel};
 use crate::lock::OWN_FOLDER;
 
 /// The name of the store's file in the hub's own folder.
@@ -121,11 +121,17 @@ impl TypeStore {
         self.place.is_some()
     }
 
-    /// The number of a kernel that is in the store and whose file has not changed.
+    /// The number of a kernel that is in the store and whose file or chunk has not changed.
     pub fn find(&self, kernel: &HubKernel) -> Option<usize> {
-        let metadata = fs::metadata(kernel.path()).ok()?;
         let name = kernel.id().to_string();
-        self.read().files.find(&name, &Stamp::of(&metadata))
+        let state = self.read();
+        match kernel.chunk_digest() {
+            Some(digest) => state.files.find_same(&name, digest.0.into()),
+            None => {
+                let metadata = fs::metadata(kernel.path()).ok()?;
+                state.files.find(&name, &Stamp::of(&metadata))
+            }
+        }
     }
 
     /// Adds a kernel, unless it is there. `is_wanted` chooses the named types that are added if the store is not kept.
@@ -140,41 +146,60 @@ impl TypeStore {
         is_wanted: impl Fn(Type<'_>) -> bool,
     ) -> Result<Ingested> {
         let path = kernel.path();
-        let packed = read_packed(path, max_btf_bytes)?;
-        let digest = Digest::of(&packed.bytes);
-        let name = kernel.id().to_string();
-        if let Some(number) = self.read().files.find_content(digest) {
-            self.note(&name, packed.stamp, digest, number);
-            return Ok(Ingested { number, btf: None });
-        }
-        let btf = read_kernel(path, packed.btf(path, max_btf_bytes)?)?;
-        let failed = |e| {
-            Error::new(
-                ErrorKind::Machine,
-                path.display(),
-                "its types cannot be added",
-            )
-            .with_source(e)
+        let (digest, stamp, file) = match kernel.chunk_digest() {
+            // The digest says enough: a chunk that is replaced has others.
+            Some(digest) => (digest.0.into(), Stamp::default(), None),
+            None => {
+                let file = Packed::read(path, max_btf_bytes)?;
+                (Digest::of(&file.bytes), file.stamp, Some(file))
+            }
         };
-        let number = self.add(&btf, &is_wanted).map_err(failed)?;
+        let known = self.read().find(digest);
+        let ingested = match known {
+            Some(number) => Ingested { number, btf: None },
+            None => {
+                let bytes = match file {
+                    Some(file) => file.unpack(path, max_btf_bytes)?.btf,
+                    None => kernel.read(max_btf_bytes)?,
+                };
+                let btf = read_kernel(path, bytes)?;
+                let number = self.add_compared(path, &btf, is_wanted)?;
+                let btf = Some(btf);
+                Ingested { number, btf }
+            }
+        };
+        let mut state = self.write();
+        let name = kernel.id().to_string();
+        state.files.note(&name, stamp, digest, ingested.number);
+        state.is_changed = true;
+        Ok(ingested)
+    }
+
+    /// Adds a BTF, and compares what was added with it.
+    fn add_compared(
+        &self,
+        path: &Path,
+        btf: &Btf<'_>,
+        is_wanted: impl Fn(Type<'_>) -> bool,
+    ) -> Result<usize> {
+        let failed = |e| {
+            let message = "its types cannot be added to the type store";
+            Error::new(ErrorKind::Machine, path.display(), message).with_source(e)
+        };
+        let number = self.add(btf, &is_wanted).map_err(failed)?;
         let same = self.with(|definitions| match self.is_kept() {
-            true => definitions.compare(number, &btf),
-            false => definitions.compare_some(number, &btf, &is_wanted),
+            true => definitions.compare(number, btf),
+            false => definitions.compare_some(number, btf, &is_wanted),
         });
         if let Err(difference) = same.map_err(failed)? {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            if let Some(tables) = &mut state.tables {
+            if let Some(tables) = &mut self.write().tables {
                 tables.uncover(number);
             }
             let message = "its definitions differ from its BTF";
             let error = Error::new(ErrorKind::Unproven, path.display(), message);
             return Err(error.with_source(difference));
         }
-        self.note(&name, packed.stamp, digest, number);
-        Ok(Ingested {
-            number,
-            btf: Some(btf),
-        })
+        Ok(number)
     }
 
     fn add(
@@ -182,7 +207,7 @@ impl TypeStore {
         btf: &Btf<'_>,
         is_wanted: impl Fn(Type<'_>) -> bool,
     ) -> btfgen_store::Result<usize> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.write();
         if state.tables.is_none() {
             state.tables = Some(match &self.stored {
                 Some(stored) => Tables::from(&stored.definitions()?),
@@ -201,14 +226,12 @@ impl TypeStore {
         Ok(number)
     }
 
-    fn note(&self, name: &str, stamp: Stamp, digest: Digest, number: usize) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.files.note(name, stamp, digest, number);
-        state.is_changed = true;
-    }
-
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls a function with all definitions. Meanwhile, no kernel is added.
@@ -249,6 +272,12 @@ impl TypeStore {
 }
 
 impl State {
+    /// The number of the kernel whose file, or whose BTF, has this digest.
+    fn find(&self, digest: Digest) -> Option<usize> {
+        let by_file = self.files.find_content(digest);
+        by_file.or_else(|| self.by_digest.get(&digest).copied())
+    }
+
     fn see<R>(
         &self,
         stored: &Option<Stored>,

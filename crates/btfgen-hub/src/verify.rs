@@ -2,10 +2,12 @@
 
 use std::fs::Metadata;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
+use crate::chunk_file::ChunkFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::Hub;
 use crate::hub_kernel::HubKernel;
@@ -85,6 +87,13 @@ struct Failed {
     seen: Option<Metadata>,
 }
 
+/// A file that can be deleted, and its state when it was read.
+struct Deletable {
+    error: Error,
+    path: PathBuf,
+    seen: Option<Metadata>,
+}
+
 impl<'a> Verify<'a> {
     /// Checks the hub in this folder.
     pub fn hub(folder: impl Into<PathBuf>) -> Self {
@@ -108,7 +117,7 @@ impl<'a> Verify<'a> {
         self
     }
 
-    /// Whether to delete files that are [`Fate::Deletable`]. Files stay that cannot be read, are too large, are newer than this
+    /// Whether to delete files that are [`Fate::Deletable`]. A chunk is deletable only if no kernel in it is sound. Files stay that cannot be read, are too large, are newer than this
     /// libbpf, or that the user put under another kernel's name.
     #[must_use]
     pub fn delete(mut self, on: bool) -> Self {
@@ -165,13 +174,24 @@ impl<'a> Verify<'a> {
         let record = Record::read(&self.hub.join(OWN_FOLDER).join(RECORD))?;
         let failed = self.check_all(&hub)?;
         let sound = hub.kernels().len() - failed.len();
+        let damaged_chunks = hub.damaged_chunks().to_vec();
         let rejected = hub.take_rejected();
         // Stop being a reader, because readers keep writers out.
         drop(hub);
 
-        let (deletable, others): (Vec<_>, Vec<_>) = failed
-            .into_iter()
-            .partition(|failed| failed.is_deletable(&record));
+        let (mut broken, mut deletable) = self.fates(failed, &record)?;
+        for error in rejected {
+            let is_its =
+                |(path, _): &&(PathBuf, Metadata)| path.display().to_string() == error.subject();
+            match damaged_chunks.iter().find(is_its) {
+                Some((path, seen)) => deletable.push(Deletable {
+                    error,
+                    path: path.clone(),
+                    seen: Some(seen.clone()),
+                }),
+                None => broken.push(Broken::stays(error)),
+            }
+        }
         let is_hub = was_written || sound > 0;
         if self.delete && !deletable.is_empty() && !is_hub && !self.has_sound_kernel()? {
             return Err(Error::new(
@@ -181,28 +201,19 @@ impl<'a> Verify<'a> {
             )
             .with_help("nothing was deleted; name the hub with --hub"));
         }
-        let others = others.into_iter().map(|failed| failed.error);
-        let mut broken: Vec<Broken> = rejected
-            .into_iter()
-            .chain(others)
-            .map(|error| Broken {
-                error,
-                fate: Fate::Stays,
-            })
-            .collect();
         let _alone = match &lock {
             Some(lock) if !deletable.is_empty() => {
                 Some(lock.exclude_readers(|| self.wait(Waiting::Readers))?)
             }
             _ => None,
         };
-        for failed in deletable {
+        for file in deletable {
             let fate = if lock.is_some() {
-                failed.delete()?
+                file.delete()?
             } else {
                 Fate::Deletable
             };
-            let error = failed.error;
+            let error = file.error;
             broken.push(Broken { error, fate });
         }
         broken.sort_by(|a, b| a.error.subject().cmp(b.error.subject()));
@@ -237,6 +248,53 @@ impl<'a> Verify<'a> {
         let hub = self.open()?;
         let mut kernels = hub.kernels().iter();
         Ok(kernels.any(|kernel| kernel.verify(self.limit()).is_ok()))
+    }
+
+    /// Which of the files with broken kernels stay, and which can be deleted. All kernels of a chunk are one file.
+    fn fates(&self, failed: Vec<Failed>, record: &Record) -> Result<(Vec<Broken>, Vec<Deletable>)> {
+        let (mut broken, mut deletable) = (Vec::new(), Vec::new());
+        let (in_chunks, in_files): (Vec<_>, Vec<_>) = failed
+            .into_iter()
+            .partition(|failed| failed.kernel.chunk().is_some());
+        for failed in in_files {
+            match failed.is_deletable(record) {
+                true => deletable.push(Deletable {
+                    path: failed.kernel.path().to_owned(),
+                    error: failed.error,
+                    seen: failed.seen,
+                }),
+                false => broken.push(Broken::stays(failed.error)),
+            }
+        }
+        for (chunk, failed) in by_chunk(in_chunks) {
+            let error = in_one(&chunk, failed);
+            match self.has_sound_kernel_in(&chunk)? {
+                true => broken.push(Broken::stays(error)),
+                false => deletable.push(Deletable {
+                    error,
+                    path: chunk.path().to_owned(),
+                    seen: Some(chunk.metadata().clone()),
+                }),
+            }
+        }
+        Ok((broken, deletable))
+    }
+
+    /// Whether a chunk has a kernel that is sound, or may be sound for all that is known.
+    fn has_sound_kernel_in(&self, chunk: &Arc<ChunkFile>) -> Result<bool> {
+        let (kernels, _) = HubKernel::in_chunk(chunk);
+        let checks = in_pool(0, || {
+            let checks = kernels.par_iter().map(|kernel| {
+                self.go_on()?;
+                match kernel.verify(self.limit()) {
+                    Err(e) if e.kind() == ErrorKind::Machine => Err(e),
+                    Err(e) => Ok(e.kind() != ErrorKind::InvalidKernel),
+                    Ok(()) => Ok(true),
+                }
+            });
+            checks.collect::<Result<Vec<bool>>>()
+        });
+        Ok(checks?.contains(&true))
     }
 
     fn check_all(&self, hub: &Hub) -> Result<Vec<Failed>> {
@@ -285,10 +343,21 @@ impl Failed {
             _ => false,
         }
     }
+}
 
+impl Broken {
+    fn stays(error: Error) -> Self {
+        Self {
+            error,
+            fate: Fate::Stays,
+        }
+    }
+}
+
+impl Deletable {
     /// Deletes the file, unless it has changed meanwhile.
     fn delete(&self) -> Result<Fate> {
-        let path = self.kernel.path();
+        let path = &self.path;
         let delete = || {
             let is_same = self.seen.is_some() && is_as_seen(path, self.seen.as_ref())?;
             if !is_same {
@@ -298,5 +367,47 @@ impl Failed {
             Ok(Fate::Deleted)
         };
         delete().map_err(|e: std::io::Error| Error::io(path, "cannot be deleted", e))
+    }
+}
+
+/// The kernels that failed, for each chunk.
+fn by_chunk(failed: Vec<Failed>) -> Vec<(Arc<ChunkFile>, Vec<Failed>)> {
+    let mut chunks: Vec<(Arc<ChunkFile>, Vec<Failed>)> = Vec::new();
+    // The kernels of a chunk follow each other, because they are sorted by their ids.
+    for failed in failed {
+        let Some(chunk) = failed.kernel.chunk().cloned() else {
+            continue;
+        };
+        match chunks.last_mut() {
+            Some((last, of_last)) if Arc::ptr_eq(last, &chunk) => of_last.push(failed),
+            _ => chunks.push((chunk, vec![failed])),
+        }
+    }
+    chunks
+}
+
+/// One error for all broken kernels of a chunk, because they are in one file.
+fn in_one(chunk: &ChunkFile, failed: Vec<Failed>) -> Error {
+    const NAMED: usize = 3;
+    let releases = failed.iter().map(|f| f.kernel.id().release());
+    let named: Vec<&str> = releases.take(NAMED).collect();
+    let more = match failed.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!(
+        "{} of its {} kernels cannot be used: {}{more}",
+        failed.len(),
+        chunk.entries().len(),
+        named.join(", ")
+    );
+    let first = failed.into_iter().next().map(|f| f.error);
+    let kind = first.as_ref().map_or(ErrorKind::InvalidKernel, Error::kind);
+    let error = Error::new(kind, chunk.path().display(), message).with_help(
+        "restore the chunk from a copy or fetch it again; `btfgen hub expand` first makes files of its sound kernels",
+    );
+    match first {
+        Some(first) => error.with_source(first.message().to_owned()),
+        None => error,
     }
 }

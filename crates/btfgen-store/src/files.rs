@@ -12,7 +12,7 @@ use crate::kernel::Digest;
 use crate::sequences::Sequences;
 
 /// What the system says of a file without reading it. Writing to a file changes its stamp; see [`Files::find`] for the exception.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Stamp {
     size: u64,
@@ -68,6 +68,12 @@ impl Files {
             .saturating_sub(stamp.changed.max(stamp.modified))
             > COARSE_CLOCK;
         (file.stamp == *stamp && is_old).then_some(file.kernel as usize)
+    }
+
+    /// The kernel in a file whose content has this digest, by a statement that needs no stamp.
+    pub fn find_same(&self, name: &str, digest: Digest) -> Option<usize> {
+        let file = self.by_name.get(name)?;
+        (file.digest == digest).then_some(file.kernel as usize)
     }
 
     /// The kernel in a file with this content.

@@ -1,11 +1,10 @@
 //! `btfgen extract`: takes one kernel's BTF out of an archive.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use btfgen::archive::Archive;
-use btfgen::{Btf, Claims, KernelFilter, KernelId};
+use btfgen::{Btf, Claims, KernelId};
 use btfgen_files::read_regular;
 
 use crate::amount::bytes;
@@ -13,6 +12,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::Advised;
 use crate::interrupt;
+use crate::kernel_name::{KernelName, kernel_name};
 use crate::sink::{self, Sink};
 
 const EXAMPLES: &str = "\
@@ -20,9 +20,6 @@ EXAMPLES
   btfgen extract btfs.tar.gz ubuntu/20.04/x86_64/5.4.0-26-generic
   btfgen extract btfs.tar.gz \"$(uname -r)\" --arch \"$(uname -m)\" -o vmlinux.btf
   btfgen extract btfs.tar.gz 5.4.0-26-generic -o - | bpftool btf dump file /dev/stdin";
-
-/// How many names an error suggests.
-const SUGGESTIONS: usize = 3;
 
 /// Take one kernel's BTF out of an archive
 #[derive(Debug, clap::Args)]
@@ -81,67 +78,16 @@ impl Arguments {
     /// Finds the named kernel. If several kernels have the release and their BTFs are equal, it returns the first one.
     fn find(&self, archive: &Archive<'_>) -> Result<(KernelId, Vec<u8>)> {
         let unreadable = || format!("{}: cannot be read", self.archive.display());
-        let filter = self
-            .arch
-            .iter()
-            .fold(KernelFilter::new(), |f, arch| f.arch(arch));
         let kernels = archive.kernels().with_context(unreadable)?;
-        let mut found: Option<(KernelId, Vec<u8>)> = None;
-        for kernel in kernels
-            .iter()
-            .filter(|k| self.kernel.is(k) && filter.matches(k))
-        {
-            let btf = archive.get(kernel).with_context(unreadable)?;
-            let btf = btf.with_context(|| format!("{kernel} is listed, but missing"))?;
-            match &found {
-                Some((_, other)) if *other != btf => return Err(self.ambiguous(&kernels, &filter)),
-                Some(_) => {}
-                None => found = Some((kernel.clone(), btf)),
-            }
-        }
-        found.ok_or_else(|| self.missing(&kernels))
-    }
-
-    fn ambiguous(&self, kernels: &[KernelId], filter: &KernelFilter) -> anyhow::Error {
-        let meant = kernels
-            .iter()
-            .filter(|k| self.kernel.is(k) && filter.matches(k));
-        Advised::new(
-            format!(
-                "{}: {} is ambiguous, these kernels have different BTFs: {}",
-                self.archive.display(),
-                self.kernel,
-                listed(meant)
-            ),
-            "give the full name of one of them, or its --arch if that is unambiguous",
-        )
-        .into()
-    }
-
-    fn missing(&self, kernels: &[KernelId]) -> anyhow::Error {
-        let mut near: Vec<&KernelId> = kernels
-            .iter()
-            .filter(|k| k.release() == self.kernel.release())
-            .collect();
-        if near.is_empty() {
-            near = kernels.iter().collect();
-            // A stable sort: kernels that are equally near keep their order.
-            near.sort_by(|a, b| self.kernel.likeness(b).total_cmp(&self.kernel.likeness(a)));
-            near.truncate(SUGGESTIONS);
-        }
-        let arch = self.arch.iter().map(|a| format!(" of {a}"));
-        let message = format!(
-            "{}: has no kernel {}{}",
-            self.archive.display(),
-            self.kernel,
-            arch.collect::<String>()
-        );
-        let help = if near.is_empty() {
-            "the archive is empty".to_owned()
-        } else {
-            format!("the nearest kernels are {}", listed(near.into_iter()))
-        };
-        Advised::new(message, help).into()
+        let kernels: Vec<&KernelId> = kernels.iter().collect();
+        let container = self.archive.display().to_string();
+        self.kernel
+            .find(&container, &kernels, self.arch.as_deref(), |n| {
+                let kernel = kernels[n];
+                let btf = archive.get(kernel).with_context(unreadable)?;
+                btf.with_context(|| format!("{kernel} is listed, but missing"))
+            })
+            .map(|(n, btf)| (kernels[n].clone(), btf))
     }
 }
 
@@ -162,61 +108,4 @@ pub(crate) fn open(path: &Path) -> Result<Archive<'static>> {
         _ => anyhow::Error::new(e).context(named()),
     })?;
     Ok(archive)
-}
-
-/// A kernel as the user names it.
-#[derive(Debug, Clone)]
-enum KernelName {
-    Id(KernelId),
-    Release(String),
-}
-
-fn kernel_name(text: &str) -> Result<KernelName, btfgen::archive::Error> {
-    if text.contains('/') {
-        return Ok(KernelName::Id(text.parse()?));
-    }
-    // The other parts do not matter: this only checks that `text` is a valid release.
-    let id = KernelId::new("any", "any", "any", text)?;
-    Ok(KernelName::Release(id.release().to_owned()))
-}
-
-impl KernelName {
-    fn is(&self, kernel: &KernelId) -> bool {
-        match self {
-            Self::Id(id) => id == kernel,
-            Self::Release(release) => release == kernel.release(),
-        }
-    }
-
-    fn release(&self) -> &str {
-        match self {
-            Self::Id(id) => id.release(),
-            Self::Release(release) => release,
-        }
-    }
-
-    /// How similar a kernel's name is to this one, from 0 to 1.
-    fn likeness(&self, kernel: &KernelId) -> f64 {
-        let (mine, other) = match self {
-            Self::Id(id) => (id.to_string(), kernel.to_string()),
-            Self::Release(release) => (release.clone(), kernel.release().to_owned()),
-        };
-        strsim::normalized_damerau_levenshtein(&mine, &other)
-    }
-}
-
-impl fmt::Display for KernelName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => id.fmt(f),
-            Self::Release(release) => f.write_str(release),
-        }
-    }
-}
-
-fn listed<'k>(kernels: impl Iterator<Item = &'k KernelId>) -> String {
-    kernels
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
 }

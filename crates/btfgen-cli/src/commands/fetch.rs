@@ -3,7 +3,8 @@
 use anyhow::Result;
 use btfgen::KernelId;
 use btfgen_fetch::{
-    BTFHUB_ARCHIVE, Collision, Fetch, Fetched, LeftOut, Preview, PreviewedRepository, Transport,
+    BTFHUB_ARCHIVE, Collision, Fetch, Fetched, FetchedChunks, LeftOut, Preview,
+    PreviewedRepository, Transport,
 };
 
 use crate::amount::{bytes, count};
@@ -30,6 +31,9 @@ EXAMPLES
 /// creates a missing hub. A later run brings only new and changed kernels. The hub changes only after everything has arrived:
 /// if you stop a fetch or the network fails, the hub stays as it was, and the next run continues. fetch never changes your own
 /// files in the hub.
+///
+/// CHUNKS: A repository may also have chunks of kernels (ID/VERSION/ARCH.btfs), which `btfgen hub compact` makes. A chunk is
+/// transferred as a whole if one of its kernels could pass the filters.
 ///
 /// TRANSFER: If a `git` executable (2.29 or newer) exists and the server can send single files (git's partial clone, which
 /// GitHub supports), fetch transfers only the selected files, 64 at a time. Otherwise it says so, and the built-in libgit2
@@ -134,10 +138,16 @@ fn described(repository: &PreviewedRepository) -> String {
             count(repository.kernels, "file")
         );
     }
-    let kernels = count(repository.kernels, "kernel");
+    let kernels = count(repository.kernels, "kernel").to_string();
+    let chunks = format!("{} of kernels", count(repository.chunks, "chunk"));
+    let what = match (repository.kernels, repository.chunks) {
+        (_, 0) => kernels,
+        (0, _) => chunks,
+        _ => format!("{kernels} and {chunks}"),
+    };
     match repository.transport {
-        Transport::Local => format!("{address}: {STRONG}{kernels}{STRONG:#} to copy, {size}"),
-        _ => format!("{address}: {STRONG}{kernels}{STRONG:#} to transfer, {size}"),
+        Transport::Local => format!("{address}: {STRONG}{what}{STRONG:#} to copy, {size}"),
+        _ => format!("{address}: {STRONG}{what}{STRONG:#} to transfer, {size}"),
     }
 }
 
@@ -182,8 +192,9 @@ fn tell(console: Console, fetched: &Fetched, hub: &std::path::Path) {
     tell_kernels(
         console,
         &fetched.kept,
-        "not updated, because the hub has your own file:",
+        "not updated, because the hub has your own file, or has them in a chunk:",
     );
+    tell_chunks(console, &fetched.chunks);
     tell_left_out(console, &fetched.left_out);
 }
 
@@ -192,6 +203,28 @@ fn tell_kernels(console: Console, kernels: &[KernelId], what: &str) {
         format_args!("{} {what}", count(kernels.len(), "kernel")),
         kernels.iter().map(ToString::to_string),
     );
+}
+
+fn tell_chunks(console: Console, chunks: &FetchedChunks) {
+    for (paths, what) in [
+        (
+            &chunks.whole,
+            "transferred as a whole, also with kernels that the filters exclude:",
+        ),
+        (
+            &chunks.gone,
+            "no longer in the repositories; kept (--prune removes them):",
+        ),
+        (
+            &chunks.kept,
+            "not updated, because the hub has your own chunk:",
+        ),
+    ] {
+        console.note_all(
+            format_args!("{} {what}", count(paths.len(), "chunk")),
+            paths.iter().map(|path| printable(path)),
+        );
+    }
 }
 
 fn tell_collisions(console: Console, collisions: &[Collision]) {

@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, LimitArguments, TargetHubArguments};
+use crate::commands::cat;
+use crate::commands::compact::{CompactArguments, ExpandArguments};
 use crate::commands::list::{self, Count};
 use crate::console::Console;
 use crate::exit::Exit;
@@ -19,6 +21,8 @@ const EXAMPLES: &str = "\
 EXAMPLES
   btfgen hub status
   btfgen hub verify --distro ubuntu --delete
+  btfgen hub compact --replace
+  btfgen hub cat ubuntu/20.04/x86_64/5.4.0-26-generic -o vmlinux.btf
   du -sh \"$(btfgen hub path)\"";
 
 const STATUS_EXAMPLES: &str = "\
@@ -37,7 +41,7 @@ const PATH_EXAMPLES: &str = "\
 EXAMPLES
   ls \"$(btfgen hub path)\"";
 
-/// Show what a hub contains, and check its files
+/// Show what a hub contains, check its files, and make it small
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -49,6 +53,9 @@ pub(crate) struct Arguments {
 enum Command {
     Status(StatusArguments),
     Verify(VerifyArguments),
+    Compact(CompactArguments),
+    Expand(ExpandArguments),
+    Cat(cat::Arguments),
     Path(PathArguments),
 }
 
@@ -63,7 +70,8 @@ struct StatusArguments {
 /// Check that every file is readable, is a kernel's BTF, and has the right name
 ///
 /// verify names the broken files. The exit code is 1 if a broken file remains, and 0 if --delete deleted all. --delete deletes
-/// only damaged files with the right name, and files that a fetch brought; it waits until no other command uses the hub. An
+/// only damaged files with the right name, files that a fetch brought, and chunks without a sound kernel; it waits until no
+/// other command uses the hub. An
 /// error of the machine, such as a failing disk or too little memory, ends the check: the file that was being read does not
 /// count as broken.
 #[derive(Debug, clap::Args)]
@@ -100,6 +108,9 @@ impl Arguments {
         match self.command {
             Command::Status(arguments) => arguments.run(console),
             Command::Verify(arguments) => arguments.run(console),
+            Command::Compact(arguments) => arguments.run(console),
+            Command::Expand(arguments) => arguments.run(console),
+            Command::Cat(arguments) => arguments.run(console),
             Command::Path(arguments) => arguments.run(console),
         }
     }
@@ -175,7 +186,17 @@ fn print(status: &Status) -> Result<()> {
             0 => String::new(),
             kept => format!(", and {} for later fetches", bytes(kept)),
         };
-        writeln!(out, "{} on the disk{kept}", bytes(status.kernel_bytes))?;
+        let chunks = match status.chunks.chunks {
+            0 => String::new(),
+            chunks => format!(
+                ", of which {} in {} with {}",
+                bytes(status.chunks.bytes),
+                count(chunks, "chunk"),
+                count(status.chunks.kernels, "kernel")
+            ),
+        };
+        let disk = bytes(status.kernel_bytes);
+        writeln!(out, "{disk} on the disk{chunks}{kept}")?;
         table.print(out, |_| Vec::new())
     })
 }

@@ -1,6 +1,8 @@
 //! The subcommands. Each file has the arguments of one subcommand and runs it.
 
 pub(crate) mod add;
+pub(crate) mod cat;
+pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod extract;
 pub(crate) mod fetch;

@@ -9,6 +9,7 @@
 //!
 //! A scenario is skipped and named if the machine cannot run it.
 
+mod compact;
 mod inject;
 mod limits;
 mod scenario;
@@ -51,9 +52,10 @@ impl Tally {
 
 fn main() -> ExitCode {
     let scenarios = Scenario::all();
-    let parts: [(&str, fn(&[Scenario], &mut Tally)); 6] = [
+    let parts: [(&str, fn(&[Scenario], &mut Tally)); 7] = [
         ("errors of system calls", inject::errors),
         ("kills at system calls", inject::kills),
+        ("kills of compact and expand", compact::kills),
         ("limits and full disks", limits::all),
         ("streams", streams::all),
         ("signals", signals::all),

@@ -25,6 +25,8 @@ pub(crate) struct Scenario {
     template: TempDir,
     before: State,
     after: State,
+    /// The kernels of the hub, for commands that must not lose any.
+    kernels: Option<State>,
     /// Outputs that must be of one run, unless it was killed between two renames.
     pair: bool,
 }
@@ -163,6 +165,27 @@ impl Scenario {
                 },
             ),
             new(
+                "hub compact --replace",
+                "hub compact --replace --hub hub",
+                false,
+                &|folder| {
+                    run(folder, &["hub", "compact", "--hub", "hub"]);
+                    place(folder, "hub/debian/12/x86_64/6.2.btf", &kernels[3]);
+                },
+            ),
+            new(
+                "hub expand --replace",
+                "hub expand --replace --hub hub",
+                false,
+                &|folder| run(folder, &["hub", "compact", "--replace", "--hub", "hub"]),
+            ),
+            new(
+                "hub cat",
+                &format!("hub cat {} --hub hub -o out.tar.gz", KERNELS[0]),
+                false,
+                &|folder| run(folder, &["hub", "compact", "--replace", "--hub", "hub"]),
+            ),
+            new(
                 "hub verify --delete",
                 "hub verify --delete --hub hub",
                 false,
@@ -200,6 +223,10 @@ impl Scenario {
             arguments: arguments.split(' ').map(str::to_owned).collect(),
             before: visible(folder),
             after: State::new(),
+            kernels: ["hub compact", "hub expand"]
+                .iter()
+                .any(|moves| name.starts_with(moves))
+                .then(|| read_all(folder).unwrap()),
             template,
             pair,
         };
@@ -258,6 +285,7 @@ impl Scenario {
         };
         let killed = output.status.signal().is_some() || output.status.code() == Some(128 + 9);
         self.check_files(folder, output.status.success(), killed)
+            .and_then(|()| self.check_kernels(folder))
             .and_then(|()| check_message(output, &stderr, fault.told))
             .map_err(|why| says(&why))?;
         let again = self.command(folder, &[]).output().unwrap();
@@ -279,6 +307,18 @@ impl Scenario {
         } else {
             Ended::Failed
         })
+    }
+
+    /// All kernels of a hub with chunks are there, with their BTFs.
+    fn check_kernels(&self, folder: &Path) -> Result<(), String> {
+        let Some(wanted) = &self.kernels else {
+            return Ok(());
+        };
+        let found = read_all(folder)?;
+        match found == *wanted {
+            true => Ok(()),
+            false => Err(format!("other kernels: {}", difference(wanted, &found))),
+        }
     }
 
     fn check_files(&self, folder: &Path, done: bool, killed: bool) -> Result<(), String> {
@@ -314,6 +354,27 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+/// The kernels of a hub, of which none is left out, and their BTFs.
+pub(crate) fn read_all(folder: &Path) -> Result<State, String> {
+    let ask = |arguments: &[&str]| {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let output = command(folder, &[], &arguments).output().unwrap();
+        match output.status.success() && output.stderr.is_empty() {
+            true => Ok(output.stdout),
+            false => Err(format!(
+                "{arguments:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )),
+        }
+    };
+    let listed = String::from_utf8(ask(&["list", "--hub", "hub"])?).unwrap();
+    let kernels = listed.lines().map(|kernel| {
+        let btf = ask(&["hub", "cat", kernel, "--hub", "hub"])?;
+        Ok((kernel.to_owned(), btf))
+    });
+    kernels.collect()
 }
 
 /// A run that fails says so, and why.

@@ -19,11 +19,13 @@ const SECONDS: u64 = 20;
 const ROUNDS: usize = 100;
 
 /// What changes or reads the hub, over and over.
-const WRITERS: [&str; 4] = [
+const WRITERS: [&str; 6] = [
     "fetch --repo repository --hub hub --prune",
     "add kernel.btf --id a/1/x86_64/added --hub hub",
     "add kernel.btf --id a/1/x86_64/forced --hub hub --force",
     "hub verify --delete --hub hub",
+    "hub compact --replace --hub hub --only debian/*",
+    "hub expand --replace --hub hub --only debian/*",
 ];
 const READERS: [&str; 3] = [
     "pack a.o --hub hub -o out.tar.gz --emit-obj out.o",

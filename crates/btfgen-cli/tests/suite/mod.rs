@@ -2,6 +2,7 @@
 
 mod add;
 mod claims;
+mod compact;
 mod emit_obj;
 mod extract;
 mod fetch;

@@ -45,6 +45,9 @@ fn bad_usage() {
         "hub",
         "hub nonsense",
         "hub verify extra",
+        "hub compact extra",
+        "hub cat",
+        "hub cat 1 --json",
         "man --json",
         "completions bash --json",
         "extract a.tar.gz 1 -o - --json",
@@ -127,7 +130,7 @@ fn manual_pages() {
         assert!(pages.contains(&format!("btfgen-{command}.1")), "{pages:?}");
     }
     // With the command's own, and those of `btfgen hub`.
-    let hub = ["status", "verify", "path"];
+    let hub = ["status", "verify", "compact", "expand", "cat", "path"];
     for command in hub {
         assert!(
             pages.contains(&format!("btfgen-hub-{command}.1")),

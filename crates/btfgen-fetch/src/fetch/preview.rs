@@ -46,18 +46,22 @@ impl Fetch<'_> {
             }
         }
         let codenames = codenames::read(&root, &mut sources, &session.quiet())?;
-        let plan = Plan::new(&root, &sources, &self.filter, &codenames, &record)?;
+        let mut plan = Plan::new(&root, &sources, &self.filter, &codenames, &record)?;
+        // Chunks that have not come yet cannot tell their kernels.
+        plan.leave_covered(|_| Ok(None))?;
         if whole.is_empty() {
             self.refuse_nothing(&plan, &sources, &codenames)?;
         }
         for (n, source) in sources.iter_mut().enumerate() {
             let blobs = plan::blobs_of(&plan.bring, n);
-            let kernels = plan.bring.iter().filter(|b| b.source == n).count();
+            let of_source = plan.bring.iter().filter(|b| b.source == n);
+            let (chunks, kernels): (Vec<_>, Vec<_>) = of_source.partition(|b| b.is_chunk());
             let (bytes, bytes_are_exact) = sizes(source, &blobs, &session)?;
             preview.repositories.push(PreviewedRepository {
                 address: source.name.clone(),
                 transport: source.transport,
-                kernels,
+                kernels: kernels.len(),
+                chunks: chunks.len(),
                 bytes,
                 kernels_are_exact: true,
                 bytes_are_exact,

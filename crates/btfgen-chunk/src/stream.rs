@@ -1,0 +1,68 @@
+//! Compressed bytes.
+
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
+
+use crate::{Error, Result};
+
+/// The level of zstd for what is written into a chunk.
+pub(crate) const LEVEL: i32 = 19;
+
+/// How many times as large as its compressed bytes a column may be, and how many bytes it may have in any case. The columns
+/// of real kernels are 15 times as large at most; a column that zstd shrinks more is not compressed.
+const MOST_RATIO: u64 = 32;
+const ALWAYS_ALLOWED: u64 = 4096;
+
+/// Whether so many bytes may become so many.
+pub(crate) fn is_allowed(len: u32, stored: u32) -> bool {
+    u64::from(len) <= ALWAYS_ALLOWED + MOST_RATIO * u64::from(stored)
+}
+
+/// Compress `bytes` for [`decompress`]. Bytes that zstd does not shrink are the result themselves.
+pub(crate) fn compress(base: &[u8], bytes: &[u8], level: i32) -> Result<Vec<u8>> {
+    // zstd's result depends on whether the prefix is next to the bytes in memory, so it always is.
+    let joined = [base, bytes].concat();
+    let (base, bytes) = joined.split_at(base.len());
+    let compressed = compress_behind(base, bytes, level).map_err(|code| {
+        let why = zstd_safe::get_error_name(code);
+        Error::io("it cannot be compressed", std::io::Error::other(why))
+    })?;
+    Ok(if compressed.len() < bytes.len() {
+        compressed
+    } else {
+        bytes.to_vec()
+    })
+}
+
+fn compress_behind(base: &[u8], bytes: &[u8], level: i32) -> Result<Vec<u8>, usize> {
+    let mut context = CCtx::create();
+    context.set_parameter(CParameter::CompressionLevel(level))?;
+    // Its lengths and checksums are in the index.
+    context.set_parameter(CParameter::ChecksumFlag(false))?;
+    if !base.is_empty() {
+        context.ref_prefix(base)?;
+    }
+    let mut compressed = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
+    context.compress2(&mut compressed, bytes)?;
+    Ok(compressed)
+}
+
+/// The `len` bytes that became `stored`. The caller has checked `len`.
+pub(crate) fn decompress(base: &[u8], stored: Vec<u8>, len: usize) -> Result<Vec<u8>> {
+    if stored.len() == len {
+        return Ok(stored);
+    }
+    let wrong = || Error::damaged("a part of it cannot be decompressed");
+    let mut context = DCtx::create();
+    if !base.is_empty() {
+        context.ref_prefix(base).map_err(|_| wrong())?;
+    }
+    // At once, so that zstd needs no window.
+    let mut bytes = Vec::with_capacity(len);
+    context
+        .decompress(&mut bytes, &stored)
+        .map_err(|_| wrong())?;
+    if bytes.len() != len {
+        return Err(wrong());
+    }
+    Ok(bytes)
+}
