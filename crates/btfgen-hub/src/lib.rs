@@ -21,6 +21,7 @@ mod expand;
 mod folder;
 mod hub;
 mod hub_kernel;
+mod index;
 mod kernel_file;
 mod kernel_filter;
 mod listing;
@@ -53,6 +54,7 @@ pub use crate::expand::{Expand, Expanded, ExpandedChunk};
 pub use crate::folder::hub_folder;
 pub use crate::hub::{Hub, refuse_parent_of_hub};
 pub use crate::hub_kernel::HubKernel;
+pub use crate::index::{Index, Indexed};
 pub use crate::kernel_file::{
     DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, load_kernel, parse_kernel, read_kernel_file,
     without_ending,
@@ -61,7 +63,7 @@ pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};
 pub use crate::progress::Progress;
 #[cfg(feature = "write")]
-pub use crate::status::{ChunkCount, KernelCount, RecordedRepository, Status};
+pub use crate::status::{ChunkCount, KernelCount, RecordedRepository, Status, StoreStatus};
 pub use crate::threads::in_pool;
 pub use crate::type_store::{Ingested, TypeStore};
 #[cfg(feature = "write")]

@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use crate::hub_kernel::HubKernel;
 use crate::lock::OWN_FOLDER;
 use crate::record::{RECORD, Record, STAGING};
+use crate::type_store::{STORE, TypeStore};
 
 /// What a hub contains.
 ///
@@ -34,6 +35,8 @@ pub struct Status {
     pub kernels: Vec<KernelCount>,
     /// The chunks, which contain some of the kernels.
     pub chunks: ChunkCount,
+    /// The type store.
+    pub store: StoreStatus,
     /// The disk space of the kernels, in bytes.
     pub kernel_bytes: u64,
     /// The disk space of what fetches keep for later fetches, in bytes.
@@ -69,6 +72,20 @@ pub struct ChunkCount {
     pub bytes: u64,
     /// The sum of the sizes of the BTFs in them.
     pub btf_bytes: u64,
+}
+
+/// The type store of a hub.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct StoreStatus {
+    /// Its file, which may be missing; `None` if there is no place for it.
+    pub path: Option<PathBuf>,
+    /// The size of the file in bytes; 0 if there is no usable file.
+    pub bytes: u64,
+    /// The number of the hub's kernels that the store has.
+    pub kernels: usize,
+    /// The number of the hub's kernels that the next pack has to read.
+    pub missing: usize,
 }
 
 /// The kernels of one distribution, version and architecture.
@@ -130,6 +147,7 @@ impl Status {
             repositories: repositories.collect(),
             kernels: counts.collect(),
             chunks: chunk_count(&hub),
+            store: store_status(&hub),
             kernel_bytes: disk_bytes(
                 hub.kernels()
                     .iter()
@@ -137,10 +155,27 @@ impl Status {
                     .chain(hub.chunks().iter().map(|chunk| chunk.path()))
                     .map(Path::to_owned),
             ),
-            kept_bytes: disk_bytes(files_below(&folder.join(OWN_FOLDER))),
+            kept_bytes: disk_bytes(
+                files_below(&folder.join(OWN_FOLDER)).filter(|file| !file.ends_with(STORE)),
+            ),
             unfinished: staged.map_or(0, Iterator::count),
             rejected,
         })
+    }
+}
+
+fn store_status(hub: &Hub) -> StoreStatus {
+    let store = TypeStore::of(hub);
+    let found = hub
+        .kernels()
+        .iter()
+        .filter(|kernel| store.find(kernel).is_some());
+    let kernels = found.count();
+    StoreStatus {
+        path: store.path().map(Path::to_owned),
+        bytes: store.stored_bytes(),
+        kernels,
+        missing: hub.kernels().len() - kernels,
     }
 }
 

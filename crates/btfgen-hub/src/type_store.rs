@@ -27,7 +27,7 @@ use crate::kernel_file::{Packed, read_kernel};
 use crate::lock::OWN_FOLDER;
 
 /// The name of the store's file in the hub's own folder.
-const STORE: &str = "types";
+pub(crate) const STORE: &str = "types";
 
 /// The folder for stores below the user's cache folder.
 const CACHED: &str = "btfgen/types";
@@ -114,6 +114,16 @@ impl TypeStore {
             state: RwLock::default(),
             ..self
         }
+    }
+
+    /// The store's file; `None` for a store that is only in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.place.as_deref()
+    }
+
+    /// The size of the file that was opened, in bytes; 0 if none was.
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored.as_ref().map_or(0, Stored::bytes)
     }
 
     /// Whether the store is written to a file.

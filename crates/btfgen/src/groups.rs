@@ -62,8 +62,12 @@ impl From<btfgen_store::Error> for Failure {
 
 /// What is known of a kernel after step 1.
 enum Known {
-    /// Its number in the store, and whether its full BTF was asked.
-    Stored { number: usize, is_proved: bool },
+    /// Its number in the store, whether it was read, and whether its full BTF was asked.
+    Stored {
+        number: usize,
+        is_read: bool,
+        is_proved: bool,
+    },
     /// It has no definitions, so it was minimized alone.
     Alone(FullKernel, Minimized),
 }
@@ -132,7 +136,7 @@ impl Groups<'_> {
         let is_wanted = |ty: btfgen_btf::Type<'_>| self.minimizer.roots().want(ty);
         let ingested = self.store.ingest(kernel, self.max_btf_bytes, is_wanted)?;
         let Some(btf) = ingested.btf else {
-            return self.stored(kernel, ingested.number, false);
+            return self.stored(kernel, ingested.number, true);
         };
         let types = btf.type_count() - 1;
         let full = FullKernel {
@@ -165,12 +169,13 @@ impl Groups<'_> {
         }
         Ok(Known::Stored {
             number: ingested.number,
+            is_read: true,
             is_proved: is_first || self.prove_all,
         })
     }
 
     /// A kernel of the store.
-    fn stored(&self, kernel: &HubKernel, number: usize, is_proved: bool) -> Result<Known> {
+    fn stored(&self, kernel: &HubKernel, number: usize, is_read: bool) -> Result<Known> {
         let stored = self.store.with(|definitions| definitions.kernel(number));
         if let Ok(Some(stored)) = stored
             && (!stored.is_covered() || stored.bytes > self.max_btf_bytes)
@@ -178,7 +183,11 @@ impl Groups<'_> {
             let (full, minimized) = self.alone(kernel)?;
             return Ok(Known::Alone(full, minimized));
         }
-        Ok(Known::Stored { number, is_proved })
+        Ok(Known::Stored {
+            number,
+            is_read,
+            is_proved: false,
+        })
     }
 
     /// Minimizes a kernel without definitions.
@@ -206,14 +215,13 @@ impl Groups<'_> {
         let mut without = Vec::new();
         for (n, known) in known {
             match known {
-                Known::Alone(full, minimized) => {
-                    harvest.add(
-                        self.minimizer.needs(),
-                        [(self.kernels[n].id().clone(), full)],
-                        minimized,
-                    );
-                }
-                Known::Stored { number, is_proved } => {
+                Known::Alone(full, minimized) => self.add_alone(harvest, n, full, minimized),
+                Known::Stored {
+                    number,
+                    is_read,
+                    is_proved,
+                } => {
+                    harvest.known += usize::from(!is_read);
                     let kernel = definitions
                         .kernel(number)
                         .ok_or(btfgen_store::Error::Damaged("a kernel is missing"))?;
@@ -264,15 +272,8 @@ impl Groups<'_> {
             }
         }
         for member in without {
-            let kernel = self.kernels[member.n];
-            match self.alone(kernel) {
-                Ok((full, minimized)) => {
-                    harvest.add(
-                        self.minimizer.needs(),
-                        [(kernel.id().clone(), full)],
-                        minimized,
-                    );
-                }
+            match self.alone(self.kernels[member.n]) {
+                Ok((full, minimized)) => self.add_alone(harvest, member.n, full, minimized),
                 Err(e) if e.kind() == ErrorKind::Machine => return Err(e.into()),
                 Err(e) => self.leave_out(harvest, member.n, e),
             }
@@ -320,6 +321,12 @@ impl Groups<'_> {
                 None => Err(Failure::Stale(changed())),
             }
         })
+    }
+
+    fn add_alone(&self, harvest: &mut Harvest, n: usize, full: FullKernel, minimized: Minimized) {
+        harvest.alone += 1;
+        let kernel = self.kernels[n].id().clone();
+        harvest.add(self.minimizer.needs(), [(kernel, full)], minimized);
     }
 
     fn leave_out(&self, harvest: &mut Harvest, n: usize, e: Error) {

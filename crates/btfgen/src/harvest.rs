@@ -20,6 +20,10 @@ pub(crate) struct Harvest {
     pub(crate) contents: HashSet<Arc<[u8]>>,
     pub(crate) matrix: Gathering,
     pub(crate) left_out: Vec<(KernelId, Error)>,
+    /// The kernels that were not read.
+    pub(crate) known: usize,
+    /// The kernels without definitions.
+    pub(crate) alone: usize,
 }
 
 /// What the result says of a kernel's full BTF.

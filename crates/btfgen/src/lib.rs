@@ -60,4 +60,4 @@ pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::Output;
 pub use crate::pack::{Pack, StoreUse};
-pub use crate::packed::{Packed, PackedKernel, Totals};
+pub use crate::packed::{Packed, PackedKernel, StoreReport, Totals};

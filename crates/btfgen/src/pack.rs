@@ -19,7 +19,7 @@ use crate::minimize::{MinimizeError, Minimizer};
 use crate::needs::Needs;
 use crate::object::Object;
 use crate::output::{Output, commit};
-use crate::packed::{Packed, Totals};
+use crate::packed::{Packed, StoreReport, Totals};
 
 /// Packs the BTFs of a hub's kernels for some objects.
 ///
@@ -333,9 +333,20 @@ impl<'a> Pack<'a> {
         let harvest = harvest.map_err(|failure| match failure {
             Failure::Stale(e) | Failure::Failed(e) => e,
         })?;
+        let (known, alone) = (harvest.known, harvest.alone);
         // The store only saves work, so a pack that cannot keep it is as good.
-        let _ = store.save();
-        self.finish(&hub, builder, needs, left_out, harvest)
+        let (written_bytes, failure) = match store.save() {
+            Ok(written) => (written, None),
+            Err(e) => (None, Some(e)),
+        };
+        let mut packed = self.finish(&hub, builder, needs, left_out, harvest)?;
+        packed.store = StoreReport {
+            known,
+            alone,
+            written_bytes,
+            failure,
+        };
+        Ok(packed)
     }
 
     /// The archive without the kernels.
@@ -421,6 +432,7 @@ impl<'a> Pack<'a> {
             contents,
             matrix,
             left_out: failed,
+            ..
         } = harvest;
         left_out.extend(failed.into_iter().map(|(_, e)| e));
         if harvested.is_empty() {
@@ -459,6 +471,7 @@ impl<'a> Pack<'a> {
             needs,
             matrix,
             totals,
+            store: StoreReport::default(),
             archive,
         })
     }

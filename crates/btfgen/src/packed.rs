@@ -20,6 +20,8 @@ pub struct Packed {
     pub matrix: Matrix,
     /// Totals.
     pub totals: Totals,
+    /// What the type store saved and what was kept in it.
+    pub store: StoreReport,
     pub(crate) archive: Vec<u8>,
 }
 
@@ -33,6 +35,21 @@ impl Packed {
     pub fn into_archive(self) -> Vec<u8> {
         self.archive
     }
+}
+
+/// How a pack used the hub's type store.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct StoreReport {
+    /// The kernels whose files were not read, because the store had them.
+    pub known: usize,
+    /// The kernels that were packed by their own BTF, because not all its types can be in a store: it is damaged or newer than
+    /// this version of btfgen.
+    pub alone: usize,
+    /// The size of the store in bytes, if it was written.
+    pub written_bytes: Option<u64>,
+    /// The error if the store could not be written. The archive does not depend on it, but the next pack does the work again.
+    pub failure: Option<std::io::Error>,
 }
 
 /// One kernel in an archive.

@@ -1,13 +1,16 @@
 //! `btfgen add`: puts the user's own kernels into a hub.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
+use btfgen::KernelId;
 use btfgen_hub::{Add, Added, Change, ErrorKind};
 use serde::Serialize;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{LimitArguments, TargetHubArguments};
+use crate::commands::index;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::{Advised, printable};
@@ -54,6 +57,10 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     force: bool,
 
+    /// Do not add the kernels to the hub's type store; the next pack does it
+    #[arg(long)]
+    no_store: bool,
+
     #[command(flatten)]
     hub: TargetHubArguments,
 
@@ -65,9 +72,11 @@ impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let note = WaitNote::default();
         let waiting = |for_whom| note.say(console, for_whom);
-        let mut add = Add::to_hub(self.hub.folder()?)
+        let hub = self.hub.folder()?;
+        let cancel = interrupt::flag(console, None);
+        let mut add = Add::to_hub(&hub)
             .waiting(&waiting)
-            .cancel(interrupt::flag(console, None))
+            .cancel(Arc::clone(&cancel))
             .from_host(self.from_host)
             .force(self.force)
             .max_btf_bytes(self.limit.max_btf_size);
@@ -80,8 +89,17 @@ impl Arguments {
             }
             add = add.id(id)?;
         }
+        let index = |added: &[Added]| {
+            let changed = added.iter().filter(|one| one.change != Change::Unchanged);
+            let changed: Vec<KernelId> = changed.map(|one| one.kernel.clone()).collect();
+            if !self.no_store && !changed.is_empty() {
+                index::add_new(console, &hub, Some(&changed), &cancel);
+            }
+        };
         if let [file] = &*self.files {
-            return tell(console, &[add.file(file)?], Vec::new());
+            let added = [add.file(file)?];
+            index(&added);
+            return tell(console, &added, Vec::new());
         }
         let mut added = Vec::new();
         let mut left_out = Vec::new();
@@ -95,6 +113,7 @@ impl Arguments {
                 }
             }
         }
+        index(&added);
         tell(console, &added, left_out)
     }
 }

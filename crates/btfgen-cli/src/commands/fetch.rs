@@ -9,6 +9,7 @@ use btfgen_fetch::{
 
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, TargetHubArguments};
+use crate::commands::index;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::printable;
@@ -58,6 +59,10 @@ pub(crate) struct Arguments {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
+    /// Do not add the new kernels to the hub's type store; the next pack does it
+    #[arg(long)]
+    no_store: bool,
+
     #[command(flatten)]
     hub: TargetHubArguments,
 
@@ -87,6 +92,10 @@ impl Arguments {
         bar.clear();
         let fetched = fetched?;
         tell(console, &fetched, &hub);
+        let has_changed = fetched.written_bytes > 0;
+        if has_changed && !self.no_store {
+            index::add_new(console, &hub, None, &cancel);
+        }
         if console.json {
             sink::json(&fetched)?;
         }

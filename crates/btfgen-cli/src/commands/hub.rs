@@ -8,6 +8,7 @@ use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, LimitArguments, TargetHubArguments};
 use crate::commands::cat;
 use crate::commands::compact::{CompactArguments, ExpandArguments};
+use crate::commands::index;
 use crate::commands::list::{self, Count};
 use crate::console::Console;
 use crate::exit::Exit;
@@ -20,6 +21,7 @@ use crate::sink;
 const EXAMPLES: &str = "\
 EXAMPLES
   btfgen hub status
+  btfgen hub index
   btfgen hub verify --distro ubuntu --delete
   btfgen hub compact --replace
   btfgen hub cat ubuntu/20.04/x86_64/5.4.0-26-generic -o vmlinux.btf
@@ -52,6 +54,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Status(StatusArguments),
+    Index(index::Arguments),
     Verify(VerifyArguments),
     Compact(CompactArguments),
     Expand(ExpandArguments),
@@ -107,6 +110,7 @@ impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         match self.command {
             Command::Status(arguments) => arguments.run(console),
+            Command::Index(arguments) => arguments.run(console),
             Command::Verify(arguments) => arguments.run(console),
             Command::Compact(arguments) => arguments.run(console),
             Command::Expand(arguments) => arguments.run(console),
@@ -197,6 +201,13 @@ fn print(status: &Status) -> Result<()> {
         };
         let disk = bytes(status.kernel_bytes);
         writeln!(out, "{disk} on the disk{chunks}{kept}")?;
+        let store = &status.store;
+        let missing = match store.missing {
+            0 => String::new(),
+            missing => format!("; the next pack reads {}", count(missing, "kernel")),
+        };
+        let (size, kernels) = (bytes(store.bytes), count(store.kernels, "kernel"));
+        writeln!(out, "type store: {kernels} in {size}{missing}")?;
         table.print(out, |_| Vec::new())
     })
 }

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod extract;
 pub(crate) mod fetch;
 pub(crate) mod hub;
+pub(crate) mod index;
 pub(crate) mod list;
 pub(crate) mod lookup;
 pub(crate) mod man;

@@ -14,7 +14,7 @@ use crate::arguments::{FilterArguments, HubArguments, LimitArguments};
 use crate::commands::needs::{Refused, with_line};
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::explain::Advised;
+use crate::explain::{Advised, chain};
 use crate::interrupt;
 use crate::progress::Bar;
 use crate::report::LeftOut;
@@ -231,6 +231,20 @@ impl Arguments {
                 path.display()
             ));
         }
+        let store = &packed.store;
+        if console.verbose {
+            let read = kernels.saturating_sub(store.known);
+            console.say(format_args!(
+                "  {} by the type store, {read} read",
+                count(store.known, "kernel")
+            ));
+        }
+        if let Some(e) = &store.failure {
+            console.note(format_args!(
+                "the type store could not be written, so the next pack reads the kernels again: {}",
+                chain(e)
+            ));
+        }
         if packed.needs.is_empty() {
             console.note("the objects have no CO-RE relocations, so they need no BTFs");
         }
@@ -282,6 +296,8 @@ fn unresolved(packed: &Packed) -> impl Iterator<Item = &Need> {
 #[derive(Serialize)]
 struct Report<'p> {
     totals: Totals,
+    /// Number of kernels that were not read, because the type store had them.
+    known: usize,
     /// Number of distinct relocations.
     relocations: usize,
     kernels: &'p [PackedKernel],
@@ -304,6 +320,7 @@ impl<'p> Report<'p> {
         let refused = packed.matrix.refused().into_iter();
         Self {
             totals: packed.totals,
+            known: packed.store.known,
             relocations: packed.needs.len(),
             kernels: &packed.kernels,
             left_out: LeftOut::all(&packed.left_out),
