@@ -62,10 +62,10 @@ impl From<btfgen_store::Error> for Failure {
 
 /// What is known of a kernel after step 1.
 enum Known {
-    /// Its number in the store, whether it was read, and whether its full BTF was asked.
+    /// Its number in the store, whether it was added now, and whether its full BTF was asked.
     Stored {
         number: usize,
-        is_read: bool,
+        is_new: bool,
         is_proved: bool,
     },
     /// It has no definitions, so it was minimized alone.
@@ -131,12 +131,12 @@ impl Groups<'_> {
     /// Finds a kernel in the store, or adds it. `proved` has the answers for which some kernel's full BTF was asked.
     fn know(&self, kernel: &HubKernel, proved: &Mutex<HashSet<Vec<u32>>>) -> Result<Known> {
         if let Some(number) = self.store.find(kernel) {
-            return self.stored(kernel, number, false);
+            return self.stored(kernel, number);
         }
         let is_wanted = |ty: btfgen_btf::Type<'_>| self.minimizer.roots().want(ty);
         let ingested = self.store.ingest(kernel, self.max_btf_bytes, is_wanted)?;
         let Some(btf) = ingested.btf else {
-            return self.stored(kernel, ingested.number, true);
+            return self.stored(kernel, ingested.number);
         };
         let types = btf.type_count() - 1;
         let full = FullKernel {
@@ -169,13 +169,13 @@ impl Groups<'_> {
         }
         Ok(Known::Stored {
             number: ingested.number,
-            is_read: true,
+            is_new: true,
             is_proved: is_first || self.prove_all,
         })
     }
 
     /// A kernel of the store.
-    fn stored(&self, kernel: &HubKernel, number: usize, is_read: bool) -> Result<Known> {
+    fn stored(&self, kernel: &HubKernel, number: usize) -> Result<Known> {
         let stored = self.store.with(|definitions| definitions.kernel(number));
         if let Ok(Some(stored)) = stored
             && (!stored.is_covered() || stored.bytes > self.max_btf_bytes)
@@ -185,7 +185,7 @@ impl Groups<'_> {
         }
         Ok(Known::Stored {
             number,
-            is_read,
+            is_new: false,
             is_proved: false,
         })
     }
@@ -218,10 +218,10 @@ impl Groups<'_> {
                 Known::Alone(full, minimized) => self.add_alone(harvest, n, full, minimized),
                 Known::Stored {
                     number,
-                    is_read,
+                    is_new,
                     is_proved,
                 } => {
-                    harvest.known += usize::from(!is_read);
+                    harvest.known += usize::from(!is_new);
                     let kernel = definitions
                         .kernel(number)
                         .ok_or(btfgen_store::Error::Damaged("a kernel is missing"))?;

@@ -20,7 +20,7 @@ pub(crate) struct Harvest {
     pub(crate) contents: HashSet<Arc<[u8]>>,
     pub(crate) matrix: Gathering,
     pub(crate) left_out: Vec<(KernelId, Error)>,
-    /// The kernels that were not read.
+    /// The kernels that the type store had.
     pub(crate) known: usize,
     /// The kernels without definitions.
     pub(crate) alone: usize,

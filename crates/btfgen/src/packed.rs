@@ -41,7 +41,7 @@ impl Packed {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct StoreReport {
-    /// The kernels whose files were not read, because the store had them.
+    /// The kernels whose BTFs were not unpacked, because the store had their types.
     pub known: usize,
     /// The kernels that were packed by their own BTF, because not all its types can be in a store: it is damaged or newer than
     /// this version of btfgen.

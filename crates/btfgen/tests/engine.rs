@@ -16,6 +16,7 @@ mod suite {
     mod random;
     mod readers;
     mod selftests;
+    mod store;
     mod targets;
     mod truth;
     mod util;

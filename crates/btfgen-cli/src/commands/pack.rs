@@ -296,7 +296,7 @@ fn unresolved(packed: &Packed) -> impl Iterator<Item = &Need> {
 #[derive(Serialize)]
 struct Report<'p> {
     totals: Totals,
-    /// Number of kernels that were not read, because the type store had them.
+    /// Number of kernels that were not unpacked, because the type store had their types.
     known: usize,
     /// Number of distinct relocations.
     relocations: usize,
