@@ -282,7 +282,8 @@ impl<'d> Walk<'d> {
     #[inline]
     fn name(&mut self, offset: u32, name: u32) -> Result<(), &'static str> {
         match self.offsets.get(name as usize) {
-            Some(&known) if known == offset && offset != 0 => Ok(()),
+            // Offset 0 and number 0 are the empty name everywhere.
+            Some(&known) if known == offset && (offset != 0 || name == NO_NAME) => Ok(()),
             _ => self.new_name(offset, name),
         }
     }
