@@ -54,7 +54,7 @@ impl<'i, 'd> Ingest<'i, 'd> {
         let mut lists = vec![List::NONE; self.tables.keys.view().len() as usize];
         let mut several: HashMap<u32, Vec<u32>> = HashMap::new();
         for ty in self.btf.types_of(node::is_root) {
-            if ty.name_offset() == 0 || !is_wanted(ty) {
+            if ty.name().is_empty() || !is_wanted(ty) {
                 continue;
             }
             let Some(node) = self.node(ty.id(), Reach::ByValue, 0)? else {
