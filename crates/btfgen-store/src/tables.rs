@@ -156,6 +156,7 @@ impl Tables {
     pub fn uncover(&mut self, kernel: usize) {
         if let Some(kernel) = self.kernels.get_mut(kernel) {
             kernel.lists = NO_LISTS;
+            kernel.long = node::VOID;
         }
     }
 

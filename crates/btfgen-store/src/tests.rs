@@ -379,6 +379,18 @@ fn kernels() {
     assert_eq!(tables.kernels[1].long, 0);
 }
 
+/// Check that a kernel whose definitions are taken away is like one that is not covered, and stays so.
+#[test]
+fn kernels_without_definitions() {
+    let bytes = words(&[A_LONG.to_vec(), holder(FOO, 1)]);
+    let btf = Btf::parse(&bytes).expect("the test's BTF is good");
+    let mut tables = ingested(&bytes);
+    tables.uncover(0);
+    assert_eq!(tables.ingest(&btf).expect("it is small"), 0);
+    assert!(!tables.kernels[0].is_covered());
+    assert_eq!(tables.definitions().compare(0, &btf), Ok(()));
+}
+
 /// Check that tables go on with what is stored as if they had never stopped.
 #[test]
 fn continued_tables() {
