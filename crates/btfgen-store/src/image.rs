@@ -240,3 +240,6 @@ fn check(definitions: &Definitions<'_>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
