@@ -28,11 +28,11 @@ impl Stored {
         if file.metadata()?.len() == 0 {
             return Err(Error::Version);
         }
-        // SAFETY: the bytes are plain integers, so any content is valid. Writers replace the file by another one.
         #[allow(
             unsafe_code,
-            reason = "mapping a file is unsafe: see the comment above"
+            reason = "mapping a file is unsafe: see the comment below"
         )]
+        // SAFETY: the bytes are plain integers, so any content is valid. Writers replace the file by another one.
         let map = unsafe { Mmap::map(file) }?;
         let files = image::read(&map)?.files()?;
         Ok(Self { map, files })
