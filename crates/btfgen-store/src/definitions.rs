@@ -52,7 +52,10 @@ impl Definitions<'_> {
 
     /// The keys of these kinds and essential names; `None` for one that no kernel has. Enums of both widths count as
     /// [`Kind::Enum`].
-    pub fn keys(&self, wanted: &[(Kind, &[u8])]) -> Vec<Option<Key>> {
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if two keys are equal.
+    pub fn keys(&self, wanted: &[(Kind, &[u8])]) -> Result<Vec<Option<Key>>> {
         let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
         for (n, (_, name)) in wanted.iter().enumerate() {
             by_name.entry(name).or_default().push(n);
@@ -64,12 +67,12 @@ impl Definitions<'_> {
                 continue;
             };
             for &n in asked {
-                if wanted[n].0 as u32 == kind {
-                    found[n] = Some(Key(number));
+                if wanted[n].0 as u32 == kind && found[n].replace(Key(number)).is_some() {
+                    return Err(Error::Damaged("two keys are equal"));
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     /// The candidates of a key on a kernel with definitions.

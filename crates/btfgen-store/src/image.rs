@@ -220,12 +220,18 @@ fn check(definitions: &Definitions<'_>) -> Result<()> {
         heights.push(height);
     }
     let is_node = |node: u32| node < nodes.len();
+    // A reader makes as many types as a list has, so the counts must be those of a kernel.
+    let most = kernels.iter().map(|kernel| kernel.types).max();
     let is_list = |list: &[u32]| {
         let (runs, rest) = list.as_chunks::<2>();
-        rest.is_empty() && runs.iter().all(|&[node, count]| is_node(node) && count > 0)
+        let count: u64 = runs.iter().map(|&[_, count]| u64::from(count)).sum();
+        let all = runs.iter().all(|&[node, count]| is_node(node) && count > 0);
+        all && rest.is_empty() && count <= u64::from(most.unwrap_or_default())
     };
     if !lists.iter().all(is_list) {
-        return Err(Error::Damaged("a list has an unknown candidate"));
+        return Err(Error::Damaged(
+            "a list has an unknown candidate, or too many",
+        ));
     }
     let is_key = |key: &[u32]| matches!(key, &[_, name] if name < names.len());
     if !keys.iter().all(is_key) {

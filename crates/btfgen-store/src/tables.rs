@@ -23,7 +23,7 @@ use crate::sequences::Interner;
 /// let mut tables = Tables::new();
 /// let kernel = tables.ingest(&Btf::parse(&bytes)?)?;
 /// let definitions = tables.definitions();
-/// let keys = definitions.keys(&[(Kind::Int, b"int")]);
+/// let keys = definitions.keys(&[(Kind::Int, b"int")])?;
 /// let list = definitions.list(kernel, keys[0])?;
 /// assert_eq!(definitions.candidates(list)?.len(), 1);
 /// # Ok(())

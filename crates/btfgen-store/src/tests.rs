@@ -58,7 +58,7 @@ fn is_covered(types: &[Vec<u32>]) -> bool {
 /// The candidates of a key, and how often each follows itself.
 fn runs(tables: &Tables, kind: Kind, name: &[u8]) -> Vec<(Definition, u32)> {
     let all = tables.definitions();
-    let key = all.keys(&[(kind, name)])[0];
+    let key = all.keys(&[(kind, name)]).unwrap()[0];
     let list = all.list(0, key).expect("the tables are good");
     all.candidates(list).expect("the tables are good")
 }
@@ -373,7 +373,7 @@ fn kernels() {
     let all = tables.definitions();
     let covered: Vec<bool> = all.kernels().map(|kernel| kernel.is_covered()).collect();
     assert_eq!(covered, [true, false, true]);
-    let key = all.keys(&[(Kind::Int, b"int")])[0];
+    let key = all.keys(&[(Kind::Int, b"int")]).unwrap()[0];
     let none = all.list(2, key).expect("the tables are good");
     assert_eq!(all.candidates(none).expect("the tables are good"), []);
     assert_eq!(tables.kernels[1].long, 0);

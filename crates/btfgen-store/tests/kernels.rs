@@ -72,6 +72,7 @@ fn synthesized_types_are_the_kernels() {
         let keys: Vec<(Kind, &[u8])> = chosen.iter().map(|((k, n), _)| (*k, &n[..])).collect();
         let roots: Vec<Vec<Definition>> = definitions
             .keys(&keys)
+            .expect("the store is good")
             .into_iter()
             .map(|key| {
                 let list = definitions.list(number, key).expect("the store is good");

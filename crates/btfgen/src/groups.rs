@@ -210,7 +210,7 @@ impl Groups<'_> {
         known: Vec<(usize, Known)>,
         harvest: &mut Harvest,
     ) -> Result<(), Failure> {
-        let views = Views::new(&self.lists, definitions);
+        let views = Views::new(&self.lists, definitions)?;
         let mut groups: HashMap<View, Vec<Member>> = HashMap::new();
         let mut without = Vec::new();
         for (n, known) in known {

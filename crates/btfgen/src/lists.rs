@@ -30,7 +30,7 @@ impl View {
         definitions: &Definitions<'_>,
         kernel: usize,
     ) -> Option<Self> {
-        Views::new(lists, definitions)?.of(kernel)
+        Views::new(lists, definitions).ok()??.of(kernel)
     }
 }
 
@@ -42,17 +42,20 @@ pub(crate) struct Views<'d> {
 
 impl<'d> Views<'d> {
     /// `None` if the definitions do not cover a root.
+    ///
+    /// # Errors
+    /// [`btfgen_store::Error::Damaged`].
     pub(crate) fn new(
         lists: &ListAnswers<'_, '_>,
         definitions: &'d Definitions<'d>,
-    ) -> Option<Self> {
+    ) -> btfgen_store::Result<Option<Self>> {
         let roots = lists.minimizer.needs().roots().iter();
         let roots: Vec<_> = roots.map(|root| (root.kind, &root.name[..])).collect();
-        let is_covered = roots.iter().all(|&(kind, _)| is_root(kind));
-        is_covered.then(|| Self {
-            definitions,
-            keys: definitions.keys(&roots),
-        })
+        if !roots.iter().all(|&(kind, _)| is_root(kind)) {
+            return Ok(None);
+        }
+        let keys = definitions.keys(&roots)?;
+        Ok(Some(Self { definitions, keys }))
     }
 
     /// A kernel's view; `None` if the definitions do not cover the kernel.
