@@ -53,6 +53,7 @@ conformance: setup ## Compare every kernel and object with bpftool and loaders; 
 kernel-images: setup ## Add real kernels from Debian's packages, and compare their BTFs; HUB=… names a hub with more kernels.
 	@scripts/kernel-images
 
+# Not scripts/bench-scale, which makes and packs thousands of kernels for half an hour.
 bench: build ## Compare speed and sizes with bpftool and with bare decompression; HUB=… names another hub.
 	@scripts/bpf-objects $(BPF_OBJECTS)
 	@scripts/bench
