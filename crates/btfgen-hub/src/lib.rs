@@ -53,7 +53,8 @@ pub use crate::folder::hub_folder;
 pub use crate::hub::{Hub, refuse_parent_of_hub};
 pub use crate::hub_kernel::HubKernel;
 pub use crate::kernel_file::{
-    DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, parse_kernel, read_kernel_file, without_ending,
+    DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, kernel_source, parse_kernel, read_kernel_file,
+    without_ending,
 };
 pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};

@@ -435,6 +435,36 @@ fn outputs() {
     assert!(fs::read(out).unwrap() == btf(OLD));
 }
 
+/// Check that the path that a kernel's file would have leads to the chunk, and that the chunk is an input then.
+#[test]
+fn path_of_a_kernel() {
+    let ground = Ground::compacted();
+    let minimize = |kernel: &Path, out: &Path| {
+        let mut minimize = btfgen();
+        minimize.arg("minimize").arg(kernel);
+        minimize.arg(crate::suite::object()).arg("-o").arg(out);
+        minimize
+    };
+    let (id, of) = KERNELS[1];
+    let stdout = Path::new("-");
+    let file = btfgen_testkit::sample_btf(of);
+    let wanted = run(&mut minimize(&file, stdout), 0, &[]).stdout;
+    for ending in ["", ".btf", ".btf.tar.xz"] {
+        let path = ground.at(&format!("{id}{ending}"));
+        assert_eq!(run(&mut minimize(&path, stdout), 0, &[]).stdout, wanted);
+        let chunk = ground.at("a/1/x86_64.btfs");
+        run(&mut minimize(&path, &chunk), 1, &["is the kernel"]);
+    }
+    let none = ground.at("a/1/x86_64/9.9.9.btf");
+    run(
+        &mut minimize(&none, stdout),
+        1,
+        &["9.9.9.btf: is no file, and its chunk"],
+    );
+    let nowhere = ground.at("a/3/x86_64/9.9.9.btf");
+    run(&mut minimize(&nowhere, stdout), 1, &["No such file"]);
+}
+
 /// Check that a kernel is found by its release, and that the nearest names are told for another one.
 #[test]
 fn names_of_kernels() {
