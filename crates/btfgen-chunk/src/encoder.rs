@@ -10,6 +10,7 @@ use crate::part::Part;
 use crate::restore::restore;
 use crate::shape::COLUMNS;
 use crate::store::Store;
+use crate::stream::Level;
 use crate::tables::Tables;
 use crate::{Chunk, Digest, Error, ErrorKind, Result, columns, stream};
 
@@ -17,10 +18,10 @@ use crate::{Chunk, Digest, Error, ErrorKind, Result, columns, stream};
 const MAX_BTF_LEN: usize = 1 << 30;
 
 /// The level of zstd for what waits for [`Encoder::finish`].
-const WAITING_LEVEL: i32 = 1;
+const WAITING_LEVEL: Level = Some(1);
 
 /// The level of zstd for finding out which kernel is a good base.
-const TRIAL_LEVEL: i32 = 3;
+const TRIAL_LEVEL: Level = Some(3);
 
 /// How many of the last kernels are tried as bases for a kernel.
 const TRIED_BASES: usize = 8;
@@ -31,6 +32,7 @@ const TRIED_BASES: usize = 8;
 /// version of zstd in this library). Memory grows with the types that differ; each kernel costs as little as in the chunk.
 #[derive(Debug)]
 pub struct Encoder {
+    level: Level,
     store: Store,
     kernels: BTreeMap<String, Waiting>,
 }
@@ -61,7 +63,12 @@ impl Encoder {
     /// A chunk without kernels.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_level(stream::LEVEL)
+    }
+
+    pub(crate) fn with_level(level: Level) -> Self {
         Self {
+            level,
             store: Store::new(),
             kernels: BTreeMap::new(),
         }
@@ -105,7 +112,7 @@ impl Encoder {
                 let compressed = stream::compress(&[], &part, WAITING_LEVEL)?;
                 Content::Part(part.len(), compressed)
             }
-            None => Content::Verbatim(stream::compress(&[], btf, stream::LEVEL)?),
+            None => Content::Verbatim(stream::compress(&[], btf, self.level)?),
         })
     }
 
@@ -114,8 +121,12 @@ impl Encoder {
     /// # Errors
     /// [`ErrorKind::TooLarge`] if the kernels are too many for one chunk.
     pub fn finish(self) -> Result<Vec<u8>> {
-        let Self { store, kernels } = self;
-        let chunk = Chunk::from_bytes(write(store.tables, kernels)?)?;
+        let Self {
+            level,
+            store,
+            kernels,
+        } = self;
+        let chunk = Chunk::from_bytes(write(store.tables, kernels, level)?)?;
         for (index, entry) in chunk.entries().iter().enumerate() {
             chunk.read(index, entry.btf_bytes)?;
         }
@@ -124,7 +135,7 @@ impl Encoder {
     }
 }
 
-fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> {
+fn write(tables: Tables, kernels: BTreeMap<String, Waiting>, level: Level) -> Result<Vec<u8>> {
     let mut numbering = Numbering::new(&tables);
     for kernel in kernels.values() {
         if let Some(bytes) = kernel.part()? {
@@ -133,7 +144,7 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> 
         }
     }
     let mut columns = columns::write(&tables, &mut numbering);
-    let mut own = OwnParts::default();
+    let mut own = OwnParts::new(level);
     let mut entries = Vec::new();
     for (release, kernel) in kernels {
         entries.push(Entry {
@@ -146,7 +157,7 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> 
     let names = numbering.name_order[1..].iter();
     columns::write_names(&mut columns, names.map(|&name| tables.name(name)));
     drop(tables);
-    let (columns, mut sections) = compress_columns(columns)?;
+    let (columns, mut sections) = compress_columns(columns, level)?;
     let index = Index {
         columns,
         entries,
@@ -158,7 +169,7 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> 
     Ok(chunk)
 }
 
-fn compress_columns(columns: Columns) -> Result<([Section; COLUMNS], Vec<u8>)> {
+fn compress_columns(columns: Columns, level: Level) -> Result<([Section; COLUMNS], Vec<u8>)> {
     let len: usize = columns.iter().map(Vec::len).sum();
     if len as u64 > MAX_COLUMNS_LEN {
         let message = "the kernels are too many for one chunk";
@@ -167,7 +178,7 @@ fn compress_columns(columns: Columns) -> Result<([Section; COLUMNS], Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut sections = Vec::new();
     for column in columns {
-        let mut stored = stream::compress(&[], &column, stream::LEVEL)?;
+        let mut stored = stream::compress(&[], &column, level)?;
         let mut section = Section::of(column.len(), &stored)?;
         if !stream::is_allowed(section.len, section.stored) {
             stored = column;
@@ -194,8 +205,8 @@ impl Waiting {
 }
 
 /// What the kernels have of their own, one after the other.
-#[derive(Default)]
 struct OwnParts {
+    level: Level,
     bytes: Vec<u8>,
     stored: Vec<Stored>,
     /// The last kernels that can be bases.
@@ -211,6 +222,15 @@ struct Base {
 }
 
 impl OwnParts {
+    fn new(level: Level) -> Self {
+        Self {
+            level,
+            bytes: Vec::new(),
+            stored: Vec::new(),
+            bases: Vec::new(),
+        }
+    }
+
     fn add(&mut self, kernel: Waiting, tables: &Tables, numbering: &mut Numbering) -> Result<()> {
         let part = kernel.part()?;
         let (form, len, stored) = match (part, kernel.content) {
@@ -222,12 +242,12 @@ impl OwnParts {
                 // Of a tiny BTF. Nothing may be larger than the BTF that the reader allows.
                 if part.len() > kernel.btf_bytes {
                     let btf = restore(tables, &old, kernel.btf_bytes as u64)?;
-                    let stored = stream::compress(&[], &btf, stream::LEVEL)?;
+                    let stored = stream::compress(&[], &btf, self.level)?;
                     (Form::Verbatim, btf.len(), stored)
                 } else {
                     let base = self.base(&part, kernel.btf_bytes)?;
                     let prefix = base.map_or(&[][..], |base| &base.part);
-                    let stored = stream::compress(prefix, &part, stream::LEVEL)?;
+                    let stored = stream::compress(prefix, &part, self.level)?;
                     let number = base.map(|base| base.number);
                     let depth = base.map_or(0, |base| base.depth + 1);
                     let len = part.len();

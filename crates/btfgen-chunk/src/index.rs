@@ -15,7 +15,7 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const HEADER_LEN: usize = 32;
 
 /// The checksum is the last part of the header.
-const CHECKSUM_AT: usize = HEADER_LEN - 8;
+pub(crate) const CHECKSUM_AT: usize = HEADER_LEN - 8;
 
 /// The longest index: as long as that of a hundred thousand kernels with long releases.
 const MAX_INDEX_LEN: u64 = 32 << 20;
@@ -299,15 +299,15 @@ impl Index {
     }
 }
 
-fn front_checksum(header: &[u8], index: &[u8]) -> u64 {
+pub(crate) fn front_checksum(header: &[u8], index: &[u8]) -> u64 {
     XxHash3_64::oneshot(&[header, index].concat())
 }
 
 /// Bytes to read from; too few of them are damage.
-struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Input<'a> {
-    fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
         let parts = self.0.split_at_checked(len);
         let (bytes, rest) = parts.ok_or_else(|| Error::damaged("it is cut off"))?;
         self.0 = rest;
@@ -320,11 +320,11 @@ impl<'a> Input<'a> {
         Ok(bytes.first_chunk().copied().unwrap_or([0; N]))
     }
 
-    fn u16(&mut self) -> Result<u16> {
+    pub(crate) fn u16(&mut self) -> Result<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32> {
+    pub(crate) fn u32(&mut self) -> Result<u32> {
         self.array().map(u32::from_le_bytes)
     }
 

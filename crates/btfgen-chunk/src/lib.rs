@@ -37,6 +37,9 @@ mod source;
 mod store;
 mod stream;
 mod tables;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 mod varint;
 
 /// The ending of a chunk's name in a hub: `ID/VERSION/ARCH.btfs`.
