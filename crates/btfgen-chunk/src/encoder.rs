@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::columns::Columns;
 use crate::express::express;
-use crate::index::{Entry, Form, Index, MAX_COLUMNS_LEN, MAX_DEPTH, Section, Stored, is_release};
+use crate::index::{
+    Chain, Entry, Form, Index, MAX_COLUMNS_LEN, MAX_DEPTH, Section, Stored, is_release,
+};
 use crate::numbering::Numbering;
 use crate::part::Part;
 use crate::restore::restore;
@@ -216,8 +218,7 @@ struct OwnParts {
 /// A kernel behind whose own part that of another one may be compressed.
 struct Base {
     number: u32,
-    /// The number of its own bases.
-    depth: u32,
+    chain: Chain,
     part: Vec<u8>,
 }
 
@@ -245,13 +246,12 @@ impl OwnParts {
                     let stored = stream::compress(&[], &btf, self.level)?;
                     (Form::Verbatim, btf.len(), stored)
                 } else {
-                    let base = self.base(&part, kernel.btf_bytes)?;
+                    let (base, chain) = self.base(&part, kernel.btf_bytes as u64)?;
                     let prefix = base.map_or(&[][..], |base| &base.part);
                     let stored = stream::compress(prefix, &part, self.level)?;
                     let number = base.map(|base| base.number);
-                    let depth = base.map_or(0, |base| base.depth + 1);
                     let len = part.len();
-                    self.push_base(depth, part);
+                    self.push_base(chain, part);
                     (Form::Records(number), len, stored)
                 }
             }
@@ -262,29 +262,35 @@ impl OwnParts {
         Ok(())
     }
 
-    /// The base with which the part becomes smallest, and less than half as large as without one.
-    fn base(&self, part: &[u8], btf_bytes: usize) -> Result<Option<&Base>> {
+    /// The base with which the part becomes smallest, and less than half as large as without one; and the chain of the part. The
+    /// part is not longer than the BTF.
+    fn base(&self, part: &[u8], btf_bytes: u64) -> Result<(Option<&Base>, Chain)> {
+        let len = part.len() as u64;
         let alone = stream::compress(&[], part, TRIAL_LEVEL)?.len();
-        let mut best = None;
+        let mut best: Option<((usize, u32, u32), &Base, Chain)> = None;
         for base in &self.bases {
-            if base.part.len() <= btf_bytes {
+            if let Some(chain) = Chain::new(Some(base.chain), len, btf_bytes) {
                 let len = stream::compress(&base.part, part, TRIAL_LEVEL)?.len();
                 // Of two equal ones, the one that takes less time to read.
-                let rank = (len, base.depth, base.number);
-                if 2 * len < alone && best.is_none_or(|(best, _)| rank < best) {
-                    best = Some((rank, base));
+                let rank = (len, chain.depth, base.number);
+                if 2 * len < alone && best.is_none_or(|(best, ..)| rank < best) {
+                    best = Some((rank, base, chain));
                 }
             }
         }
-        Ok(best.map(|(_, base)| base))
+        let alone = Chain {
+            depth: 0,
+            longest: len,
+        };
+        Ok(best.map_or((None, alone), |(_, base, chain)| (Some(base), chain)))
     }
 
-    fn push_base(&mut self, depth: u32, part: Vec<u8>) {
-        if depth < MAX_DEPTH {
+    fn push_base(&mut self, chain: Chain, part: Vec<u8>) {
+        if chain.depth < MAX_DEPTH {
             let number = self.stored.len() as u32;
             self.bases.push(Base {
                 number,
-                depth,
+                chain,
                 part,
             });
             let tried = self.bases.len().min(TRIED_BASES);
