@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::columns::Columns;
 use crate::express::express;
-use crate::index::{
-    Chain, Entry, Form, Index, MAX_COLUMNS_LEN, MAX_DEPTH, Section, Stored, is_release,
-};
+use crate::index::{Entry, HEADER_LEN, Index, MAX_COLUMNS_LEN, MAX_INDEX_LEN, Section, is_release};
 use crate::numbering::Numbering;
+use crate::own_parts::OwnParts;
 use crate::part::Part;
 use crate::restore::restore;
 use crate::shape::COLUMNS;
@@ -22,12 +21,6 @@ const MAX_BTF_LEN: usize = 1 << 30;
 /// The level of zstd for what waits for [`Encoder::finish`].
 const WAITING_LEVEL: Level = Some(1);
 
-/// The level of zstd for finding out which kernel is a good base.
-const TRIAL_LEVEL: Level = Some(3);
-
-/// How many of the last kernels are tried as bases for a kernel.
-const TRIED_BASES: usize = 8;
-
 /// Puts the BTFs of kernels into a chunk.
 ///
 /// The bytes of the chunk depend only on the kernels and their BTFs, not on the order in which they are added (and on the
@@ -41,14 +34,14 @@ pub struct Encoder {
 
 /// A kernel that was added.
 #[derive(Debug)]
-struct Waiting {
-    btf_bytes: usize,
+pub(crate) struct Waiting {
+    pub(crate) btf_bytes: usize,
     digest: Digest,
-    content: Content,
+    pub(crate) content: Content,
 }
 
 #[derive(Debug)]
-enum Content {
+pub(crate) enum Content {
     /// The whole BTF, compressed for the chunk.
     Verbatim(Vec<u8>),
     /// The kernel's own part of so many bytes, with the numbers of the store, compressed.
@@ -118,7 +111,7 @@ impl Encoder {
         })
     }
 
-    /// The chunk. Every kernel in it was read again, and its BTF is the one that was added.
+    /// The chunk. Every kernel in it was read again, and its digest is that of the BTF that was added.
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] if the kernels are too many for one chunk.
@@ -166,6 +159,9 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>, level: Level) -> Re
         kernels: own.stored,
     };
     let mut chunk = index.write();
+    if (chunk.len() - HEADER_LEN) as u64 > MAX_INDEX_LEN {
+        return Err(too_many());
+    }
     chunk.append(&mut sections);
     chunk.extend(own.bytes);
     Ok(chunk)
@@ -174,8 +170,7 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>, level: Level) -> Re
 fn compress_columns(columns: Columns, level: Level) -> Result<([Section; COLUMNS], Vec<u8>)> {
     let len: usize = columns.iter().map(Vec::len).sum();
     if len as u64 > MAX_COLUMNS_LEN {
-        let message = "the kernels are too many for one chunk";
-        return Err(Error::new(ErrorKind::TooLarge, message));
+        return Err(too_many());
     }
     let mut bytes = Vec::new();
     let mut sections = Vec::new();
@@ -194,9 +189,16 @@ fn compress_columns(columns: Columns, level: Level) -> Result<([Section; COLUMNS
     Ok((sections, bytes))
 }
 
+fn too_many() -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        "the kernels are too many for one chunk",
+    )
+}
+
 impl Waiting {
     /// The kernel's own part, unless its BTF is stored as it is.
-    fn part(&self) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn part(&self) -> Result<Option<Vec<u8>>> {
         match &self.content {
             Content::Verbatim(_) => Ok(None),
             Content::Part(len, compressed) => {
@@ -204,114 +206,4 @@ impl Waiting {
             }
         }
     }
-}
-
-/// What the kernels have of their own, one after the other.
-struct OwnParts {
-    level: Level,
-    bytes: Vec<u8>,
-    stored: Vec<Stored>,
-    /// The last kernels that can be bases.
-    bases: Vec<Base>,
-}
-
-/// A kernel behind whose own part that of another one may be compressed.
-struct Base {
-    number: u32,
-    chain: Chain,
-    part: Vec<u8>,
-}
-
-impl OwnParts {
-    fn new(level: Level) -> Self {
-        Self {
-            level,
-            bytes: Vec::new(),
-            stored: Vec::new(),
-            bases: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, kernel: Waiting, tables: &Tables, numbering: &mut Numbering) -> Result<()> {
-        let part = kernel.part()?;
-        let (form, len, stored) = match (part, kernel.content) {
-            (None, Content::Verbatim(stored) | Content::Part(_, stored)) => {
-                (Form::Verbatim, kernel.btf_bytes, stored)
-            }
-            (Some(old), _) => {
-                let part = renumber(&old, tables, numbering, kernel.btf_bytes as u64)?;
-                // Of a tiny BTF. Nothing may be larger than the BTF that the reader allows.
-                if part.len() > kernel.btf_bytes {
-                    let btf = restore(tables, &old, kernel.btf_bytes as u64)?;
-                    let stored = stream::compress(&[], &btf, self.level)?;
-                    (Form::Verbatim, btf.len(), stored)
-                } else {
-                    let (base, chain) = self.base(&part, kernel.btf_bytes as u64)?;
-                    let prefix = base.map_or(&[][..], |base| &base.part);
-                    let stored = stream::compress(prefix, &part, self.level)?;
-                    let number = base.map(|base| base.number);
-                    let len = part.len();
-                    self.push_base(chain, part);
-                    (Form::Records(number), len, stored)
-                }
-            }
-        };
-        let section = Section::of(len, &stored)?;
-        self.stored.push(Stored { form, section });
-        self.bytes.extend(stored);
-        Ok(())
-    }
-
-    /// The base with which the part becomes smallest, and less than half as large as without one; and the chain of the part. The
-    /// part is not longer than the BTF.
-    fn base(&self, part: &[u8], btf_bytes: u64) -> Result<(Option<&Base>, Chain)> {
-        let len = part.len() as u64;
-        let alone = stream::compress(&[], part, TRIAL_LEVEL)?.len();
-        let mut best: Option<((usize, u32, u32), &Base, Chain)> = None;
-        for base in &self.bases {
-            if let Some(chain) = Chain::new(Some(base.chain), len, btf_bytes) {
-                let len = stream::compress(&base.part, part, TRIAL_LEVEL)?.len();
-                // Of two equal ones, the one that takes less time to read.
-                let rank = (len, chain.depth, base.number);
-                if 2 * len < alone && best.is_none_or(|(best, ..)| rank < best) {
-                    best = Some((rank, base, chain));
-                }
-            }
-        }
-        let alone = Chain {
-            depth: 0,
-            longest: len,
-        };
-        Ok(best.map_or((None, alone), |(_, base, chain)| (Some(base), chain)))
-    }
-
-    fn push_base(&mut self, chain: Chain, part: Vec<u8>) {
-        if chain.depth < MAX_DEPTH {
-            let number = self.stored.len() as u32;
-            self.bases.push(Base {
-                number,
-                chain,
-                part,
-            });
-            let tried = self.bases.len().min(TRIED_BASES);
-            self.bases.drain(..self.bases.len() - tried);
-        }
-    }
-}
-
-/// The part with the numbers of the chunk.
-fn renumber(
-    old: &[u8],
-    tables: &Tables,
-    numbering: &mut Numbering,
-    btf_bytes: u64,
-) -> Result<Vec<u8>> {
-    let mut part = Part::parse(old, tables, btf_bytes)?;
-    for record in &mut part.records {
-        *record = numbering.record(*record);
-    }
-    for name in &mut part.unused {
-        (*name, _) = numbering.name(*name);
-    }
-    Ok(part.write())
 }

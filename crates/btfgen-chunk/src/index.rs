@@ -18,13 +18,14 @@ pub(crate) const HEADER_LEN: usize = 32;
 pub(crate) const CHECKSUM_AT: usize = HEADER_LEN - 8;
 
 /// The longest index: as long as that of a hundred thousand kernels with long releases.
-const MAX_INDEX_LEN: u64 = 32 << 20;
+pub(crate) const MAX_INDEX_LEN: u64 = 32 << 20;
 
 /// The most bases one behind the other.
 pub(crate) const MAX_DEPTH: u32 = 32;
 
-/// The most bytes of all columns. So every number of records, labels and names fits into 30 bits.
-pub(crate) const MAX_COLUMNS_LEN: u64 = 1 << 30;
+/// The most bytes of all columns: those of a thousand kernels are a tenth of it. So 32 bits are enough to count what is made of
+/// them: names are nine times as long as their columns at most.
+pub(crate) const MAX_COLUMNS_LEN: u64 = 256 << 20;
 
 /// A kernel in a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]

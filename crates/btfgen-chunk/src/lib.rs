@@ -29,6 +29,7 @@ mod error;
 mod express;
 mod index;
 mod numbering;
+mod own_parts;
 mod part;
 mod raw;
 mod restore;
