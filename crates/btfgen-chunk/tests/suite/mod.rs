@@ -1,6 +1,7 @@
 mod damage;
 mod made_up;
 mod round_trip;
+mod spec;
 
 use std::fs;
 
