@@ -4,8 +4,11 @@ use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
 
 use crate::{Error, Result};
 
-/// The level of zstd for what is written into a chunk.
-pub(crate) const LEVEL: i32 = 19;
+/// A level of zstd, or none for bytes that are not compressed.
+pub(crate) type Level = Option<i32>;
+
+/// The level for what is written into a chunk. Above it, chunks are not smaller.
+pub(crate) const LEVEL: Level = Some(19);
 
 /// How many times as large as its compressed bytes a column may be, and how many bytes it may have in any case. The columns
 /// of real kernels are 15 times as large at most; a column that zstd shrinks more is not compressed.
@@ -18,7 +21,10 @@ pub(crate) fn is_allowed(len: u32, stored: u32) -> bool {
 }
 
 /// Compress `bytes` for [`decompress`]. Bytes that zstd does not shrink are the result themselves.
-pub(crate) fn compress(base: &[u8], bytes: &[u8], level: i32) -> Result<Vec<u8>> {
+pub(crate) fn compress(base: &[u8], bytes: &[u8], level: Level) -> Result<Vec<u8>> {
+    let Some(level) = level else {
+        return Ok(bytes.to_vec());
+    };
     // zstd's result depends on whether the prefix is next to the bytes in memory, so it always is.
     let joined = [base, bytes].concat();
     let (base, bytes) = joined.split_at(base.len());
