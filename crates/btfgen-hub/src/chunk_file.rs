@@ -254,8 +254,9 @@ impl RecentChunks {
             None => Arc::new(of.open_again()?),
         };
         recent.push_back((id, Arc::clone(&chunk)));
-        // Each thread reads the kernels of one chunk after the other.
-        while recent.len() > rayon::current_num_threads() + 1 {
+        // Each thread reads the kernels of one chunk after the other. Asking rayon for its threads would start them.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        while recent.len() > threads + 1 {
             recent.pop_front();
         }
         Ok(chunk)
