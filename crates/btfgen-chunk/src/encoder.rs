@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::columns::Columns;
 use crate::express::express;
-use crate::index::{Entry, HEADER_LEN, Index, MAX_COLUMNS_LEN, MAX_INDEX_LEN, Section, is_release};
+use crate::index::{
+    Entry, HEADER_LEN, Index, MAX_BTF_LEN, MAX_COLUMNS_LEN, MAX_INDEX_LEN, Section, is_release,
+};
 use crate::numbering::Numbering;
 use crate::own_parts::OwnParts;
 use crate::part::Part;
@@ -14,9 +16,6 @@ use crate::store::Store;
 use crate::stream::Level;
 use crate::tables::Tables;
 use crate::{Chunk, Digest, Error, ErrorKind, Result, columns, stream};
-
-/// The largest BTF: its offsets have 31 bits, and a kernel's has 22.
-const MAX_BTF_LEN: usize = 1 << 30;
 
 /// The level of zstd for what waits for [`Encoder::finish`].
 const WAITING_LEVEL: Level = Some(1);
@@ -82,7 +81,7 @@ impl Encoder {
             let message = format!("the kernel {release} was added before");
             return Err(Error::new(ErrorKind::DuplicateRelease, message));
         }
-        if btf.len() > MAX_BTF_LEN {
+        if btf.len() as u64 > MAX_BTF_LEN {
             let message = format!("the BTF of {release} has more than {MAX_BTF_LEN} bytes");
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
