@@ -120,12 +120,12 @@ impl Encoder {
             store,
             kernels,
         } = self;
-        let chunk = Chunk::from_bytes(write(store.tables, kernels, level)?)?;
+        let bytes = write(store.tables, kernels, level)?;
+        let chunk = Chunk::from_bytes(&*bytes)?;
         for (index, entry) in chunk.entries().iter().enumerate() {
             chunk.read(index, entry.btf_bytes)?;
         }
-        // It is in memory.
-        Ok(chunk.into_bytes().unwrap_or_default())
+        Ok(bytes)
     }
 }
 
@@ -172,19 +172,16 @@ fn compress_columns(columns: Columns, level: Level) -> Result<([Section; COLUMNS
         return Err(too_many());
     }
     let mut bytes = Vec::new();
-    let mut sections = Vec::new();
-    for column in columns {
+    let mut sections = [Section::default(); COLUMNS];
+    for (section, column) in sections.iter_mut().zip(columns) {
         let mut stored = stream::compress(&[], &column, level)?;
-        let mut section = Section::of(column.len(), &stored)?;
+        *section = Section::of(column.len(), &stored)?;
         if !stream::is_allowed(section.len, section.stored) {
             stored = column;
-            section = Section::of(stored.len(), &stored)?;
+            *section = Section::of(stored.len(), &stored)?;
         }
         bytes.append(&mut stored);
-        sections.push(section);
     }
-    // There are as many as columns.
-    let sections = sections.try_into().unwrap_or_else(|_| unreachable!());
     Ok((sections, bytes))
 }
 

@@ -96,7 +96,7 @@ pub(crate) enum Form {
 }
 
 /// Bytes in a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Section {
     /// Their number.
     pub(crate) len: u32,
@@ -227,11 +227,7 @@ impl Index {
             return Err(Error::damaged("the checksum of its index is wrong"));
         }
         let mut input = Input(index);
-        let mut columns = [Section {
-            len: 0,
-            stored: 0,
-            checksum: 0,
-        }; COLUMNS];
+        let mut columns = [Section::default(); COLUMNS];
         for column in &mut columns {
             *column = Section::parse(&mut input)?;
         }
