@@ -203,3 +203,36 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use btfgen_btf::testing::made_up_btf;
+
+    use super::*;
+
+    /// Check that the format is still that of version 1, which must not change. Without compression, because another zstd may
+    /// compress in another way.
+    #[test]
+    fn format_does_not_change() {
+        let types: &[&[u32]] = &[
+            &[1, 1 << 24, 4, 32],
+            &[5, 4 << 24 | 2, 16, 5, 3, 0, 1, 1, 64],
+            &[0, 2 << 24, 2],
+            &[5, 4 << 24 | 1, 8, 5, 5, 0],
+            &[0, 2 << 24, 4],
+            &[0, 13 << 24 | 2, 1, 5, 3, 1, 5],
+            &[7, 12 << 24 | 1, 6],
+            &[1, 6 << 24 | 2, 4, 5, 7, 7, u32::MAX],
+        ];
+        let first = made_up_btf(&types[..6], b"\0int\0s\0");
+        let mut encoder = Encoder::with_level(None);
+        encoder.add("5.4.0", &first).unwrap();
+        let second = made_up_btf(types, b"\0int\0s\0name\0unused\0");
+        encoder.add("5.4.1", &second).unwrap();
+        encoder.add("5.4.2", &first).unwrap();
+        encoder.add("5.4.3", b"not a BTF").unwrap();
+        let chunk = encoder.finish().unwrap();
+        let expected = "a5d18a41baf4800b98c2a2c99695dffc";
+        assert_eq!(Digest::of(&chunk).to_string(), expected);
+    }
+}
