@@ -111,8 +111,10 @@ def read_records(columns, labels):
         byte = columns[0].take(1)[0]
         own, each = SHAPES[byte & 0x7F]
         count = columns[1].number() if each else 0
+        if byte & 0x7F == 12:
+            count = columns[18].number()
         record, before = [], 0
-        for letter, column in [("S", 3)] + own + each * count:
+        for letter, column in [("S", 3)] + own + each * (count if each else 0):
             column = columns[column]
             if letter == "N":
                 word = column.number()
@@ -131,7 +133,7 @@ def read_records(columns, labels):
             record.append((letter, word))
         record.insert(1, ("N", byte << 24 | count))
         records.append(record)
-    assert all(column.ends() for column in columns[:16])
+    assert all(column.ends() for column in columns[:16] + columns[18:])
     return records
 
 
@@ -178,7 +180,7 @@ def main():
     magic, version, length, index_length, _ = file.fixed("4sIQQQ")
     assert magic == b"btfs" and version == 1 and length == len(file.data)
     index = Bytes(file.take(index_length))
-    sections = [index.fixed("IIQ") for _ in range(18)]
+    sections = [index.fixed("IIQ") for _ in range(19)]
     kernels = []
     for _ in range(index.fixed("I")[0]):
         release = index.take(index.fixed("H")[0]).decode()

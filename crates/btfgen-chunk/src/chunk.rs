@@ -85,14 +85,6 @@ impl Chunk {
         })
     }
 
-    /// The bytes of a chunk in memory.
-    pub(crate) fn into_bytes(self) -> Option<Vec<u8>> {
-        match self.source {
-            Source::File(_) => None,
-            Source::Memory(bytes) => Some(bytes),
-        }
-    }
-
     /// The kernels, sorted by the bytes of their releases, without repetitions.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {

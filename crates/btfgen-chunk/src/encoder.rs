@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::columns::Columns;
 use crate::express::express;
-use crate::index::{Entry, HEADER_LEN, Index, MAX_COLUMNS_LEN, MAX_INDEX_LEN, Section, is_release};
+use crate::index::{
+    Entry, HEADER_LEN, Index, MAX_BTF_LEN, MAX_COLUMNS_LEN, MAX_INDEX_LEN, Section, is_release,
+};
 use crate::numbering::Numbering;
 use crate::own_parts::OwnParts;
 use crate::part::Part;
@@ -14,9 +16,6 @@ use crate::store::Store;
 use crate::stream::Level;
 use crate::tables::Tables;
 use crate::{Chunk, Digest, Error, ErrorKind, Result, columns, stream};
-
-/// The largest BTF: its offsets have 31 bits, and a kernel's has 22.
-const MAX_BTF_LEN: usize = 1 << 30;
 
 /// The level of zstd for what waits for [`Encoder::finish`].
 const WAITING_LEVEL: Level = Some(1);
@@ -82,7 +81,7 @@ impl Encoder {
             let message = format!("the kernel {release} was added before");
             return Err(Error::new(ErrorKind::DuplicateRelease, message));
         }
-        if btf.len() > MAX_BTF_LEN {
+        if btf.len() as u64 > MAX_BTF_LEN {
             let message = format!("the BTF of {release} has more than {MAX_BTF_LEN} bytes");
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
@@ -121,12 +120,12 @@ impl Encoder {
             store,
             kernels,
         } = self;
-        let chunk = Chunk::from_bytes(write(store.tables, kernels, level)?)?;
+        let bytes = write(store.tables, kernels, level)?;
+        let chunk = Chunk::from_bytes(&*bytes)?;
         for (index, entry) in chunk.entries().iter().enumerate() {
             chunk.read(index, entry.btf_bytes)?;
         }
-        // It is in memory.
-        Ok(chunk.into_bytes().unwrap_or_default())
+        Ok(bytes)
     }
 }
 
@@ -173,19 +172,16 @@ fn compress_columns(columns: Columns, level: Level) -> Result<([Section; COLUMNS
         return Err(too_many());
     }
     let mut bytes = Vec::new();
-    let mut sections = Vec::new();
-    for column in columns {
+    let mut sections = [Section::default(); COLUMNS];
+    for (section, column) in sections.iter_mut().zip(columns) {
         let mut stored = stream::compress(&[], &column, level)?;
-        let mut section = Section::of(column.len(), &stored)?;
+        *section = Section::of(column.len(), &stored)?;
         if !stream::is_allowed(section.len, section.stored) {
             stored = column;
-            section = Section::of(stored.len(), &stored)?;
+            *section = Section::of(stored.len(), &stored)?;
         }
         bytes.append(&mut stored);
-        sections.push(section);
     }
-    // There are as many as columns.
-    let sections = sections.try_into().unwrap_or_else(|_| unreachable!());
     Ok((sections, bytes))
 }
 
@@ -205,5 +201,38 @@ impl Waiting {
                 stream::decompress(&[], compressed.clone(), *len).map(Some)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use btfgen_btf::testing::made_up_btf;
+
+    use super::*;
+
+    /// Check that the format is still that of version 1, which must not change. Without compression, because another zstd may
+    /// compress in another way.
+    #[test]
+    fn format_does_not_change() {
+        let types: &[&[u32]] = &[
+            &[1, 1 << 24, 4, 32],
+            &[5, 4 << 24 | 2, 16, 5, 3, 0, 1, 1, 64],
+            &[0, 2 << 24, 2],
+            &[5, 4 << 24 | 1, 8, 5, 5, 0],
+            &[0, 2 << 24, 4],
+            &[0, 13 << 24 | 2, 1, 5, 3, 1, 5],
+            &[7, 12 << 24 | 1, 6],
+            &[1, 6 << 24 | 2, 4, 5, 7, 7, u32::MAX],
+        ];
+        let first = made_up_btf(&types[..6], b"\0int\0s\0");
+        let mut encoder = Encoder::with_level(None);
+        encoder.add("5.4.0", &first).unwrap();
+        let second = made_up_btf(types, b"\0int\0s\0name\0unused\0");
+        encoder.add("5.4.1", &second).unwrap();
+        encoder.add("5.4.2", &first).unwrap();
+        encoder.add("5.4.3", b"not a BTF").unwrap();
+        let chunk = encoder.finish().unwrap();
+        let expected = "a5d18a41baf4800b98c2a2c99695dffc";
+        assert_eq!(Digest::of(&chunk).to_string(), expected);
     }
 }

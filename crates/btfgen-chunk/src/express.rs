@@ -243,6 +243,8 @@ mod tests {
             &[0, 2 << 24, 4],
             &[0, 2 << 24, 2],
             &[0, 13 << 24 | 2, 0, 0, 4, 5, 2],
+            // A function, whose linkage is where others have the number of members.
+            &[5, 12 << 24 | 1, 7],
         ];
         let btf = made_up_btf(types, STRINGS);
         assert!(is_expressed(&btf));

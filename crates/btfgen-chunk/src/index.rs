@@ -23,6 +23,9 @@ pub(crate) const MAX_INDEX_LEN: u64 = 32 << 20;
 /// The most bases one behind the other.
 pub(crate) const MAX_DEPTH: u32 = 32;
 
+/// The largest BTF: its offsets have 31 bits, and a kernel's has 26.
+pub(crate) const MAX_BTF_LEN: u64 = 1 << 30;
+
 /// The most bytes of all columns: those of a thousand kernels are a tenth of it. So 32 bits are enough to count what is made of
 /// them: names are nine times as long as their columns at most.
 pub(crate) const MAX_COLUMNS_LEN: u64 = 256 << 20;
@@ -69,6 +72,9 @@ impl Chain {
 /// before it. `None` if the kernel is not valid.
 fn chain(btf_bytes: u64, kernel: Stored, before: &[Option<Chain>]) -> Option<Option<Chain>> {
     let len = u64::from(kernel.section.len);
+    if btf_bytes > MAX_BTF_LEN {
+        return None;
+    }
     match kernel.form {
         Form::Verbatim => (len == btf_bytes).then_some(None),
         Form::Records(None) => Some(Some(Chain::new(None, len, btf_bytes)?)),
@@ -90,7 +96,7 @@ pub(crate) enum Form {
 }
 
 /// Bytes in a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Section {
     /// Their number.
     pub(crate) len: u32,
@@ -221,11 +227,7 @@ impl Index {
             return Err(Error::damaged("the checksum of its index is wrong"));
         }
         let mut input = Input(index);
-        let mut columns = [Section {
-            len: 0,
-            stored: 0,
-            checksum: 0,
-        }; COLUMNS];
+        let mut columns = [Section::default(); COLUMNS];
         for column in &mut columns {
             *column = Section::parse(&mut input)?;
         }
@@ -420,6 +422,8 @@ mod tests {
         index(&[(499, Form::Records(None), 500)]).unwrap_err();
         index(&[(499, Form::Verbatim, 500)]).unwrap_err();
         index(&[(501, Form::Verbatim, 500)]).unwrap_err();
+        index(&[(MAX_BTF_LEN, Form::Records(None), 10)]).unwrap();
+        index(&[(MAX_BTF_LEN + 1, Form::Records(None), 10)]).unwrap_err();
     }
 
     /// Check that a base is an earlier kernel with records, so that no chain is a circle, and that chains end.
