@@ -17,7 +17,7 @@ use crate::{Digest, Error, ErrorKind, Result, columns, stream};
 /// A chunk: the BTFs of the kernels of one distribution, version and architecture.
 ///
 /// Several threads can read kernels at once. What the kernels share is decoded with the first one, and stays in memory: about
-/// five times the length of the file.
+/// ten times the length of the file.
 pub struct Chunk {
     source: Source,
     entries: Vec<Entry>,
@@ -83,14 +83,6 @@ impl Chunk {
             tables: OnceLock::new(),
             decoding: Mutex::new(()),
         })
-    }
-
-    /// The bytes of a chunk in memory.
-    pub(crate) fn into_bytes(self) -> Option<Vec<u8>> {
-        match self.source {
-            Source::File(_) => None,
-            Source::Memory(bytes) => Some(bytes),
-        }
     }
 
     /// The kernels, sorted by the bytes of their releases, without repetitions.

@@ -57,8 +57,8 @@ impl Writer<'_> {
         let Some(shape) = Shape::of_info(info) else {
             return;
         };
-        if !shape.each.is_empty() {
-            put(self.column(Column::Count), count(info));
+        if let Some(column) = shape.count {
+            put(self.column(column), count(info));
         }
         self.word(Word::Name(Column::TypeName), name, &mut 0);
         let mut before = 0;
@@ -219,8 +219,8 @@ impl Reader<'_> {
         let mut info = u32::from(byte) << 24;
         let shape = Shape::of_kind(kind(info));
         let shape = shape.ok_or_else(|| Error::damaged("it has a type of an unknown kind"))?;
-        if !shape.each.is_empty() {
-            let count = self.number(Column::Count)?;
+        if let Some(column) = shape.count {
+            let count = self.number(column)?;
             if count >> 24 != 0 {
                 return Err(Error::damaged("a type in it has too many members"));
             }

@@ -4,26 +4,21 @@ use std::collections::BTreeMap;
 
 use crate::columns::Columns;
 use crate::express::express;
-use crate::index::{Entry, Form, Index, MAX_COLUMNS_LEN, MAX_DEPTH, Section, Stored, is_release};
+use crate::index::{
+    Entry, HEADER_LEN, Index, MAX_BTF_LEN, MAX_COLUMNS_LEN, MAX_INDEX_LEN, Section, is_release,
+};
 use crate::numbering::Numbering;
+use crate::own_parts::OwnParts;
 use crate::part::Part;
 use crate::restore::restore;
 use crate::shape::COLUMNS;
 use crate::store::Store;
+use crate::stream::Level;
 use crate::tables::Tables;
 use crate::{Chunk, Digest, Error, ErrorKind, Result, columns, stream};
 
-/// The largest BTF: its offsets have 31 bits, and a kernel's has 22.
-const MAX_BTF_LEN: usize = 1 << 30;
-
 /// The level of zstd for what waits for [`Encoder::finish`].
-const WAITING_LEVEL: i32 = 1;
-
-/// The level of zstd for finding out which kernel is a good base.
-const TRIAL_LEVEL: i32 = 3;
-
-/// How many of the last kernels are tried as bases for a kernel.
-const TRIED_BASES: usize = 8;
+const WAITING_LEVEL: Level = Some(1);
 
 /// Puts the BTFs of kernels into a chunk.
 ///
@@ -31,20 +26,21 @@ const TRIED_BASES: usize = 8;
 /// version of zstd in this library). Memory grows with the types that differ; each kernel costs as little as in the chunk.
 #[derive(Debug)]
 pub struct Encoder {
+    level: Level,
     store: Store,
     kernels: BTreeMap<String, Waiting>,
 }
 
 /// A kernel that was added.
 #[derive(Debug)]
-struct Waiting {
-    btf_bytes: usize,
+pub(crate) struct Waiting {
+    pub(crate) btf_bytes: usize,
     digest: Digest,
-    content: Content,
+    pub(crate) content: Content,
 }
 
 #[derive(Debug)]
-enum Content {
+pub(crate) enum Content {
     /// The whole BTF, compressed for the chunk.
     Verbatim(Vec<u8>),
     /// The kernel's own part of so many bytes, with the numbers of the store, compressed.
@@ -61,7 +57,12 @@ impl Encoder {
     /// A chunk without kernels.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_level(stream::LEVEL)
+    }
+
+    pub(crate) fn with_level(level: Level) -> Self {
         Self {
+            level,
             store: Store::new(),
             kernels: BTreeMap::new(),
         }
@@ -80,7 +81,7 @@ impl Encoder {
             let message = format!("the kernel {release} was added before");
             return Err(Error::new(ErrorKind::DuplicateRelease, message));
         }
-        if btf.len() > MAX_BTF_LEN {
+        if btf.len() as u64 > MAX_BTF_LEN {
             let message = format!("the BTF of {release} has more than {MAX_BTF_LEN} bytes");
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
@@ -105,26 +106,30 @@ impl Encoder {
                 let compressed = stream::compress(&[], &part, WAITING_LEVEL)?;
                 Content::Part(part.len(), compressed)
             }
-            None => Content::Verbatim(stream::compress(&[], btf, stream::LEVEL)?),
+            None => Content::Verbatim(stream::compress(&[], btf, self.level)?),
         })
     }
 
-    /// The chunk. Every kernel in it was read again, and its BTF is the one that was added.
+    /// The chunk. Every kernel in it was read again, and its digest is that of the BTF that was added.
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] if the kernels are too many for one chunk.
     pub fn finish(self) -> Result<Vec<u8>> {
-        let Self { store, kernels } = self;
-        let chunk = Chunk::from_bytes(write(store.tables, kernels)?)?;
+        let Self {
+            level,
+            store,
+            kernels,
+        } = self;
+        let bytes = write(store.tables, kernels, level)?;
+        let chunk = Chunk::from_bytes(&*bytes)?;
         for (index, entry) in chunk.entries().iter().enumerate() {
             chunk.read(index, entry.btf_bytes)?;
         }
-        // It is in memory.
-        Ok(chunk.into_bytes().unwrap_or_default())
+        Ok(bytes)
     }
 }
 
-fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> {
+fn write(tables: Tables, kernels: BTreeMap<String, Waiting>, level: Level) -> Result<Vec<u8>> {
     let mut numbering = Numbering::new(&tables);
     for kernel in kernels.values() {
         if let Some(bytes) = kernel.part()? {
@@ -133,7 +138,7 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> 
         }
     }
     let mut columns = columns::write(&tables, &mut numbering);
-    let mut own = OwnParts::default();
+    let mut own = OwnParts::new(level);
     let mut entries = Vec::new();
     for (release, kernel) in kernels {
         entries.push(Entry {
@@ -146,44 +151,50 @@ fn write(tables: Tables, kernels: BTreeMap<String, Waiting>) -> Result<Vec<u8>> 
     let names = numbering.name_order[1..].iter();
     columns::write_names(&mut columns, names.map(|&name| tables.name(name)));
     drop(tables);
-    let (columns, mut sections) = compress_columns(columns)?;
+    let (columns, mut sections) = compress_columns(columns, level)?;
     let index = Index {
         columns,
         entries,
         kernels: own.stored,
     };
     let mut chunk = index.write();
+    if (chunk.len() - HEADER_LEN) as u64 > MAX_INDEX_LEN {
+        return Err(too_many());
+    }
     chunk.append(&mut sections);
     chunk.extend(own.bytes);
     Ok(chunk)
 }
 
-fn compress_columns(columns: Columns) -> Result<([Section; COLUMNS], Vec<u8>)> {
+fn compress_columns(columns: Columns, level: Level) -> Result<([Section; COLUMNS], Vec<u8>)> {
     let len: usize = columns.iter().map(Vec::len).sum();
     if len as u64 > MAX_COLUMNS_LEN {
-        let message = "the kernels are too many for one chunk";
-        return Err(Error::new(ErrorKind::TooLarge, message));
+        return Err(too_many());
     }
     let mut bytes = Vec::new();
-    let mut sections = Vec::new();
-    for column in columns {
-        let mut stored = stream::compress(&[], &column, stream::LEVEL)?;
-        let mut section = Section::of(column.len(), &stored)?;
+    let mut sections = [Section::default(); COLUMNS];
+    for (section, column) in sections.iter_mut().zip(columns) {
+        let mut stored = stream::compress(&[], &column, level)?;
+        *section = Section::of(column.len(), &stored)?;
         if !stream::is_allowed(section.len, section.stored) {
             stored = column;
-            section = Section::of(stored.len(), &stored)?;
+            *section = Section::of(stored.len(), &stored)?;
         }
         bytes.append(&mut stored);
-        sections.push(section);
     }
-    // There are as many as columns.
-    let sections = sections.try_into().unwrap_or_else(|_| unreachable!());
     Ok((sections, bytes))
+}
+
+fn too_many() -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        "the kernels are too many for one chunk",
+    )
 }
 
 impl Waiting {
     /// The kernel's own part, unless its BTF is stored as it is.
-    fn part(&self) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn part(&self) -> Result<Option<Vec<u8>>> {
         match &self.content {
             Content::Verbatim(_) => Ok(None),
             Content::Part(len, compressed) => {
@@ -193,99 +204,35 @@ impl Waiting {
     }
 }
 
-/// What the kernels have of their own, one after the other.
-#[derive(Default)]
-struct OwnParts {
-    bytes: Vec<u8>,
-    stored: Vec<Stored>,
-    /// The last kernels that can be bases.
-    bases: Vec<Base>,
-}
+#[cfg(test)]
+mod tests {
+    use btfgen_btf::testing::made_up_btf;
 
-/// A kernel behind whose own part that of another one may be compressed.
-struct Base {
-    number: u32,
-    /// The number of its own bases.
-    depth: u32,
-    part: Vec<u8>,
-}
+    use super::*;
 
-impl OwnParts {
-    fn add(&mut self, kernel: Waiting, tables: &Tables, numbering: &mut Numbering) -> Result<()> {
-        let part = kernel.part()?;
-        let (form, len, stored) = match (part, kernel.content) {
-            (None, Content::Verbatim(stored) | Content::Part(_, stored)) => {
-                (Form::Verbatim, kernel.btf_bytes, stored)
-            }
-            (Some(old), _) => {
-                let part = renumber(&old, tables, numbering, kernel.btf_bytes as u64)?;
-                // Of a tiny BTF. Nothing may be larger than the BTF that the reader allows.
-                if part.len() > kernel.btf_bytes {
-                    let btf = restore(tables, &old, kernel.btf_bytes as u64)?;
-                    let stored = stream::compress(&[], &btf, stream::LEVEL)?;
-                    (Form::Verbatim, btf.len(), stored)
-                } else {
-                    let base = self.base(&part, kernel.btf_bytes)?;
-                    let prefix = base.map_or(&[][..], |base| &base.part);
-                    let stored = stream::compress(prefix, &part, stream::LEVEL)?;
-                    let number = base.map(|base| base.number);
-                    let depth = base.map_or(0, |base| base.depth + 1);
-                    let len = part.len();
-                    self.push_base(depth, part);
-                    (Form::Records(number), len, stored)
-                }
-            }
-        };
-        let section = Section::of(len, &stored)?;
-        self.stored.push(Stored { form, section });
-        self.bytes.extend(stored);
-        Ok(())
+    /// Check that the format is still that of version 1, which must not change. Without compression, because another zstd may
+    /// compress in another way.
+    #[test]
+    fn format_does_not_change() {
+        let types: &[&[u32]] = &[
+            &[1, 1 << 24, 4, 32],
+            &[5, 4 << 24 | 2, 16, 5, 3, 0, 1, 1, 64],
+            &[0, 2 << 24, 2],
+            &[5, 4 << 24 | 1, 8, 5, 5, 0],
+            &[0, 2 << 24, 4],
+            &[0, 13 << 24 | 2, 1, 5, 3, 1, 5],
+            &[7, 12 << 24 | 1, 6],
+            &[1, 6 << 24 | 2, 4, 5, 7, 7, u32::MAX],
+        ];
+        let first = made_up_btf(&types[..6], b"\0int\0s\0");
+        let mut encoder = Encoder::with_level(None);
+        encoder.add("5.4.0", &first).unwrap();
+        let second = made_up_btf(types, b"\0int\0s\0name\0unused\0");
+        encoder.add("5.4.1", &second).unwrap();
+        encoder.add("5.4.2", &first).unwrap();
+        encoder.add("5.4.3", b"not a BTF").unwrap();
+        let chunk = encoder.finish().unwrap();
+        let expected = "a5d18a41baf4800b98c2a2c99695dffc";
+        assert_eq!(Digest::of(&chunk).to_string(), expected);
     }
-
-    /// The base with which the part becomes smallest, and less than half as large as without one.
-    fn base(&self, part: &[u8], btf_bytes: usize) -> Result<Option<&Base>> {
-        let alone = stream::compress(&[], part, TRIAL_LEVEL)?.len();
-        let mut best = None;
-        for base in &self.bases {
-            if base.part.len() <= btf_bytes {
-                let len = stream::compress(&base.part, part, TRIAL_LEVEL)?.len();
-                // Of two equal ones, the one that takes less time to read.
-                let rank = (len, base.depth, base.number);
-                if 2 * len < alone && best.is_none_or(|(best, _)| rank < best) {
-                    best = Some((rank, base));
-                }
-            }
-        }
-        Ok(best.map(|(_, base)| base))
-    }
-
-    fn push_base(&mut self, depth: u32, part: Vec<u8>) {
-        if depth < MAX_DEPTH {
-            let number = self.stored.len() as u32;
-            self.bases.push(Base {
-                number,
-                depth,
-                part,
-            });
-            let tried = self.bases.len().min(TRIED_BASES);
-            self.bases.drain(..self.bases.len() - tried);
-        }
-    }
-}
-
-/// The part with the numbers of the chunk.
-fn renumber(
-    old: &[u8],
-    tables: &Tables,
-    numbering: &mut Numbering,
-    btf_bytes: u64,
-) -> Result<Vec<u8>> {
-    let mut part = Part::parse(old, tables, btf_bytes)?;
-    for record in &mut part.records {
-        *record = numbering.record(*record);
-    }
-    for name in &mut part.unused {
-        (*name, _) = numbering.name(*name);
-    }
-    Ok(part.write())
 }

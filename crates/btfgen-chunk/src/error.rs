@@ -21,7 +21,7 @@ pub enum ErrorKind {
     DuplicateRelease,
     /// The release is not one component of a path, as a kernel's release is.
     InvalidRelease,
-    /// The file could not be read.
+    /// The file could not be read, or there is no memory: a failure of the machine, not of the chunk.
     Io,
 }
 

@@ -208,3 +208,97 @@ fn order_of_strings(store: &Store, raw: &Raw<'_>, strings: &Strings) -> (Vec<u32
     );
     (unused, order)
 }
+
+#[cfg(test)]
+mod tests {
+    use btfgen_btf::testing::made_up_btf;
+
+    use super::*;
+    use crate::restore::restore;
+
+    const INT: &[u32] = &[1, 1 << 24, 4, 32];
+    const STRINGS: &[u8] = b"\0int\0s\0unused\0";
+
+    /// Whether records express the BTF; then it has to come back.
+    fn is_expressed(btf: &[u8]) -> bool {
+        let mut store = Store::new();
+        let Some(part) = express(&mut store, btf) else {
+            return false;
+        };
+        let back = restore(&store.tables, &part, btf.len() as u64).unwrap();
+        assert_eq!(back, btf);
+        true
+    }
+
+    /// Check that types of one label, circles by way of a name, unused names, and bytes outside of types and strings are
+    /// expressed.
+    #[test]
+    fn what_is_expressed() {
+        let types: &[&[u32]] = &[
+            INT,
+            // Two different structs of one name, and pointers to both: the first, the second, and the first again.
+            &[5, 4 << 24 | 1, 8, 5, 3, 0],
+            &[0, 2 << 24, 2],
+            &[5, 4 << 24 | 1, 16, 5, 5, 64],
+            &[0, 2 << 24, 4],
+            &[0, 2 << 24, 2],
+            &[0, 13 << 24 | 2, 0, 0, 4, 5, 2],
+            // A function, whose linkage is where others have the number of members.
+            &[5, 12 << 24 | 1, 7],
+        ];
+        let btf = made_up_btf(types, STRINGS);
+        assert!(is_expressed(&btf));
+        assert!(is_expressed(&made_up_btf(&[], b"\0")));
+        let behind = [&btf[..], b"behind"].concat();
+        assert!(is_expressed(&behind));
+        // A header of 32 bytes.
+        let mut longer = btf.clone();
+        longer[4] = 32;
+        longer.splice(24..24, [1; 8]);
+        assert!(is_expressed(&longer));
+    }
+
+    /// Check that what records cannot express is not expressed, instead of something else.
+    #[test]
+    fn what_is_not_expressed() {
+        let types: [(&str, &[&[u32]]); 7] = [
+            ("a name in the middle of a string", &[&[2, 1 << 24, 4, 32]]),
+            ("a name beyond the strings", &[&[99, 1 << 24, 4, 32]]),
+            ("an unknown kind", &[&[1, 20 << 24, 0]]),
+            ("an id beyond the types", &[INT, &[0, 2 << 24, 3]]),
+            ("a circle without a name", &[&[0, 2 << 24, 1]]),
+            ("members of a pointer", &[&[0, 2 << 24 | 1, 0]]),
+            ("a type that is cut off", &[&[1, 1 << 24, 4]]),
+        ];
+        for (what, types) in types {
+            assert!(!is_expressed(&made_up_btf(types, STRINGS)), "{what}");
+        }
+        for (what, strings) in [
+            ("a string twice", &b"\0int\0int\0"[..]),
+            ("strings without an end", b"\0int"),
+            ("strings that begin with a name", b"int\0"),
+            ("no strings", b""),
+        ] {
+            assert!(!is_expressed(&made_up_btf(&[INT], strings)), "{what}");
+        }
+        for bytes in [&b""[..], b"\x9f\xeb\x01\0", &[0; 100]] {
+            assert!(!is_expressed(bytes), "{bytes:?}");
+        }
+    }
+
+    /// Check that types without names may be nested as deep as kernels do, and that a stack does not overflow if they are nested
+    /// deeper: they are not expressed then.
+    #[test]
+    fn deep_types() {
+        let chain = |depth: u32| {
+            let types: Vec<[u32; 3]> = (0..depth)
+                .map(|n| [0, 2 << 24, (n + 2) % (depth + 1)])
+                .collect();
+            let types: Vec<&[u32]> = types.iter().map(|words| &words[..]).collect();
+            made_up_btf(&types, STRINGS)
+        };
+        assert!(is_expressed(&chain(MAX_DEPTH)));
+        assert!(!is_expressed(&chain(MAX_DEPTH + 2)));
+        assert!(!is_expressed(&chain(100_000)));
+    }
+}

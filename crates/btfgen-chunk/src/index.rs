@@ -15,16 +15,20 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const HEADER_LEN: usize = 32;
 
 /// The checksum is the last part of the header.
-const CHECKSUM_AT: usize = HEADER_LEN - 8;
+pub(crate) const CHECKSUM_AT: usize = HEADER_LEN - 8;
 
 /// The longest index: as long as that of a hundred thousand kernels with long releases.
-const MAX_INDEX_LEN: u64 = 32 << 20;
+pub(crate) const MAX_INDEX_LEN: u64 = 32 << 20;
 
 /// The most bases one behind the other.
 pub(crate) const MAX_DEPTH: u32 = 32;
 
-/// The most bytes of all columns. So every number of records, labels and names fits into 30 bits.
-pub(crate) const MAX_COLUMNS_LEN: u64 = 1 << 30;
+/// The largest BTF: its offsets have 31 bits, and a kernel's has 26.
+pub(crate) const MAX_BTF_LEN: u64 = 1 << 30;
+
+/// The most bytes of all columns: those of a thousand kernels are a tenth of it. So 32 bits are enough to count what is made of
+/// them: names are nine times as long as their columns at most.
+pub(crate) const MAX_COLUMNS_LEN: u64 = 256 << 20;
 
 /// A kernel in a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +41,62 @@ pub struct Entry {
     pub digest: Digest,
 }
 
+/// A kernel's own part and its bases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// The number of bases.
+    pub(crate) depth: u32,
+    /// The length of the longest part.
+    pub(crate) longest: u64,
+}
+
+impl Chain {
+    /// The chain of a part of this length behind the one of its base, for a BTF of so many bytes. `None` if it is too deep, or if
+    /// a part of it is longer than the BTF: so what a caller allows for the BTF bounds the memory for all of them.
+    pub(crate) fn new(base: Option<Self>, len: u64, btf_bytes: u64) -> Option<Self> {
+        let chain = match base {
+            None => Self {
+                depth: 0,
+                longest: len,
+            },
+            Some(base) => Self {
+                depth: base.depth + 1,
+                longest: base.longest.max(len),
+            },
+        };
+        (chain.depth <= MAX_DEPTH && chain.longest <= btf_bytes).then_some(chain)
+    }
+}
+
+/// The chain of a kernel, whose BTF has so many bytes; no chain for one that is stored as it is. `before` are those of the kernels
+/// before it. `None` if the kernel is not valid.
+fn chain(btf_bytes: u64, kernel: Stored, before: &[Option<Chain>]) -> Option<Option<Chain>> {
+    let len = u64::from(kernel.section.len);
+    if btf_bytes > MAX_BTF_LEN {
+        return None;
+    }
+    match kernel.form {
+        Form::Verbatim => (len == btf_bytes).then_some(None),
+        Form::Records(None) => Some(Some(Chain::new(None, len, btf_bytes)?)),
+        Form::Records(Some(base)) => {
+            let base = (*before.get(base as usize)?)?;
+            Some(Some(Chain::new(Some(base), len, btf_bytes)?))
+        }
+    }
+}
+
 /// How a kernel's BTF is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// As it is.
     Verbatim,
-    /// As records and the kernel's own part. It is compressed behind the own part of the kernel of this number, its base, if
-    /// there is one.
+    /// As records and the kernel's own part. It is compressed behind the own part of an earlier kernel, its base, if there is
+    /// one: the number of that kernel.
     Records(Option<u32>),
 }
 
 /// Bytes in a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Section {
     /// Their number.
     pub(crate) len: u32,
@@ -179,11 +227,7 @@ impl Index {
             return Err(Error::damaged("the checksum of its index is wrong"));
         }
         let mut input = Input(index);
-        let mut columns = [Section {
-            len: 0,
-            stored: 0,
-            checksum: 0,
-        }; COLUMNS];
+        let mut columns = [Section::default(); COLUMNS];
         for column in &mut columns {
             *column = Section::parse(&mut input)?;
         }
@@ -235,30 +279,13 @@ impl Index {
         if lens.sum::<u64>() > MAX_COLUMNS_LEN || !self.columns.iter().all(allowed) {
             return Err(Error::damaged("its columns are larger than they can be"));
         }
-        let mut depths = Vec::new();
+        let mut chains = Vec::new();
         for (entry, kernel) in self.entries.iter().zip(&self.kernels) {
-            let depth = self.depth(entry.btf_bytes, *kernel, &depths);
+            let chain = chain(entry.btf_bytes, *kernel, &chains);
             let message = || format!("the part of the kernel {} is not valid", entry.release);
-            depths.push(depth.ok_or_else(|| Error::damaged(message()))?);
+            chains.push(chain.ok_or_else(|| Error::damaged(message()))?);
         }
         Ok(())
-    }
-
-    /// The number of bases before this kernel, whose BTF has so many bytes. `depths` are those of the kernels before it; a kernel
-    /// that cannot be a base is at `MAX_DEPTH`. `None` if the kernel is not valid.
-    fn depth(&self, btf_bytes: u64, kernel: Stored, depths: &[u32]) -> Option<u32> {
-        let len = u64::from(kernel.section.len);
-        match kernel.form {
-            Form::Verbatim => (len == btf_bytes).then_some(MAX_DEPTH),
-            Form::Records(None) => (len <= btf_bytes).then_some(0),
-            Form::Records(Some(base)) => {
-                let depth = depths.get(base as usize)? + 1;
-                let base = self.kernels.get(base as usize)?;
-                // So a kernel's BTF bounds the memory that it takes to read it.
-                let longest = len.max(base.section.len.into());
-                (depth <= MAX_DEPTH && longest <= btf_bytes).then_some(depth)
-            }
-        }
     }
 
     /// All sections, in the order of the file.
@@ -299,15 +326,15 @@ impl Index {
     }
 }
 
-fn front_checksum(header: &[u8], index: &[u8]) -> u64 {
+pub(crate) fn front_checksum(header: &[u8], index: &[u8]) -> u64 {
     XxHash3_64::oneshot(&[header, index].concat())
 }
 
 /// Bytes to read from; too few of them are damage.
-struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Input<'a> {
-    fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
         let parts = self.0.split_at_checked(len);
         let (bytes, rest) = parts.ok_or_else(|| Error::damaged("it is cut off"))?;
         self.0 = rest;
@@ -320,11 +347,11 @@ impl<'a> Input<'a> {
         Ok(bytes.first_chunk().copied().unwrap_or([0; N]))
     }
 
-    fn u16(&mut self) -> Result<u16> {
+    pub(crate) fn u16(&mut self) -> Result<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32> {
+    pub(crate) fn u32(&mut self) -> Result<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
@@ -334,5 +361,83 @@ impl<'a> Input<'a> {
 
     fn u128(&mut self) -> Result<u128> {
         self.array().map(u128::from_le_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An index of kernels with these lengths of their BTFs, forms, and lengths of their parts.
+    fn index(kernels: &[(u64, Form, u32)]) -> Result<Index> {
+        let section = |len| Section {
+            len,
+            stored: 0,
+            checksum: 0,
+        };
+        let entries = kernels.iter().zip(10..).map(|(&(btf_bytes, ..), n)| Entry {
+            release: format!("5.{n}"),
+            btf_bytes,
+            digest: Digest(n),
+        });
+        let stored = kernels.iter().map(|&(_, form, len)| Stored {
+            form,
+            section: section(len),
+        });
+        let index = Index {
+            columns: [section(0); COLUMNS],
+            entries: entries.collect(),
+            kernels: stored.collect(),
+        };
+        let front = index.write();
+        let (header, bytes) = front.split_at(HEADER_LEN);
+        let parsed = Index::parse(header, bytes)?;
+        assert_eq!(parsed, index);
+        Ok(parsed)
+    }
+
+    /// Check that an index comes back, with bases and without.
+    #[test]
+    fn index_comes_back() {
+        let kernels = [
+            (100, Form::Records(None), 100),
+            (7, Form::Verbatim, 7),
+            (200, Form::Records(Some(0)), 50),
+            (0, Form::Verbatim, 0),
+            (100, Form::Records(Some(2)), 60),
+        ];
+        assert_eq!(index(&kernels).unwrap().kernels.len(), 5);
+        assert!(index(&[]).unwrap().entries.is_empty());
+    }
+
+    /// Check that no part for a BTF may be larger than the BTF, not even the base of its base: the caller of a small BTF expects
+    /// to need little memory.
+    #[test]
+    fn parts_are_not_larger_than_btfs() {
+        let base = (1000, Form::Records(None), 500);
+        let middle = (1000, Form::Records(Some(0)), 10);
+        index(&[base, middle, (500, Form::Records(Some(1)), 10)]).unwrap();
+        index(&[base, middle, (499, Form::Records(Some(1)), 10)]).unwrap_err();
+        index(&[base, (499, Form::Records(Some(0)), 10)]).unwrap_err();
+        index(&[(499, Form::Records(None), 500)]).unwrap_err();
+        index(&[(499, Form::Verbatim, 500)]).unwrap_err();
+        index(&[(501, Form::Verbatim, 500)]).unwrap_err();
+        index(&[(MAX_BTF_LEN, Form::Records(None), 10)]).unwrap();
+        index(&[(MAX_BTF_LEN + 1, Form::Records(None), 10)]).unwrap_err();
+    }
+
+    /// Check that a base is an earlier kernel with records, so that no chain is a circle, and that chains end.
+    #[test]
+    fn chains_end() {
+        let base = (100, Form::Records(None), 50);
+        for (number, kernel) in [(1, base), (2, base), (0, (100, Form::Verbatim, 100))] {
+            index(&[kernel, (100, Form::Records(Some(number)), 50)]).unwrap_err();
+        }
+        let chain = |depth: u32| {
+            let behind = (0..depth).map(|base| (100, Form::Records(Some(base)), 50));
+            index(&[base].into_iter().chain(behind).collect::<Vec<_>>())
+        };
+        chain(MAX_DEPTH).unwrap();
+        chain(MAX_DEPTH + 1).unwrap_err();
     }
 }

@@ -17,28 +17,46 @@ pub(crate) struct Raw<'b> {
 /// The bytes of the header that every BTF has.
 const HEADER_LEN: usize = 24;
 
-/// Whether the words of the BTF that begins with these bytes are big-endian.
-pub(crate) fn is_big_endian(header: &[u8]) -> bool {
-    header.starts_with(&[0xeb, 0x9f])
+/// The order of the bytes in the words of a BTF.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ByteOrder {
+    Little,
+    Big,
+}
+
+impl ByteOrder {
+    /// The order in the BTF that begins with these bytes. `None` if it is not BTF.
+    pub(crate) fn of(header: &[u8]) -> Option<Self> {
+        match header {
+            [0x9f, 0xeb, ..] => Some(Self::Little),
+            [0xeb, 0x9f, ..] => Some(Self::Big),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn word(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            Self::Little => u32::from_le_bytes(bytes),
+            Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(self, word: u32) -> [u8; 4] {
+        match self {
+            Self::Little => word.to_le_bytes(),
+            Self::Big => word.to_be_bytes(),
+        }
+    }
 }
 
 impl<'b> Raw<'b> {
     /// `None` if the bytes are not a BTF, or if there is something in the types that records cannot express.
     pub(crate) fn parse(btf: &'b [u8]) -> Option<Self> {
-        let big = is_big_endian(btf);
-        if !big && !btf.starts_with(&[0x9f, 0xeb]) {
-            return None;
-        }
-        let word = |bytes: &[u8]| {
-            let bytes = bytes.first_chunk().copied().unwrap_or_default();
-            if big {
-                u32::from_be_bytes(bytes)
-            } else {
-                u32::from_le_bytes(bytes)
-            }
-        };
-        let header = btf.get(..HEADER_LEN)?;
-        let field = |n: usize| word(&header[4 * n..]) as usize;
+        let order = ByteOrder::of(btf)?;
+        let (fields, _) = btf.get(..HEADER_LEN)?.as_chunks();
+        let field = |n: usize| order.word(fields[n]) as usize;
         let types = field(1).checked_add(field(2))?;
         let types_end = types.checked_add(field(3))?;
         let strings = field(1).checked_add(field(4))?;
@@ -53,10 +71,10 @@ impl<'b> Raw<'b> {
             btf.get(strings_end..)?,
         ];
         let type_bytes = btf.get(types..types_end)?;
-        let (chunks, []) = type_bytes.as_chunks::<4>() else {
+        let (words, []) = type_bytes.as_chunks() else {
             return None;
         };
-        let words: Vec<u32> = chunks.iter().map(|chunk| word(chunk)).collect();
+        let words: Vec<u32> = words.iter().map(|&word| order.word(word)).collect();
         let strings = btf.get(strings..strings_end)?;
         if strings.first() != Some(&0) || strings.last() != Some(&0) {
             return None;

@@ -2,7 +2,7 @@
 
 use crate::choices::{Choices, Occurrences};
 use crate::part::Part;
-use crate::raw::is_big_endian;
+use crate::raw::ByteOrder;
 use crate::tables::{NO_NAME, Sort, Tables, VOID};
 use crate::varint::Input;
 use crate::{Error, Result};
@@ -15,37 +15,37 @@ const UNPLACED: u32 = u32::MAX - 1;
 /// The BTF of a kernel, which has exactly so many bytes. `part` is its own part. They and the tables bound the memory.
 pub(crate) fn restore(tables: &Tables, part: &[u8], btf_bytes: u64) -> Result<Vec<u8>> {
     let part = Part::parse(part, tables, btf_bytes)?;
-    let mut types = Types::new(tables, btf_bytes);
-    types.restore(&part)?;
-    let strings = types.place_names(&part)?;
-    types.fill_in_names();
-
     let [before, between, behind] = part.outside;
-    let mut btf = Vec::with_capacity(btf_bytes as usize);
-    btf.extend(before);
-    btf.resize(before.len() + 4 * types.words.len(), 0);
-    let (places, _) = btf[before.len()..].as_chunks_mut::<4>();
-    let to_bytes = if is_big_endian(before) {
-        u32::to_be_bytes
-    } else {
-        u32::to_le_bytes
+    let order = ByteOrder::of(before);
+    let order = order.ok_or_else(|| Error::damaged("a kernel in it has no header"))?;
+    let mut restored = Restored {
+        tables,
+        order,
+        most: btf_bytes as usize,
+        btf: Vec::with_capacity(btf_bytes as usize),
+        name_words: Vec::new(),
+        names: vec![NO_NAME],
+        places: vec![UNUSED; tables.name_count()],
     };
-    for (place, &word) in places.iter_mut().zip(&types.words) {
-        *place = to_bytes(word);
-    }
-    btf.extend(between);
-    btf.extend(strings);
-    btf.extend(behind);
-    Ok(btf)
+    restored.places[NO_NAME as usize] = UNPLACED;
+    restored.extend(before)?;
+    restored.types(&part)?;
+    restored.extend(between)?;
+    restored.strings(&part)?;
+    restored.extend(behind)?;
+    restored.fill_in_names();
+    Ok(restored.btf)
 }
 
-/// The types of a kernel as they come into being.
-struct Types<'t> {
+/// A BTF as it comes into being.
+struct Restored<'t> {
     tables: &'t Tables,
-    btf_bytes: u64,
-    /// The words of the types. A word that stands for a name is the number of the name until the names have places.
-    words: Vec<u32>,
-    /// Which words stand for names.
+    order: ByteOrder,
+    /// The length of the whole BTF.
+    most: usize,
+    /// What there is of it. A word that stands for a name is the number of the name until the names have places.
+    btf: Vec<u8>,
+    /// The places of the words that stand for names.
     name_words: Vec<u32>,
     /// The names of the kernel: the empty one, then in the order of the words.
     names: Vec<u32>,
@@ -53,52 +53,45 @@ struct Types<'t> {
     places: Vec<u32>,
 }
 
-impl<'t> Types<'t> {
-    fn new(tables: &'t Tables, btf_bytes: u64) -> Self {
-        let mut places = vec![UNUSED; tables.name_count()];
-        places[NO_NAME as usize] = UNPLACED;
-        Self {
-            tables,
-            btf_bytes,
-            words: Vec::new(),
-            name_words: Vec::new(),
-            names: vec![NO_NAME],
-            places,
+impl Restored<'_> {
+    /// Check that there is room, so that the BTF never grows beyond the memory that it has.
+    #[inline]
+    fn check_room(&self, len: usize) -> Result<()> {
+        if len > self.most - self.btf.len() {
+            return Err(Error::damaged("a kernel in it is larger than its BTF"));
         }
+        Ok(())
     }
 
-    fn restore(&mut self, part: &Part<'_>) -> Result<()> {
+    fn extend(&mut self, bytes: &[u8]) -> Result<()> {
+        self.check_room(bytes.len())?;
+        self.btf.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn types(&mut self, part: &Part<'_>) -> Result<()> {
         let tables = self.tables;
         let labels = part.records.iter();
         let labels = labels.map(|&record| tables.label_of[record as usize]);
         let occurrences = Occurrences::new(tables.labels, labels);
         let mut choices = Choices::new(part.choices, tables.labels)?;
-        let most = (self.btf_bytes / 4) as usize;
-        self.words.reserve_exact(most);
         for &record in &part.records {
             let (words, sorts) = tables.sorted_record(record);
-            if words.len() > most - self.words.len() {
-                return Err(Error::damaged(
-                    "the types of a kernel are larger than its BTF",
-                ));
-            }
+            self.check_room(4 * words.len())?;
             for (&word, sort) in words.iter().zip(sorts) {
                 let word = match sort {
                     Sort::Plain => word,
-                    Sort::Name => self.name(word),
+                    Sort::Name => {
+                        self.name_words.push(self.btf.len() as u32);
+                        self.use_name(word);
+                        word
+                    }
                     Sort::Label => type_id(&occurrences, &mut choices, word)?,
                 };
-                self.words.push(word);
+                self.btf.extend_from_slice(&self.order.bytes(word));
             }
         }
         choices.finish()
-    }
-
-    #[inline]
-    fn name(&mut self, name: u32) -> u32 {
-        self.name_words.push(self.words.len() as u32);
-        self.use_name(name);
-        name
     }
 
     #[inline]
@@ -110,38 +103,36 @@ impl<'t> Types<'t> {
         }
     }
 
-    /// Give each name its place, and return the strings.
-    fn place_names(&mut self, part: &Part<'_>) -> Result<Vec<u8>> {
+    /// Add the strings, and give each name its place among them.
+    fn strings(&mut self, part: &Part<'_>) -> Result<()> {
         for &name in &part.unused {
             self.use_name(name);
         }
-        let mut ranks = Input(part.ranks);
-        let ranks_read = ranks.runs(self.names.len(), self.names.len())?;
-        if !ranks.is_empty() {
+        let mut input = Input(part.ranks);
+        let ranks = input.runs(self.names.len(), self.names.len())?;
+        if !input.is_empty() {
             return Err(Error::damaged("a kernel in it has too many names"));
         }
-        let mut strings = Vec::new();
-        for rank in ranks_read {
+        let start = self.btf.len();
+        for rank in ranks {
             let name = self.names[rank as usize];
             let place = &mut self.places[name as usize];
             if *place != UNPLACED {
                 return Err(Error::damaged("a kernel in it has a name twice"));
             }
-            *place = strings.len() as u32;
-            strings.extend(self.tables.name(name));
-            if strings.len() as u64 > self.btf_bytes {
-                return Err(Error::damaged(
-                    "the names of a kernel are larger than its BTF",
-                ));
-            }
+            *place = (self.btf.len() - start) as u32;
+            self.extend(self.tables.name(name))?;
         }
-        Ok(strings)
+        Ok(())
     }
 
+    /// Every name has a place now, because each rank came once.
     fn fill_in_names(&mut self) {
         for &at in &self.name_words {
-            let word = &mut self.words[at as usize];
-            *word = self.places[*word as usize];
+            if let Some(bytes) = self.btf[at as usize..].first_chunk_mut() {
+                let name = self.order.word(*bytes);
+                *bytes = self.order.bytes(self.places[name as usize]);
+            }
         }
     }
 }

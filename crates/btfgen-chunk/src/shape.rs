@@ -33,10 +33,12 @@ pub(crate) enum Column {
     NamePrefix,
     /// The other bytes of the names.
     NameRest,
+    /// The rest of the info word of each function: its linkage, where others have the number of members.
+    Linkage,
 }
 
 /// The number of columns.
-pub(crate) const COLUMNS: usize = Column::NameRest as usize + 1;
+pub(crate) const COLUMNS: usize = Column::Linkage as usize + 1;
 
 /// What a word is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(crate) enum Word {
 /// enumerator, parameter or variable.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
+    /// The column of the number of members. It is zero without a column.
+    pub(crate) count: Option<Column>,
     pub(crate) own: &'static [Word],
     pub(crate) each: &'static [Word],
 }
@@ -68,11 +72,12 @@ const PLACE: Word = Word::Number(Column::VariablePlace);
 
 /// `BTF_KIND_*` of the kinds for which there are rules.
 pub(crate) const KIND_TYPE_TAG: u32 = 18;
+const KIND_FUNC: u32 = 12;
 
 impl Shape {
     /// The shape of the types of this kind. `None` for a kind that is newer than this table.
     pub(crate) fn of_kind(kind: u32) -> Option<Self> {
-        let (own, each): (&[Word], &[Word]) = match kind {
+        let (own, each): (&'static [Word], &'static [Word]) = match kind {
             // INT
             1 => (&[NUMBER, NUMBER], &[]),
             // PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG
@@ -99,7 +104,7 @@ impl Shape {
             // FWD, FLOAT
             7 | 16 => (&[NUMBER], &[]),
             // FUNC
-            12 => (&[Word::Type(Column::Prototype)], &[]),
+            KIND_FUNC => (&[Word::Type(Column::Prototype)], &[]),
             // FUNC_PROTO
             13 => (
                 &[Word::Type(Column::Result)],
@@ -120,14 +125,18 @@ impl Shape {
             ),
             _ => return None,
         };
-        Some(Self { own, each })
+        let count = match kind {
+            KIND_FUNC => Some(Column::Linkage),
+            _ => (!each.is_empty()).then_some(Column::Count),
+        };
+        Some(Self { count, own, each })
     }
 
     /// The shape of a type with this info word. `None` for a kind that is newer than the table, and for a number of members
     /// where the kind has none.
     pub(crate) fn of_info(info: u32) -> Option<Self> {
         let shape = Self::of_kind(kind(info));
-        shape.filter(|shape| !shape.each.is_empty() || count(info) == 0)
+        shape.filter(|shape| shape.count.is_some() || count(info) == 0)
     }
 
     /// The words of a type, with name and info.
@@ -137,7 +146,8 @@ impl Shape {
 
     /// What each word behind name and info is.
     pub(crate) fn fields(self, info: u32) -> impl Iterator<Item = Word> {
-        let each = (0..count(info)).flat_map(move |_| self.each);
+        let repeated = if self.each.is_empty() { 0 } else { count(info) };
+        let each = (0..repeated).flat_map(move |_| self.each);
         self.own.iter().chain(each).copied()
     }
 }

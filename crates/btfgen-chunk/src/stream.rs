@@ -1,11 +1,16 @@
 //! Compressed bytes.
 
+use std::io;
+
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
 
 use crate::{Error, Result};
 
-/// The level of zstd for what is written into a chunk.
-pub(crate) const LEVEL: i32 = 19;
+/// A level of zstd, or none for bytes that are not compressed.
+pub(crate) type Level = Option<i32>;
+
+/// The level for what is written into a chunk. Above it, chunks are not smaller.
+pub(crate) const LEVEL: Level = Some(19);
 
 /// How many times as large as its compressed bytes a column may be, and how many bytes it may have in any case. The columns
 /// of real kernels are 15 times as large at most; a column that zstd shrinks more is not compressed.
@@ -18,14 +23,15 @@ pub(crate) fn is_allowed(len: u32, stored: u32) -> bool {
 }
 
 /// Compress `bytes` for [`decompress`]. Bytes that zstd does not shrink are the result themselves.
-pub(crate) fn compress(base: &[u8], bytes: &[u8], level: i32) -> Result<Vec<u8>> {
+pub(crate) fn compress(base: &[u8], bytes: &[u8], level: Level) -> Result<Vec<u8>> {
+    let Some(level) = level else {
+        return Ok(bytes.to_vec());
+    };
     // zstd's result depends on whether the prefix is next to the bytes in memory, so it always is.
     let joined = [base, bytes].concat();
     let (base, bytes) = joined.split_at(base.len());
-    let compressed = compress_behind(base, bytes, level).map_err(|code| {
-        let why = zstd_safe::get_error_name(code);
-        Error::io("it cannot be compressed", std::io::Error::other(why))
-    })?;
+    // There is room for the result, so that nothing else can fail.
+    let compressed = compress_behind(base, bytes, level).ok_or_else(no_memory)?;
     Ok(if compressed.len() < bytes.len() {
         compressed
     } else {
@@ -33,17 +39,31 @@ pub(crate) fn compress(base: &[u8], bytes: &[u8], level: i32) -> Result<Vec<u8>>
     })
 }
 
-fn compress_behind(base: &[u8], bytes: &[u8], level: i32) -> Result<Vec<u8>, usize> {
-    let mut context = CCtx::create();
-    context.set_parameter(CParameter::CompressionLevel(level))?;
-    // Its lengths and checksums are in the index.
-    context.set_parameter(CParameter::ChecksumFlag(false))?;
+fn compress_behind(base: &[u8], bytes: &[u8], level: i32) -> Option<Vec<u8>> {
+    let mut context = CCtx::try_create()?;
+    let parameters = [
+        CParameter::CompressionLevel(level),
+        // Checksums are in the index.
+        CParameter::ChecksumFlag(false),
+    ];
+    for parameter in parameters {
+        context.set_parameter(parameter).ok()?;
+    }
     if !base.is_empty() {
-        context.ref_prefix(base)?;
+        context.ref_prefix(base).ok()?;
     }
     let mut compressed = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
-    context.compress2(&mut compressed, bytes)?;
-    Ok(compressed)
+    context.compress2(&mut compressed, bytes).ok()?;
+    // It may wait for long, and had room for bytes that cannot be compressed.
+    compressed.shrink_to_fit();
+    Some(compressed)
+}
+
+fn no_memory() -> Error {
+    Error::io(
+        "there is no memory for zstd",
+        io::ErrorKind::OutOfMemory.into(),
+    )
 }
 
 /// The `len` bytes that became `stored`. The caller has checked `len`.
@@ -52,9 +72,9 @@ pub(crate) fn decompress(base: &[u8], stored: Vec<u8>, len: usize) -> Result<Vec
         return Ok(stored);
     }
     let wrong = || Error::damaged("a part of it cannot be decompressed");
-    let mut context = DCtx::create();
+    let mut context = DCtx::try_create().ok_or_else(no_memory)?;
     if !base.is_empty() {
-        context.ref_prefix(base).map_err(|_| wrong())?;
+        context.ref_prefix(base).map_err(|_| no_memory())?;
     }
     // At once, so that zstd needs no window.
     let mut bytes = Vec::with_capacity(len);

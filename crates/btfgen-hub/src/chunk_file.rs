@@ -254,8 +254,9 @@ impl RecentChunks {
             None => Arc::new(of.open_again()?),
         };
         recent.push_back((id, Arc::clone(&chunk)));
-        // Each thread reads the kernels of one chunk after the other.
-        while recent.len() > rayon::current_num_threads() + 1 {
+        // Each thread reads the kernels of one chunk after the other. Asking rayon for its threads would start them.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        while recent.len() > threads + 1 {
             recent.pop_front();
         }
         Ok(chunk)
@@ -298,5 +299,75 @@ fn refused(path: &Path, release: Option<&str>, e: btfgen_chunk::Error) -> Error 
     match release {
         Some(release) => within(release, error),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use btfgen_chunk::Encoder;
+
+    use super::*;
+
+    /// Opens a new chunk whose only kernel has this text instead of a BTF.
+    fn chunk(folder: &Path, name: &str, text: &str, recent: &Arc<RecentChunks>) -> ChunkFile {
+        let mut encoder = Encoder::new();
+        encoder.add("1", text.as_bytes()).unwrap();
+        let path = folder.join(name);
+        std::fs::write(&path, encoder.finish().unwrap()).unwrap();
+        let place = ChunkPlace::of_path("a/1/x86_64.btfs").unwrap();
+        ChunkFile::open_among(&path, place, recent).unwrap()
+    }
+
+    /// Check that any number of chunks can be read in any order, and that few of them stay decoded.
+    #[test]
+    fn few_stay_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let recent = Arc::default();
+        let threads = std::thread::available_parallelism().unwrap().get();
+        let texts: Vec<String> = (0..3 * threads + 3).map(|n| n.to_string()).collect();
+        let chunks: Vec<ChunkFile> = texts
+            .iter()
+            .map(|text| chunk(folder.path(), text, text, &recent))
+            .collect();
+        for _ in 0..2 {
+            for (chunk, text) in chunks.iter().zip(&texts) {
+                assert_eq!(chunk.read(0, 1000).unwrap(), text.as_bytes());
+            }
+        }
+        assert_eq!(recent.0.lock().unwrap().len(), threads + 1);
+    }
+
+    /// Check that a chunk which another program replaces or removes can still be read, and that one which it writes to gives an
+    /// error.
+    #[test]
+    fn replaced_while_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let open = |name, text| chunk(folder, name, text, &Arc::default());
+        let old = open("chunk", "old");
+        drop(open("other", "new"));
+        std::fs::rename(folder.join("other"), folder.join("chunk")).unwrap();
+        assert_eq!(old.read(0, 1000).unwrap(), b"old");
+        std::fs::remove_file(folder.join("chunk")).unwrap();
+        assert_eq!(old.read(0, 1000).unwrap(), b"old");
+        let written = open("written", "old");
+        drop(open("written", "new"));
+        let error = written.read(0, 1000).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    }
+
+    /// Check that the shares of the kernels are the whole file, also if the sizes do not divide it.
+    #[test]
+    fn shares_are_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut encoder = Encoder::new();
+        for n in 1..8 {
+            encoder.add(&n.to_string(), &vec![n; n.into()]).unwrap();
+        }
+        let path = folder.path().join("chunk");
+        std::fs::write(&path, encoder.finish().unwrap()).unwrap();
+        let place = ChunkPlace::of_path("a/1/x86_64.btfs").unwrap();
+        let chunk = ChunkFile::open(&path, place).unwrap();
+        assert_eq!(chunk.shares().sum::<u64>(), chunk.file_bytes());
     }
 }

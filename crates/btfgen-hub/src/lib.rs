@@ -56,8 +56,8 @@ pub use crate::hub::{Hub, refuse_parent_of_hub};
 pub use crate::hub_kernel::HubKernel;
 pub use crate::index::{Index, Indexed};
 pub use crate::kernel_file::{
-    DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, load_kernel, parse_kernel, read_kernel_file,
-    without_ending,
+    DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, kernel_source, load_kernel, parse_kernel,
+    read_kernel_file, without_ending,
 };
 pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};

@@ -37,7 +37,8 @@ EXAMPLES
 /// and in a chunk, the file wins. Broken files stay, and are named. If compact is stopped or killed, no kernel is lost.
 ///
 /// A later fetch from a repository of files brings only new and changed kernels, as files; the next compact puts them into the
-/// chunk. A chunk that a fetch brought and compact changed is your own from then on: fetch no longer updates it.
+/// chunk. A chunk that a fetch brought and compact changed is your own from then on: fetch no longer updates it. fetch
+/// --prune takes no kernel out of a chunk.
 #[derive(Debug, clap::Args)]
 #[command(after_help = COMPACT_EXAMPLES)]
 pub(crate) struct CompactArguments {

@@ -24,7 +24,8 @@ EXAMPLES
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The kernel's BTF: .btf, .btf.xz, .btf.tar.xz or /sys/kernel/btf/vmlinux
+    /// The kernel's BTF: .btf, .btf.xz, .btf.tar.xz or /sys/kernel/btf/vmlinux; or HUB/ID/VERSION/ARCH/RELEASE of a kernel in a
+    /// chunk
     #[arg(value_name = "KERNEL")]
     kernel: PathBuf,
 
@@ -59,7 +60,7 @@ impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         let stop = interrupt::flag(console, None);
         let mut claims = Claims::default();
-        claims.reads("the kernel", &self.kernel)?;
+        claims.reads("the kernel", &btfgen_hub::kernel_source(&self.kernel))?;
         for object in &self.objects {
             claims.reads("the BPF object", object)?;
         }

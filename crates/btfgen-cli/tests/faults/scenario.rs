@@ -258,6 +258,11 @@ impl Scenario {
         command(folder, wrapper, &self.arguments)
     }
 
+    /// Whether the command must not lose a kernel.
+    pub(crate) fn moves_kernels(&self) -> bool {
+        self.kernels.is_some()
+    }
+
     pub(crate) fn arguments(&self) -> &[String] {
         &self.arguments
     }
@@ -357,7 +362,7 @@ impl Scenario {
 }
 
 /// The kernels of a hub, of which none is left out, and their BTFs.
-pub(crate) fn read_all(folder: &Path) -> Result<State, String> {
+fn read_all(folder: &Path) -> Result<State, String> {
     let ask = |arguments: &[&str]| {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let output = command(folder, &[], &arguments).output().unwrap();

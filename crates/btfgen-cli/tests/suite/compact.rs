@@ -415,6 +415,49 @@ fn odd_places() {
     ground.run(&["compact"], 0, &["is in the place of a chunk"]);
 }
 
+/// Check that a user who may only read a hub reads its chunks, that one which may not be read is named, and that compact and
+/// expand then change nothing.
+#[test]
+fn other_users_hub() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let ground = Ground::compacted();
+    let chunk = ground.at("a/1/x86_64.btfs");
+    let mode = |mode| fs::Permissions::from_mode(mode);
+    fs::set_permissions(ground.0.path(), mode(0o755)).unwrap();
+    fs::set_permissions(&chunk, mode(0o600)).unwrap();
+    let copy = ground.0.path().join("btfgen");
+    fs::copy(crate::suite::binary(), &copy).unwrap();
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.args(["--inh-caps=-all", "--bounding-set=-all"]);
+        command.arg(&copy).args(arguments);
+        command.arg("--hub").arg(ground.hub());
+        command
+    };
+    if !as_nobody(&["hub", "path"])
+        .output()
+        .is_ok_and(|o| o.status.success())
+    {
+        return btfgen_testkit::skipped("no other user can be had");
+    }
+    let denied = "a/1/x86_64.btfs: cannot be read: Permission denied";
+    let listed = run(&mut as_nobody(&["list"]), 0, &[denied]).stdout;
+    assert_eq!(listed, b"a/2/x86_64/6.1.0\n");
+    let cat = run(&mut as_nobody(&["hub", "cat", "6.1.0"]), 0, &[]).stdout;
+    assert!(cat == btf(NEW));
+    run(&mut as_nobody(&["hub", "verify"]), 1, &[denied]);
+    let files = ground.files();
+    for name in ["compact", "expand"] {
+        run(
+            &mut as_nobody(&["hub", name, "--replace"]),
+            1,
+            &["cannot be created", "help: "],
+        );
+    }
+    assert_eq!(ground.files(), files);
+}
+
 /// Check that no output overwrites a chunk.
 #[test]
 fn outputs() {
@@ -433,6 +476,36 @@ fn outputs() {
         &["out.btf: "],
     );
     assert!(fs::read(out).unwrap() == btf(OLD));
+}
+
+/// Check that the path that a kernel's file would have leads to the chunk, and that the chunk is an input then.
+#[test]
+fn path_of_a_kernel() {
+    let ground = Ground::compacted();
+    let minimize = |kernel: &Path, out: &Path| {
+        let mut minimize = btfgen();
+        minimize.arg("minimize").arg(kernel);
+        minimize.arg(crate::suite::object()).arg("-o").arg(out);
+        minimize
+    };
+    let (id, of) = KERNELS[1];
+    let stdout = Path::new("-");
+    let file = btfgen_testkit::sample_btf(of);
+    let wanted = run(&mut minimize(&file, stdout), 0, &[]).stdout;
+    for ending in ["", ".btf", ".btf.tar.xz"] {
+        let path = ground.at(&format!("{id}{ending}"));
+        assert_eq!(run(&mut minimize(&path, stdout), 0, &[]).stdout, wanted);
+        let chunk = ground.at("a/1/x86_64.btfs");
+        run(&mut minimize(&path, &chunk), 1, &["is the kernel"]);
+    }
+    let none = ground.at("a/1/x86_64/9.9.9.btf");
+    run(
+        &mut minimize(&none, stdout),
+        1,
+        &["9.9.9.btf: is no file, and its chunk"],
+    );
+    let nowhere = ground.at("a/3/x86_64/9.9.9.btf");
+    run(&mut minimize(&nowhere, stdout), 1, &["No such file"]);
 }
 
 /// Check that a kernel is found by its release, and that the nearest names are told for another one.

@@ -16,7 +16,7 @@ fn btf(kernel: &str) -> Vec<u8> {
     fs::read(btfgen_testkit::sample_btf(kernel)).unwrap()
 }
 
-/// The bytes of a chunk with these releases of debian/12/x86_64 and their BTFs.
+/// The bytes of a chunk with these releases of `debian/12/x86_64` and their BTFs.
 fn chunk(kernels: &[(&str, &str)]) -> Vec<u8> {
     let hub = tempfile::tempdir().unwrap();
     let folder = hub.path().join("debian/12/x86_64");
