@@ -238,7 +238,7 @@ fn several() {
         1,
         &["unrecognized file type", "added"],
     );
-    assert_eq!(names(&hub), ["a"]);
+    assert_eq!(names(&hub), [".btfgen", "a"]);
 }
 
 /// Check that an unsuitable hub is an error, and is not changed.

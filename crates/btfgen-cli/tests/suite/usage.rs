@@ -130,7 +130,9 @@ fn manual_pages() {
         assert!(pages.contains(&format!("btfgen-{command}.1")), "{pages:?}");
     }
     // With the command's own, and those of `btfgen hub`.
-    let hub = ["status", "verify", "compact", "expand", "cat", "path"];
+    let hub = [
+        "status", "index", "verify", "compact", "expand", "cat", "path",
+    ];
     for command in hub {
         assert!(
             pages.contains(&format!("btfgen-hub-{command}.1")),
