@@ -171,18 +171,25 @@ fn compress_columns(columns: Columns, level: Level) -> Result<([Section; COLUMNS
     if len as u64 > MAX_COLUMNS_LEN {
         return Err(too_many());
     }
-    let mut bytes = Vec::new();
     let mut sections = [Section::default(); COLUMNS];
-    for (section, column) in sections.iter_mut().zip(columns) {
-        let mut stored = stream::compress(&[], &column, level)?;
-        *section = Section::of(column.len(), &stored)?;
-        if !stream::is_allowed(section.len, section.stored) {
-            stored = column;
-            *section = Section::of(stored.len(), &stored)?;
-        }
-        bytes.append(&mut stored);
+    let mut stored = Columns::default();
+    for (number, column) in columns.iter().enumerate() {
+        stored[number] = stream::compress(&[], column, level)?;
+        sections[number] = Section::of(column.len(), &stored[number])?;
     }
-    Ok((sections, bytes))
+    if !Section::are_allowed(&sections) {
+        // Of kernels that nobody built: what zstd shrinks too well is not compressed.
+        for (number, column) in columns.into_iter().enumerate() {
+            let Section {
+                len, stored: to, ..
+            } = sections[number];
+            if !stream::is_always_allowed(len, to) {
+                sections[number] = Section::of(column.len(), &column)?;
+                stored[number] = column;
+            }
+        }
+    }
+    Ok((sections, stored.concat()))
 }
 
 fn too_many() -> Error {

@@ -180,6 +180,17 @@ impl Section {
         })
     }
 
+    /// The number of bytes in all columns.
+    pub(crate) fn total_len(columns: &[Self]) -> u64 {
+        columns.iter().map(|column| u64::from(column.len)).sum()
+    }
+
+    /// Whether these may be columns, by their lengths: they are not many times as large as their compressed bytes.
+    pub(crate) fn are_allowed(columns: &[Self]) -> bool {
+        let stored = columns.iter().map(|column| u64::from(column.stored));
+        stream::is_allowed(Self::total_len(columns), stored.sum())
+    }
+
     fn parse(input: &mut Input<'_>) -> Result<Self> {
         let section = Self {
             len: input.u32()?,
@@ -274,9 +285,9 @@ impl Index {
 
     /// Check the lengths by which memory is bounded.
     fn check(&self) -> Result<()> {
-        let lens = self.columns.iter().map(|column| u64::from(column.len));
-        let allowed = |column: &Section| stream::is_allowed(column.len, column.stored);
-        if lens.sum::<u64>() > MAX_COLUMNS_LEN || !self.columns.iter().all(allowed) {
+        if Section::total_len(&self.columns) > MAX_COLUMNS_LEN
+            || !Section::are_allowed(&self.columns)
+        {
             return Err(Error::damaged("its columns are larger than they can be"));
         }
         let mut chains = Vec::new();

@@ -12,14 +12,19 @@ pub(crate) type Level = Option<i32>;
 /// The level for what is written into a chunk. Above it, chunks are not smaller.
 pub(crate) const LEVEL: Level = Some(19);
 
-/// How many times as large as its compressed bytes a column may be, and how many bytes it may have in any case. The columns
-/// of real kernels are 15 times as large at most; a column that zstd shrinks more is not compressed.
+/// How many times as large as their compressed bytes columns may be, and how many bytes they may have in any case. Those of
+/// real kernels are four times as large.
 const MOST_RATIO: u64 = 32;
 const ALWAYS_ALLOWED: u64 = 4096;
 
 /// Whether so many bytes may become so many.
-pub(crate) fn is_allowed(len: u32, stored: u32) -> bool {
-    u64::from(len) <= ALWAYS_ALLOWED + MOST_RATIO * u64::from(stored)
+pub(crate) fn is_allowed(len: u64, stored: u64) -> bool {
+    len <= ALWAYS_ALLOWED + MOST_RATIO * stored
+}
+
+/// Whether so many bytes are allowed to become so many, whatever else there is.
+pub(crate) fn is_always_allowed(len: u32, stored: u32) -> bool {
+    u64::from(len) <= MOST_RATIO * u64::from(stored)
 }
 
 /// Compress `bytes` for [`decompress`]. Bytes that zstd does not shrink are the result themselves.
