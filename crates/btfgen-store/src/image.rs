@@ -44,7 +44,7 @@ struct Header {
 }
 
 /// Where the checksum begins: behind itself.
-const SUMMED: usize = 24;
+pub(crate) const SUMMED: usize = 24;
 
 /// A store in the bytes of a file.
 #[derive(Debug)]
@@ -116,6 +116,9 @@ pub(crate) fn read(file: &[u8]) -> Result<Image<'_>> {
         return Err(Error::Damaged("its checksum is wrong"));
     }
     let image = sections(file, header)?;
+    if !image.names.is_whole() {
+        return Err(Error::Damaged("the names of the files are not in order"));
+    }
     check(&image.definitions)?;
     Ok(image)
 }
@@ -178,8 +181,7 @@ impl<'f> Sections<'f> {
     }
 
     fn sequences<T: FromBytes + Immutable>(&mut self) -> Result<Sequences<'f, T>> {
-        let (items, ends) = (self.next()?, self.next()?);
-        Sequences::new(items, ends).ok_or(Error::Damaged("the ends of a section are not in order"))
+        Ok(Sequences::new(self.next()?, self.next()?))
     }
 }
 
@@ -193,6 +195,10 @@ fn check(definitions: &Definitions<'_>) -> Result<()> {
         keys,
         kernels,
     } = definitions;
+    let words = [nodes, lists, blocks, keys];
+    if !names.is_whole() || !words.into_iter().all(Sequences::is_whole) {
+        return Err(Error::Damaged("the ends of a section are not in order"));
+    }
     if names.get(NO_NAME) != Some(&[]) || nodes.get(node::VOID) != Some(&VOID_WORDS) {
         return Err(Error::Damaged(
             "the first name or node is not the empty one",

@@ -15,6 +15,9 @@ mod sequences;
 mod stored;
 mod synthesize;
 mod tables;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

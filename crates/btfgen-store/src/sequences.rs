@@ -17,11 +17,15 @@ pub(crate) struct Sequences<'a, T> {
 }
 
 impl<'a, T> Sequences<'a, T> {
-    /// Sequences that a file holds; `None` if an end is before its start, or the last end is not that of the items.
-    pub(crate) fn new(items: &'a [T], ends: &'a [u32]) -> Option<Self> {
-        let is_sorted = ends.is_sorted();
-        let last = ends.last().copied().unwrap_or_default();
-        (is_sorted && last as usize == items.len()).then_some(Self { items, ends })
+    /// Sequences that a file holds. If [`Self::is_whole`] is false, some of them cannot be read.
+    pub(crate) fn new(items: &'a [T], ends: &'a [u32]) -> Self {
+        Self { items, ends }
+    }
+
+    /// Whether each sequence ends behind its start, and the last one with the items.
+    pub(crate) fn is_whole(&self) -> bool {
+        let last = self.ends.last().copied().unwrap_or_default();
+        self.ends.is_sorted() && last as usize == self.items.len()
     }
 
     pub(crate) fn len(&self) -> u32 {

@@ -120,13 +120,17 @@ impl Store {
 
     /// `None` if a file could not have such tables.
     fn definitions(&self) -> Option<Definitions<'_>> {
-        let [nodes, lists, blocks, keys] = &self.words;
-        Some(Definitions {
-            names: Sequences::new(&self.names.0, &self.names.1)?,
-            nodes: Sequences::new(&nodes.0, &nodes.1)?,
-            lists: Sequences::new(&lists.0, &lists.1)?,
-            blocks: Sequences::new(&blocks.0, &blocks.1)?,
-            keys: Sequences::new(&keys.0, &keys.1)?,
+        let names = Sequences::new(&self.names.0, &self.names.1);
+        let words = self.words.each_ref();
+        let words = words.map(|(items, ends)| Sequences::new(items, ends));
+        let is_whole = names.is_whole() && words.iter().all(Sequences::is_whole);
+        let [nodes, lists, blocks, keys] = words;
+        is_whole.then(|| Definitions {
+            names,
+            nodes,
+            lists,
+            blocks,
+            keys,
             kernels: (&self.kernels[..]).into(),
         })
     }
