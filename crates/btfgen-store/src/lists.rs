@@ -164,7 +164,7 @@ mod tests {
         for block in [&short[..], &long, &itself, &missing] {
             let items = [&EMPTY_BLOCK, block].concat();
             let ends = [FANOUT as u32, items.len() as u32];
-            let blocks = Sequences::new(&items, &ends).expect("the ends are right");
+            let blocks = Sequences::new(&items, &ends);
             let all = all(blocks, 1);
             assert!(matches!(all, Err(Error::Damaged(_))), "{block:?}");
         }

@@ -454,8 +454,8 @@ fn damaged_definitions() {
         let ends: Vec<u32> = (1..).map(|n| 3 * n).take(nodes.len()).collect();
         let tables = Tables::new();
         let definitions = Definitions {
-            names: Sequences::new(b"foo", &[0, 3]).expect("the ends are right"),
-            nodes: Sequences::new(&items, &ends).expect("the ends are right"),
+            names: Sequences::new(b"foo", &[0, 3]),
+            nodes: Sequences::new(&items, &ends),
             ..tables.definitions()
         };
         let machine = ingested(&words(&[])).kernels[0].machine();
