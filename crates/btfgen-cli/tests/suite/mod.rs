@@ -17,6 +17,7 @@ mod needs;
 mod outputs;
 mod pack;
 mod special;
+mod store;
 mod usage;
 
 use std::fs;
