@@ -15,7 +15,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use btfgen_btf::{Btf, Type};
-use btfgen_files::{TempFile, open_regular};
+use btfgen_files::{TempFile, open_regular, remove_stale};
 use btfgen_store::{Definitions, Digest, Files, Stamp, Stored, Tables, stored_bytes};
 use rustix::fs::{Access, access};
 
@@ -325,7 +325,7 @@ fn is_writable(place: &Path) -> bool {
     existing.is_some_and(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
-/// Replaces a store's file. The store says nothing that the kernels do not say, so it gets the time of the hub's folder, and
+/// Replaces a store's file, and removes what a killed process left of another one. The store says nothing that the kernels do not say, so it gets the time of the hub's folder, and
 /// folders keep their times: cargo would run a build script again for a newer file in the hub.
 fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = place.parent().unwrap_or(Path::new("."));
@@ -338,6 +338,7 @@ fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
     let set = |file: &File, time: SystemTime| file.set_times(FileTimes::new().set_modified(time));
     let (of_outer, of_folder) = (time(outer), time(folder));
     fs::create_dir_all(folder)?;
+    remove_stale(folder);
     let mut file = TempFile::create_in(folder)?;
     file.as_file_mut().write_all(bytes)?;
     if let Some(time) = of_outer {
