@@ -17,7 +17,11 @@ pub fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
                 .build()
         });
     match pool {
-        Ok(pool) => pool.install(work),
+        Ok(pool) => {
+            // Wait until all threads run: a thread that starts when the work has taken the last memory ends the process.
+            pool.broadcast(|_| ());
+            pool.install(work)
+        }
         // The caller is itself a thread of a pool, so it does the work.
         Err(_) => work(),
     }

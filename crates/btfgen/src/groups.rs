@@ -21,9 +21,13 @@ use crate::lists::{ListAnswers, View, Views};
 use crate::minimize::{MinimizeError, Minimized, Minimizer};
 use crate::pack::refused;
 
-/// The most minimal BTFs of one pack that are proved against a full BTF in step 3, because a full BTF takes as long as a
-/// thousand kernels of the store. Each pack chooses others.
-const MAX_PROVED: usize = 16;
+/// What one pack may spend on step 3, because to read a full BTF takes as long as hundreds of kernels of the store. Each pack
+/// chooses other kernels.
+const BUDGET: u32 = 16;
+
+/// To unpack a file takes several times as long as to read a kernel of a chunk.
+const COST_OF_FILE: u32 = 4;
+const COST_IN_CHUNK: u32 = 1;
 
 /// A pack's kernels, and how to minimize them.
 pub(crate) struct Groups<'r> {
@@ -298,7 +302,14 @@ impl Groups<'_> {
             })
             .collect();
         chosen.sort_unstable_by_key(|&(hash, _)| hash);
-        chosen.truncate(MAX_PROVED);
+        let mut spent = 0;
+        chosen.retain(|(_, (_, member))| {
+            spent += match self.kernels[member.n].chunk() {
+                Some(_) => COST_IN_CHUNK,
+                None => COST_OF_FILE,
+            };
+            spent <= BUDGET
+        });
         chosen.into_par_iter().try_for_each(|(_, (view, member))| {
             (self.go_on)()?;
             let kernel = self.kernels[member.n];
