@@ -14,6 +14,9 @@ use crate::progress::Progress;
 use crate::threads::in_pool;
 use crate::type_store::TypeStore;
 
+/// For fewer kernels, more threads are not worth their memory, of which a fetch has taken its part.
+const WORTH_THREADS: usize = 8;
+
 /// Adds the kernels of a hub, or of several hubs together, to the type store that a pack of the same hubs uses.
 ///
 /// ```no_run
@@ -120,7 +123,8 @@ impl<'a> Index<'a> {
         if let Some(progress) = self.progress {
             progress.start(missing.len());
         }
-        let failed = in_pool(0, || {
+        let threads = if missing.len() < WORTH_THREADS { 1 } else { 0 };
+        let failed = in_pool(threads, || {
             let all = missing.par_iter().map(|kernel| self.add(&store, kernel));
             all.collect::<Result<Vec<Option<Error>>>>()
         });

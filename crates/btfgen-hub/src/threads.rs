@@ -2,20 +2,22 @@
 
 use rayon::ThreadPoolBuilder;
 
-/// Runs work on a pool of `threads` threads; 0 means one for each processor.
+/// Runs work on a pool of `threads` threads; 0 means one for each processor, and 1 the caller's.
 ///
 /// A limit of processes or of memory may forbid threads. Then the caller's thread does the work: it takes longer, but the
 /// result is the same.
 pub fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .or_else(|_| {
-            ThreadPoolBuilder::new()
-                .num_threads(1)
-                .use_current_thread()
-                .build()
-        });
+    let alone = || {
+        let one = ThreadPoolBuilder::new().num_threads(1);
+        one.use_current_thread().build()
+    };
+    let pool = match threads {
+        1 => alone(),
+        _ => {
+            let several = ThreadPoolBuilder::new().num_threads(threads).build();
+            several.or_else(|_| alone())
+        }
+    };
     match pool {
         Ok(pool) => {
             // Wait until all threads run: a thread that starts when the work has taken the last memory ends the process.
