@@ -142,12 +142,7 @@ impl Groups<'_> {
         let Some(btf) = ingested.btf else {
             return self.stored(kernel, ingested.number);
         };
-        let types = btf.type_count() - 1;
-        let full = FullKernel {
-            types,
-            bytes: btf.bytes().len() as u64,
-            byte_order: btf.byte_order(),
-        };
+        let full = FullKernel::of(&btf);
         let view = self.store.with(|definitions| {
             let view = View::of(&self.lists, definitions, ingested.number)?;
             let classes = self.lists.classes(definitions, &view)?;
@@ -162,19 +157,21 @@ impl Groups<'_> {
         let mut proved = proved.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = proved.insert(classes);
         drop(proved);
+        let mut is_proved = false;
         if is_first || self.prove_all {
             let btf = load_kernel(kernel.path(), btf)?;
             let proof = self
                 .store
                 .with(|definitions| self.lists.prove(definitions, &view, &btf));
-            if let Ok(Some(Err(e))) = proof {
-                return Err(refused(kernel.path(), e));
+            if let Ok(Some(proof)) = proof {
+                proof.map_err(|e| refused(kernel.path(), e))?;
+                is_proved = true;
             }
         }
         Ok(Known::Stored {
             number: ingested.number,
             is_new: true,
-            is_proved: is_first || self.prove_all,
+            is_proved,
         })
     }
 
@@ -199,12 +196,7 @@ impl Groups<'_> {
         let btf = parse_kernel(kernel.path(), kernel.read(self.max_btf_bytes)?)?;
         let minimized = self.minimizer.minimize_alone(&btf);
         let minimized = minimized.map_err(|e| refused(kernel.path(), e))?;
-        let full = FullKernel {
-            types: btf.type_count() - 1,
-            bytes: btf.bytes().len() as u64,
-            byte_order: btf.byte_order(),
-        };
-        Ok((full, minimized))
+        Ok((FullKernel::of(&btf), minimized))
     }
 
     /// Steps 2 and 3.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use btfgen_archive::KernelId;
-use btfgen_btf::ByteOrder;
+use btfgen_btf::{Btf, ByteOrder};
 use btfgen_hub::Error;
 
 use crate::matrix::Gathering;
@@ -33,6 +33,16 @@ pub(crate) struct FullKernel {
     pub(crate) types: u32,
     pub(crate) bytes: u64,
     pub(crate) byte_order: ByteOrder,
+}
+
+impl FullKernel {
+    pub(crate) fn of(btf: &Btf<'_>) -> Self {
+        Self {
+            types: btf.type_count() - 1,
+            bytes: btf.bytes().len() as u64,
+            byte_order: btf.byte_order(),
+        }
+    }
 }
 
 impl Harvest {
