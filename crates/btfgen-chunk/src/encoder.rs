@@ -8,7 +8,7 @@ use crate::index::{
     Entry, HEADER_LEN, Index, MAX_BTF_LEN, MAX_COLUMNS_LEN, MAX_INDEX_LEN, Section, is_release,
 };
 use crate::numbering::Numbering;
-use crate::own_parts::OwnParts;
+use crate::own_parts::{Content, OwnParts, Waiting};
 use crate::part::Part;
 use crate::restore::restore;
 use crate::shape::COLUMNS;
@@ -29,22 +29,6 @@ pub struct Encoder {
     level: Level,
     store: Store,
     kernels: BTreeMap<String, Waiting>,
-}
-
-/// A kernel that was added.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) btf_bytes: usize,
-    digest: Digest,
-    pub(crate) content: Content,
-}
-
-#[derive(Debug)]
-pub(crate) enum Content {
-    /// The whole BTF, compressed for the chunk.
-    Verbatim(Vec<u8>),
-    /// The kernel's own part of so many bytes, with the numbers of the store, compressed.
-    Part(usize, Vec<u8>),
 }
 
 impl Default for Encoder {
@@ -197,18 +181,6 @@ fn too_many() -> Error {
         ErrorKind::TooLarge,
         "the kernels are too many for one chunk",
     )
-}
-
-impl Waiting {
-    /// The kernel's own part, unless its BTF is stored as it is.
-    pub(crate) fn part(&self) -> Result<Option<Vec<u8>>> {
-        match &self.content {
-            Content::Verbatim(_) => Ok(None),
-            Content::Part(len, compressed) => {
-                stream::decompress(&[], compressed.clone(), *len).map(Some)
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What each kernel of a chunk has of its own, as it is written.
 
-use crate::encoder::{Content, Waiting};
+use crate::digest::Digest;
 use crate::index::{Chain, Form, MAX_DEPTH, Section, Stored};
 use crate::numbering::Numbering;
 use crate::part::Part;
@@ -14,6 +14,34 @@ const TRIAL_LEVEL: Level = Some(3);
 
 /// How many of the last kernels are tried as bases for a kernel.
 const TRIED_BASES: usize = 8;
+
+/// A kernel that was added.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) btf_bytes: usize,
+    pub(crate) digest: Digest,
+    pub(crate) content: Content,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// The whole BTF, compressed for the chunk.
+    Verbatim(Vec<u8>),
+    /// The kernel's own part of so many bytes, with the numbers of the store, compressed.
+    Part(usize, Vec<u8>),
+}
+
+impl Waiting {
+    /// The kernel's own part, unless its BTF is stored as it is.
+    pub(crate) fn part(&self) -> Result<Option<Vec<u8>>> {
+        match &self.content {
+            Content::Verbatim(_) => Ok(None),
+            Content::Part(len, compressed) => {
+                stream::decompress(&[], compressed.clone(), *len).map(Some)
+            }
+        }
+    }
+}
 
 /// What the kernels have of their own, one after the other.
 pub(crate) struct OwnParts {

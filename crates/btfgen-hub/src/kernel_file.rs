@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
-use btfgen_archive::KernelId;
 use btfgen_btf::Btf;
 use btfgen_files::{causes, is_machine_fault, read_regular};
 use btfgen_libbpf::LoadedBtf;
@@ -12,9 +11,7 @@ use btfgen_store::Stamp;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
-use crate::chunk_file::{ChunkFile, ChunkPlace};
 use crate::error::{Error, ErrorKind, Result};
-use crate::seen::is_missing;
 
 /// The default limit for the size of a BTF: 256 MiB, five times the largest known BTF.
 pub const DEFAULT_MAX_BTF_BYTES: u64 = 256 << 20;
@@ -41,51 +38,6 @@ pub fn without_ending(path: &str) -> Option<&str> {
 fn ends_with(path: &Path, ending: &str) -> bool {
     let path = path.as_os_str().as_encoded_bytes();
     path.ends_with(ending.as_bytes())
-}
-
-/// Reads a BTF from a file of any form that a hub may contain. The name gives the form: `.btf.tar.xz`, `.btf.xz`, else
-/// plain.
-///
-/// If there is no such file, but the hub has a chunk with the kernel instead, `ID/VERSION/ARCH.btfs`, the BTF comes from there.
-///
-/// # Errors
-/// Those of [`HubKernel::read`](crate::HubKernel::read).
-pub fn read_kernel_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
-    let source = kernel_source(path);
-    if source == path {
-        return Ok(read(path, max_bytes)?.btf);
-    }
-    let missing = || {
-        let message = "is no file, and its chunk does not have this kernel";
-        Error::new(ErrorKind::Io, path.display(), message)
-    };
-    let (place, release) = in_chunk(path).ok_or_else(missing)?;
-    let chunk = ChunkFile::open(&source, place)?;
-    chunk.read(chunk.find(&release).ok_or_else(missing)?, max_bytes)
-}
-
-/// The file that [`read_kernel_file`] reads for a path: the path, or the chunk that a hub has instead.
-pub fn kernel_source(path: &Path) -> PathBuf {
-    let chunk = path.parent().map(|folder| {
-        let mut chunk = folder.as_os_str().to_owned();
-        chunk.push(btfgen_chunk::ENDING);
-        PathBuf::from(chunk)
-    });
-    let is_missing = path.symlink_metadata().is_err_and(|e| is_missing(&e));
-    match chunk {
-        Some(chunk) if is_missing && chunk.is_file() && in_chunk(path).is_some() => chunk,
-        _ => path.to_owned(),
-    }
-}
-
-/// The place of the chunk that may have the kernel of this path, and the kernel's release.
-fn in_chunk(path: &Path) -> Option<(ChunkPlace, String)> {
-    let path = std::path::absolute(path).ok()?;
-    let path = path.to_str()?;
-    let stem = without_ending(path).unwrap_or(path);
-    let (start, _) = stem.rmatch_indices('/').nth(3)?;
-    let id: KernelId = stem[start + 1..].parse().ok()?;
-    Some((ChunkPlace::of(&id), id.release().to_owned()))
 }
 
 /// The content of a kernel's file.

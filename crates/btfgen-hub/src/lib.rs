@@ -24,6 +24,7 @@ mod hub_kernel;
 mod index;
 mod kernel_file;
 mod kernel_filter;
+mod kernel_source;
 mod listing;
 mod lock;
 mod progress;
@@ -56,10 +57,10 @@ pub use crate::hub::{Hub, refuse_parent_of_hub};
 pub use crate::hub_kernel::HubKernel;
 pub use crate::index::{Index, Indexed};
 pub use crate::kernel_file::{
-    DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, kernel_source, load_kernel, parse_kernel,
-    read_kernel_file, without_ending,
+    DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, load_kernel, parse_kernel, without_ending,
 };
 pub use crate::kernel_filter::{Codenames, KernelFilter};
+pub use crate::kernel_source::{kernel_source, read_kernel_file};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};
 pub use crate::progress::Progress;
 #[cfg(feature = "write")]

@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 
-use btfgen_btf::{Btf, ByteOrder, Type};
-
 use crate::definitions::Definitions;
 use crate::error::Result;
-use crate::ingest::Ingest;
 use crate::kernel::{Digest, Kernel};
 use crate::lists::{self, NO_LISTS};
 use crate::node::{self, VOID_WORDS};
@@ -89,50 +86,6 @@ impl Tables {
             by_digest: kernels.iter().map(|k| k.digest).zip(0..).collect(),
             kernels,
         }
-    }
-
-    /// Adds a kernel's BTF, and returns its number. A BTF that is there is not added again.
-    ///
-    /// A BTF whose named types cannot all be definitions is added without any: [`Kernel::is_covered`]. Such a BTF is damaged or
-    /// newer than this crate.
-    ///
-    /// # Errors
-    /// [`Error::Full`](crate::Error::Full).
-    pub fn ingest(&mut self, btf: &Btf<'_>) -> Result<usize> {
-        self.ingest_some(btf, |_| true)
-    }
-
-    /// Like [`Tables::ingest`], but only these named types are candidates. All kernels of the tables must be added with the same
-    /// choice.
-    ///
-    /// # Errors
-    /// [`Error::Full`](crate::Error::Full).
-    pub fn ingest_some(
-        &mut self,
-        btf: &Btf<'_>,
-        is_wanted: impl Fn(Type<'_>) -> bool,
-    ) -> Result<usize> {
-        let digest = Digest::of(btf.bytes());
-        if let Some(known) = self.find(digest) {
-            return Ok(known);
-        }
-        let lists = match Ingest::new(self, btf).lists(is_wanted)? {
-            Some(by_key) => lists::intern(&mut self.blocks, by_key)?,
-            None => NO_LISTS,
-        };
-        let long = match btf.pointer_size() {
-            Some(_) if lists != NO_LISTS => Ingest::new(self, btf).long()?,
-            _ => None,
-        };
-        Ok(self.push(Kernel {
-            digest,
-            bytes: btf.bytes().len() as u64,
-            // `void` is not stored in a file.
-            types: btf.type_count() - 1,
-            big_endian: u32::from(btf.byte_order() == ByteOrder::Big),
-            long: long.unwrap_or_default(),
-            lists,
-        }))
     }
 
     /// Adds a kernel, and returns its number.

@@ -18,8 +18,7 @@ use rayon::prelude::*;
 
 use crate::harvest::{FullKernel, Harvest};
 use crate::lists::{ListAnswers, View, Views};
-use crate::minimize::{MinimizeError, Minimized, Minimizer};
-use crate::pack::refused;
+use crate::questions::{MinimizeError, Minimized, Questions};
 
 /// What one pack may spend on step 3, because to read a full BTF takes as long as hundreds of kernels of the store. Each pack
 /// chooses other kernels.
@@ -31,7 +30,7 @@ const COST_IN_CHUNK: u32 = 1;
 
 /// A pack's kernels, and how to minimize them.
 pub(crate) struct Groups<'r> {
-    pub(crate) minimizer: &'r Minimizer<'r>,
+    pub(crate) questions: &'r Questions<'r>,
     pub(crate) lists: ListAnswers<'r, 'r>,
     pub(crate) store: &'r TypeStore,
     pub(crate) kernels: &'r [&'r HubKernel],
@@ -137,7 +136,7 @@ impl Groups<'_> {
         if let Some(number) = self.store.find(kernel) {
             return self.stored(kernel, number);
         }
-        let is_wanted = |ty: btfgen_btf::Type<'_>| self.minimizer.roots().want(ty);
+        let is_wanted = |ty: btfgen_btf::Type<'_>| self.questions.roots().want(ty);
         let ingested = self.store.ingest(kernel, self.max_btf_bytes, is_wanted)?;
         let Some(btf) = ingested.btf else {
             return self.stored(kernel, ingested.number);
@@ -150,8 +149,8 @@ impl Groups<'_> {
         });
         let Ok(Some((view, classes))) = view else {
             let btf = load_kernel(kernel.path(), btf)?;
-            let minimized = self.minimizer.minimize_alone(&btf);
-            let minimized = minimized.map_err(|e| refused(kernel.path(), e))?;
+            let minimized = self.questions.minimize_alone(&btf);
+            let minimized = minimized.map_err(|e| e.of_kernel(kernel.path()))?;
             return Ok(Known::Alone(full, minimized));
         };
         let mut proved = proved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +163,7 @@ impl Groups<'_> {
                 .store
                 .with(|definitions| self.lists.prove(definitions, &view, &btf));
             if let Ok(Some(proof)) = proof {
-                proof.map_err(|e| refused(kernel.path(), e))?;
+                proof.map_err(|e| e.of_kernel(kernel.path()))?;
                 is_proved = true;
             }
         }
@@ -194,8 +193,8 @@ impl Groups<'_> {
     /// Minimizes a kernel without definitions.
     fn alone(&self, kernel: &HubKernel) -> Result<(FullKernel, Minimized)> {
         let btf = parse_kernel(kernel.path(), kernel.read(self.max_btf_bytes)?)?;
-        let minimized = self.minimizer.minimize_alone(&btf);
-        let minimized = minimized.map_err(|e| refused(kernel.path(), e))?;
+        let minimized = self.questions.minimize_alone(&btf);
+        let minimized = minimized.map_err(|e| e.of_kernel(kernel.path()))?;
         Ok((FullKernel::of(&btf), minimized))
     }
 
@@ -256,12 +255,12 @@ impl Groups<'_> {
                         .or_default()
                         .extend(one_each);
                     let members = members.iter().map(|member| member.full(self));
-                    harvest.add(self.minimizer.needs(), members, minimized);
+                    harvest.add(self.questions.needs(), members, minimized);
                 }
                 Some(Err(e)) => {
                     for member in members {
                         let path = self.kernels[member.n].path();
-                        self.leave_out(harvest, member.n, refused(path, e.clone()));
+                        self.leave_out(harvest, member.n, e.clone().of_kernel(path));
                     }
                 }
                 None => without.extend(members),
@@ -320,7 +319,7 @@ impl Groups<'_> {
             }
             match self.lists.prove(definitions, &view, &full) {
                 Some(Ok(())) => Ok(()),
-                Some(Err(e)) => Err(Failure::Stale(refused(kernel.path(), e))),
+                Some(Err(e)) => Err(Failure::Stale(e.of_kernel(kernel.path()))),
                 None => Err(Failure::Stale(changed())),
             }
         })
@@ -329,7 +328,7 @@ impl Groups<'_> {
     fn add_alone(&self, harvest: &mut Harvest, n: usize, full: FullKernel, minimized: Minimized) {
         harvest.alone += 1;
         let kernel = self.kernels[n].id().clone();
-        harvest.add(self.minimizer.needs(), [(kernel, full)], minimized);
+        harvest.add(self.questions.needs(), [(kernel, full)], minimized);
     }
 
     fn leave_out(&self, harvest: &mut Harvest, n: usize, e: Error) {

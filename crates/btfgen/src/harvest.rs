@@ -8,9 +8,9 @@ use btfgen_btf::{Btf, ByteOrder};
 use btfgen_hub::Error;
 
 use crate::matrix::Gathering;
-use crate::minimize::Minimized;
 use crate::needs::Needs;
 use crate::packed::PackedKernel;
+use crate::questions::Minimized;
 
 /// The results of kernels. The size grows with the number of different BTFs and of different sets of outcomes; each further
 /// kernel adds its name and its sizes.

@@ -31,6 +31,7 @@ mod outcome;
 mod output;
 mod pack;
 mod packed;
+mod questions;
 #[cfg(feature = "serde")]
 mod serialize;
 mod visible;
@@ -54,10 +55,11 @@ pub use btfgen_libbpf::{
 pub use crate::claims::Claims;
 pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::matrix::{Matrix, OutcomeSet, RefusedNeed};
-pub use crate::minimize::{MinimizeError, Minimized, Minimizer};
+pub use crate::minimize::Minimizer;
 pub use crate::needs::{Need, Needs, Place};
 pub use crate::object::{Object, RelocationUse, SourceLine};
 pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::Output;
 pub use crate::pack::{Pack, StoreUse};
 pub use crate::packed::{Packed, PackedKernel, StoreReport, Totals};
+pub use crate::questions::{MinimizeError, Minimized};

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::answers::{RootAnswers, Seen};
 use crate::minimal::Answered;
-use crate::minimize::{MinimizeError, Minimized, Minimizer};
+use crate::questions::{MinimizeError, Minimized, Questions};
 
 /// A kernel as the needs see it: its candidates of each root, and what else the answers depend on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +49,7 @@ impl<'d> Views<'d> {
         lists: &ListAnswers<'_, '_>,
         definitions: &'d Definitions<'d>,
     ) -> btfgen_store::Result<Option<Self>> {
-        let roots = lists.minimizer.needs().roots().iter();
+        let roots = lists.questions.needs().roots().iter();
         let roots: Vec<_> = roots.map(|root| (root.kind, &root.name[..])).collect();
         if !roots.iter().all(|&(kind, _)| is_root(kind)) {
             return Ok(None);
@@ -96,7 +96,7 @@ struct Known {
 
 /// The answers of lists of candidates, each computed once.
 pub(crate) struct ListAnswers<'m, 'n> {
-    minimizer: &'m Minimizer<'n>,
+    questions: &'m Questions<'n>,
     /// `None` for a list that libbpf cannot safely walk.
     known: Mutex<HashMap<Asked, Option<Arc<Known>>>>,
     classes: Mutex<HashMap<(usize, Vec<Seen>), u32>>,
@@ -111,9 +111,9 @@ impl std::borrow::Borrow<RootAnswers> for &Known {
 }
 
 impl<'m, 'n> ListAnswers<'m, 'n> {
-    pub(crate) fn new(minimizer: &'m Minimizer<'n>) -> Self {
+    pub(crate) fn new(questions: &'m Questions<'n>) -> Self {
         Self {
-            minimizer,
+            questions,
             known: Mutex::default(),
             classes: Mutex::default(),
             proven: Mutex::default(),
@@ -138,18 +138,18 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
             candidates: &types.candidates,
             answers: &answers,
         };
-        let minimal = self.minimizer.compose(kernel, |bytes| {
+        let minimal = self.questions.compose(kernel, |bytes| {
             let classes = answers.iter().map(|known| known.class).collect();
             let this = (bytes.to_vec(), classes);
             if !lock(&self.proven).contains(&this) {
-                self.minimizer.prove(bytes, &answers)?;
+                self.questions.prove(bytes, &answers)?;
                 lock(&self.proven).insert(this);
             }
             Ok(())
         });
         Some(minimal.map(|btf| Minimized {
             btf,
-            outcomes: self.minimizer.collect(&answers),
+            outcomes: self.questions.collect(&answers),
         }))
     }
 
@@ -168,8 +168,8 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
     ) -> Option<Result<(), MinimizeError>> {
         let answers = self.answers(definitions, view)?;
         let answers: Vec<&Known> = answers.iter().map(|known| &**known).collect();
-        let full = self.minimizer.ask(full);
-        Some(full.and_then(|(_, full)| self.minimizer.compare(&full, &answers)))
+        let full = self.questions.ask(full);
+        Some(full.and_then(|(_, full)| self.questions.compare(&full, &answers)))
     }
 
     /// Answers the lists of some views, in parallel.
@@ -238,9 +238,9 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
             let btf = LoadedBtf::parse(&types.btf).ok()?;
             let (mut checker, mut resolver) = (Checker::new(&btf), Resolver::new());
             let mut answer = |candidates: &Vec<TypeId>| {
-                let minimizer = self.minimizer;
+                let questions = self.questions;
                 let answers =
-                    minimizer.ask_candidates(root, &mut checker, candidates, &mut resolver);
+                    questions.ask_candidates(root, &mut checker, candidates, &mut resolver);
                 answers.ok().map(|answers| self.number(root, answers))
             };
             Some(types.candidates.iter().map(&mut answer).collect())
@@ -249,7 +249,7 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
     }
 
     fn number(&self, root: usize, answers: RootAnswers) -> Arc<Known> {
-        let needs = 0..self.minimizer.needs().roots()[root].needs.len();
+        let needs = 0..self.questions.needs().roots()[root].needs.len();
         let seen = needs.map(|need| answers.seen(need)).collect();
         let mut classes = lock(&self.classes);
         let next = classes.len() as u32;
@@ -264,7 +264,7 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
         root: usize,
         list: List,
     ) -> btfgen_store::Result<Vec<Definition>> {
-        let needs = self.minimizer.needs();
+        let needs = self.questions.needs();
         let asks_identity = needs.roots()[root].asks_identity(needs);
         let mut seen = HashSet::new();
         let runs = definitions.candidates(list)?.into_iter();

@@ -1,85 +1,21 @@
-//! Minimizes kernels' BTFs: the outcomes, the minimal BTF, and the proof that the minimal BTF gives the same outcomes.
+//! Minimizes one kernel's BTF.
 
-use std::borrow::Borrow;
-
-use btfgen_btf::TypeId;
-use btfgen_libbpf::{Checked, Checker, LoadedBtf, Resolver};
+use btfgen_libbpf::LoadedBtf;
 use btfgen_store::Tables;
 
-use crate::answers::{RootAnswers, answers, without_match};
-use crate::candidates::RootNames;
 use crate::lists::{ListAnswers, View};
-use crate::minimal::{Answered, minimal_btf};
 use crate::needs::Needs;
 use crate::outcome::Outcome;
-use crate::visible::Evidence;
+use crate::questions::{MinimizeError, Minimized, Questions};
 
 /// Minimizes kernels' BTFs for one set of needs.
 #[derive(Debug)]
-pub struct Minimizer<'n> {
-    needs: &'n Needs,
-    roots: RootNames<'n>,
-    without_match: Vec<Outcome>,
-}
-
-/// A kernel's BTF, reduced to the parts that the needs ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Minimized {
-    /// The BTF, in the kernel's byte order.
-    pub btf: Vec<u8>,
-    /// The outcome of every need, in the order of [`Needs::iter`]. A local type id asks no kernel, so its outcome is
-    /// [`Outcome::Type`] 0.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// The reason why a kernel could not be minimized.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum MinimizeError {
-    /// The kernel's BTF has a type that libbpf cannot safely walk.
-    #[error("its BTF is damaged")]
-    Damaged(#[source] btfgen_libbpf::Error),
-    /// A type cannot be expressed in the minimal BTF.
-    #[error("the minimal BTF cannot be written: {0}")]
-    Inexpressible(String),
-    /// The minimal BTF gives another outcome, so it is never used.
-    #[error(
-        "the proof failed: {need} gives {minimal} with the minimal BTF, but {full} with the full BTF"
-    )]
-    Unproven {
-        /// The relocation.
-        need: String,
-        /// Its outcome with the full BTF.
-        full: String,
-        /// Its outcome with the minimal BTF.
-        minimal: String,
-    },
-}
-
-impl MinimizeError {
-    /// Whether the machine failed because libbpf had no memory. The error then says nothing about the kernel.
-    pub fn is_machine_fault(&self) -> bool {
-        matches!(self, Self::Damaged(e) if e.kind() == btfgen_libbpf::ErrorKind::OutOfMemory)
-    }
-}
+pub struct Minimizer<'n>(Questions<'n>);
 
 impl<'n> Minimizer<'n> {
     /// Creates a minimizer for a set of needs.
     pub fn new(needs: &'n Needs) -> Self {
-        Self {
-            needs,
-            roots: RootNames::new(needs),
-            without_match: without_match(needs),
-        }
-    }
-
-    pub(crate) fn needs(&self) -> &'n Needs {
-        self.needs
-    }
-
-    pub(crate) fn roots(&self) -> &RootNames<'n> {
-        &self.roots
+        Self(Questions::new(needs))
     }
 
     /// The outcome of every need against a kernel's BTF, in the order of [`Needs::iter`].
@@ -87,7 +23,7 @@ impl<'n> Minimizer<'n> {
     /// # Errors
     /// [`MinimizeError::Damaged`].
     pub fn outcomes(&self, btf: &LoadedBtf<'_>) -> Result<Vec<Outcome>, MinimizeError> {
-        Ok(self.collect(&self.ask(btf)?.1))
+        Ok(self.0.collect(&self.0.ask(btf)?.1))
     }
 
     /// Reduces a kernel's BTF, and proves the result: with both BTFs, libbpf computes the same answer of every candidate
@@ -97,9 +33,9 @@ impl<'n> Minimizer<'n> {
     /// [`MinimizeError`].
     pub fn minimize(&self, btf: &LoadedBtf<'_>) -> Result<Minimized, MinimizeError> {
         let mut tables = Tables::new();
-        let kernel = tables.ingest_some(btf, |ty| self.roots.want(ty));
+        let kernel = tables.ingest_some(btf, |ty| self.0.roots().want(ty));
         let definitions = tables.definitions();
-        let lists = ListAnswers::new(self);
+        let lists = ListAnswers::new(&self.0);
         let minimized = kernel.ok().and_then(|kernel| {
             let view = View::of(&lists, &definitions, kernel)?;
             lists.minimize(&definitions, &view)
@@ -107,127 +43,10 @@ impl<'n> Minimizer<'n> {
         match minimized {
             Some(minimized) => {
                 let minimized = minimized?;
-                self.prove(&minimized.btf, &self.ask(btf)?.1)?;
+                self.0.prove(&minimized.btf, &self.0.ask(btf)?.1)?;
                 Ok(minimized)
             }
-            None => self.minimize_alone(btf),
+            None => self.0.minimize_alone(btf),
         }
-    }
-
-    /// Reduces a kernel's BTF that has no definitions.
-    pub(crate) fn minimize_alone(&self, btf: &LoadedBtf<'_>) -> Result<Minimized, MinimizeError> {
-        let (candidates, answers) = self.ask(btf)?;
-        let kernel = Answered {
-            btf,
-            candidates: &candidates,
-            answers: &answers,
-        };
-        let btf = self.compose(kernel, |bytes| self.prove(bytes, &answers))?;
-        Ok(Minimized {
-            btf,
-            outcomes: self.collect(&answers),
-        })
-    }
-
-    /// Asks a kernel's BTF everything: the candidates of each root, and their answers.
-    pub(crate) fn ask(
-        &self,
-        btf: &LoadedBtf<'_>,
-    ) -> Result<(Vec<Vec<TypeId>>, Vec<RootAnswers>), MinimizeError> {
-        let candidates = self.roots.find(btf).map_err(MinimizeError::Damaged)?;
-        let mut resolver = Resolver::new();
-        let answers = candidates.iter().enumerate();
-        let answers =
-            answers.map(|(root, candidates)| self.answer(root, candidates, &mut resolver));
-        let answers = answers.collect();
-        let ids = |list: &Vec<Checked<'_>>| list.iter().map(Checked::id).collect();
-        Ok((candidates.iter().map(ids).collect(), answers))
-    }
-
-    /// Asks some types of a BTF that are candidates of one root.
-    pub(crate) fn ask_candidates(
-        &self,
-        root: usize,
-        checker: &mut Checker<'_>,
-        candidates: &[TypeId],
-        resolver: &mut Resolver,
-    ) -> Result<RootAnswers, MinimizeError> {
-        let candidates = candidates.iter().map(|&id| checker.check(id));
-        let candidates: Vec<_> = candidates
-            .collect::<Result<_, _>>()
-            .map_err(MinimizeError::Damaged)?;
-        Ok(self.answer(root, &candidates, resolver))
-    }
-
-    fn answer(
-        &self,
-        root: usize,
-        candidates: &[Checked<'_>],
-        resolver: &mut Resolver,
-    ) -> RootAnswers {
-        let root = &self.needs.roots()[root];
-        answers(self.needs, root, candidates, &self.without_match, resolver)
-    }
-
-    /// The outcomes of all needs, from the answers of all roots.
-    pub(crate) fn collect(&self, answers: &[impl Borrow<RootAnswers>]) -> Vec<Outcome> {
-        let mut outcomes = vec![Outcome::Type { candidate: 0 }; self.needs.len()];
-        for (root, answers) in self.needs.roots().iter().zip(answers) {
-            for (&need, &outcome) in root.needs.iter().zip(&answers.borrow().outcomes) {
-                outcomes[need] = outcome;
-            }
-        }
-        outcomes
-    }
-
-    /// Writes the minimal BTF, and proves it.
-    pub(crate) fn compose<A: Borrow<RootAnswers>>(
-        &self,
-        kernel: Answered<'_, A>,
-        prove: impl Fn(&[u8]) -> Result<(), MinimizeError>,
-    ) -> Result<Vec<u8>, MinimizeError> {
-        let minimal = |evidence| {
-            let bytes = minimal_btf(self.needs, kernel, evidence);
-            let bytes = bytes.map_err(MinimizeError::Inexpressible)?;
-            prove(&bytes)?;
-            Ok(bytes)
-        };
-        match minimal(Evidence::None) {
-            // Something that did not match matches now: what told them apart was left out.
-            Err(MinimizeError::Unproven { .. }) => minimal(Evidence::All),
-            tried => tried,
-        }
-    }
-
-    /// Asks a minimal BTF everything, and compares the answers with these.
-    pub(crate) fn prove(
-        &self,
-        bytes: &[u8],
-        full: &[impl Borrow<RootAnswers>],
-    ) -> Result<(), MinimizeError> {
-        let btf = LoadedBtf::parse(bytes).map_err(MinimizeError::Damaged)?;
-        self.compare(full, &self.ask(&btf)?.1)
-    }
-
-    /// Compares the answers of two BTFs, as far as any loader can tell them apart.
-    pub(crate) fn compare(
-        &self,
-        full: &[impl Borrow<RootAnswers>],
-        minimal: &[impl Borrow<RootAnswers>],
-    ) -> Result<(), MinimizeError> {
-        for ((root, full), minimal) in self.needs.roots().iter().zip(full).zip(minimal) {
-            let (full, minimal) = (full.borrow(), minimal.borrow());
-            for (i, &need) in root.needs.iter().enumerate() {
-                let (full, minimal) = (full.seen(i), minimal.seen(i));
-                if full != minimal {
-                    return Err(MinimizeError::Unproven {
-                        need: self.needs[need].to_string(),
-                        full: format!("{full:?}"),
-                        minimal: format!("{minimal:?}"),
-                    });
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -15,11 +15,11 @@ use crate::harvest::Harvest;
 use crate::linkable::{TargetArch, linkable_object};
 use crate::lists::ListAnswers;
 use crate::matrix::Matrix;
-use crate::minimize::{MinimizeError, Minimizer};
 use crate::needs::Needs;
 use crate::object::Object;
 use crate::output::{Output, commit};
 use crate::packed::{Packed, StoreReport, Totals};
+use crate::questions::Questions;
 
 /// Packs the BTFs of a hub's kernels for some objects.
 ///
@@ -394,7 +394,7 @@ impl<'a> Pack<'a> {
         needs: &Needs,
         kernels: &[&HubKernel],
     ) -> Result<Harvest, Failure> {
-        let minimizer = Minimizer::new(needs);
+        let questions = Questions::new(needs);
         if let Some(progress) = self.progress {
             progress.start(kernels.len());
         }
@@ -403,8 +403,8 @@ impl<'a> Pack<'a> {
         in_pool(threads, || {
             let go_on = || go_on(self.cancel);
             let groups = Groups {
-                minimizer: &minimizer,
-                lists: ListAnswers::new(&minimizer),
+                questions: &questions,
+                lists: ListAnswers::new(&questions),
                 store,
                 kernels,
                 max_btf_bytes: self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES),
@@ -550,14 +550,4 @@ fn first_refused(matrix: &Matrix, needs: &Needs) -> Option<Error> {
         needs[need]
     );
     Some(Error::new(ErrorKind::Refused, kernel, message))
-}
-
-pub(crate) fn refused(path: &Path, e: MinimizeError) -> Error {
-    let kind = match e {
-        _ if e.is_machine_fault() => ErrorKind::Machine,
-        MinimizeError::Damaged(_) => ErrorKind::InvalidKernel,
-        MinimizeError::Inexpressible(_) => ErrorKind::Unsupported,
-        MinimizeError::Unproven { .. } => ErrorKind::Unproven,
-    };
-    Error::new(kind, path.display(), "cannot be minimized").with_source(e)
 }
