@@ -156,12 +156,18 @@ impl Status {
                     .map(Path::to_owned),
             ),
             kept_bytes: disk_bytes(
-                files_below(&folder.join(OWN_FOLDER)).filter(|file| !file.ends_with(STORE)),
+                files_below(&folder.join(OWN_FOLDER)).filter(|file| !is_of_store(file)),
             ),
             unfinished: staged.map_or(0, Iterator::count),
             rejected,
         })
     }
+}
+
+/// Whether a file is the type store or lies beside it.
+fn is_of_store(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+    name.starts_with(STORE.as_bytes())
 }
 
 fn store_status(hub: &Hub) -> StoreStatus {

@@ -11,11 +11,11 @@ use std::fs::{self, File, FileTimes};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use btfgen_btf::{Btf, Type};
-use btfgen_files::{TempFile, open_regular, remove_stale};
+use btfgen_files::{TempFile, open_regular, read_regular, remove_stale};
 use btfgen_store::{Definitions, Digest, Files, Stamp, Stored, Tables, stored_bytes};
 use rustix::fs::{Access, access};
 
@@ -29,6 +29,12 @@ use crate::lock::OWN_FOLDER;
 /// The name of the store's file in the hub's own folder.
 pub(crate) const STORE: &str = "types";
 
+/// Behind the name of a store's file: the proofs.
+const PROOFS: &str = ".proofs";
+
+/// The most proofs that are kept: 1 MB. The oldest ones go.
+const MAX_PROOFS: usize = 1 << 16;
+
 /// The folder for stores below the user's cache folder.
 const CACHED: &str = "btfgen/types";
 
@@ -41,6 +47,8 @@ pub struct TypeStore {
     kept: Option<HashSet<String>>,
     stored: Option<Stored>,
     state: RwLock<State>,
+    /// Not in the state, because a proof is noted while the definitions are read.
+    proofs: Mutex<Proofs>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +58,14 @@ struct State {
     files: Files,
     by_digest: HashMap<Digest, usize>,
     is_changed: bool,
+}
+
+/// Digests of proofs that packs have made, so that later packs make others.
+#[derive(Debug, Default)]
+struct Proofs {
+    oldest_first: Vec<Digest>,
+    all: HashSet<Digest>,
+    are_changed: bool,
 }
 
 /// A kernel whose definitions are in a store.
@@ -65,6 +81,9 @@ impl TypeStore {
     /// The store of a hub, with what is usable of its file. The hub should have all its kernels: the store forgets others.
     pub fn of(hub: &Hub) -> Self {
         let mut store = Self::new_of(hub);
+        if let Some(place) = &store.place {
+            store.proofs = Mutex::new(Proofs::read(place));
+        }
         let stored = places(hub).into_iter().find_map(|place| {
             let file = open_regular(&place).ok()?;
             Stored::open(&file).ok()
@@ -76,11 +95,10 @@ impl TypeStore {
             let by_digest = kernels.into_iter().zip(0..).collect();
             let files = stored.files().clone();
             store.stored = Some(stored);
-            store.state = RwLock::new(State {
-                files,
-                by_digest,
-                ..State::default()
-            });
+            let mut state = store.write();
+            state.files = files;
+            state.by_digest = by_digest;
+            drop(state);
         }
         store
     }
@@ -94,6 +112,7 @@ impl TypeStore {
             kept: hub.is_whole().then(|| ids.collect()),
             stored: None,
             state: RwLock::default(),
+            proofs: Mutex::default(),
         }
     }
 
@@ -104,6 +123,7 @@ impl TypeStore {
             kept: None,
             stored: None,
             state: RwLock::default(),
+            proofs: Mutex::default(),
         }
     }
 
@@ -112,6 +132,7 @@ impl TypeStore {
         Self {
             stored: None,
             state: RwLock::default(),
+            proofs: Mutex::default(),
             ..self
         }
     }
@@ -142,6 +163,16 @@ impl TypeStore {
                 state.files.find(&name, &Stamp::of(&metadata))
             }
         }
+    }
+
+    /// Whether the proof with this digest was made, by this pack or an earlier one.
+    pub fn is_proved(&self, proof: Digest) -> bool {
+        self.proofs().all.contains(&proof)
+    }
+
+    /// Notes a proof.
+    pub fn note_proof(&self, proof: Digest) {
+        self.proofs().add(proof);
     }
 
     /// Adds a kernel, unless it is there. `is_wanted` chooses the named types that are added if the store is not kept.
@@ -240,6 +271,10 @@ impl TypeStore {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn proofs(&self) -> MutexGuard<'_, Proofs> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -259,9 +294,17 @@ impl TypeStore {
     /// The error of the system or of the store. The file is then as it was.
     pub fn save(&self) -> io::Result<Option<u64>> {
         let state = self.read();
-        let Some(place) = self.place.as_ref().filter(|_| state.is_changed) else {
+        let Some(place) = &self.place else {
             return Ok(None);
         };
+        let proofs = self.proofs();
+        if proofs.are_changed {
+            write(&proofs_of(place), &proofs.bytes())?;
+        }
+        drop(proofs);
+        if !state.is_changed {
+            return Ok(None);
+        }
         let mut files = state.files.clone();
         if let Some(kept) = &self.kept {
             files.retain(|name| kept.contains(name));
@@ -299,6 +342,51 @@ impl State {
             (None, None) => see(&Tables::new().definitions()),
         })
     }
+}
+
+impl Proofs {
+    /// The proofs beside a store's file; none if there is no file or it is not whole.
+    fn read(place: &Path) -> Self {
+        let mut proofs = Self::default();
+        let most = (MAX_PROOFS + 1) * size_of::<u128>();
+        let bytes = read_regular(&proofs_of(place), most as u64).unwrap_or_default();
+        let Some((digests, sum)) = bytes.split_last_chunk() else {
+            return proofs;
+        };
+        let (digests, rest) = digests.as_chunks();
+        let sum: Digest = u128::from_be_bytes(*sum).into();
+        if rest.is_empty() && sum == Digest::of(digests.as_flattened()) {
+            let digests = digests.iter().map(|digest| u128::from_be_bytes(*digest));
+            digests.for_each(|digest| proofs.add(digest.into()));
+        }
+        proofs.are_changed = false;
+        proofs
+    }
+
+    fn add(&mut self, proof: Digest) {
+        if self.all.insert(proof) {
+            self.oldest_first.push(proof);
+            self.are_changed = true;
+        }
+    }
+
+    /// The digests of the newest proofs, and the digest of these bytes.
+    fn bytes(&self) -> Vec<u8> {
+        let oldest = self.oldest_first.len().saturating_sub(MAX_PROOFS);
+        let digests = self.oldest_first[oldest..].iter();
+        let digests = digests.flat_map(|&digest| u128::from(digest).to_be_bytes());
+        let mut bytes: Vec<u8> = digests.collect();
+        let sum = Digest::of(&bytes);
+        bytes.extend(u128::from(sum).to_be_bytes());
+        bytes
+    }
+}
+
+/// The file for the proofs of the store in this file.
+fn proofs_of(place: &Path) -> PathBuf {
+    let mut path = place.as_os_str().to_owned();
+    path.push(PROOFS);
+    path.into()
 }
 
 /// The files in which a hub's store may be, the best one first.

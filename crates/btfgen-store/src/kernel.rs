@@ -1,6 +1,7 @@
 //! What a store knows of one kernel's BTF.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use btfgen_btf::ByteOrder;
 use twox_hash::XxHash3_128;
@@ -33,10 +34,36 @@ impl From<u128> for Digest {
     }
 }
 
+impl From<Digest> for u128 {
+    fn from(Digest([high, low]): Digest) -> Self {
+        Self::from(high) << 64 | Self::from(low)
+    }
+}
+
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         XxHash3_128::oneshot(bytes).into()
+    }
+
+    /// The digest of what a value feeds to a hasher. Another version of a program may give another one.
+    pub fn of_value(value: &impl Hash) -> Self {
+        let mut state = State(XxHash3_128::new());
+        value.hash(&mut state);
+        state.0.finish_128().into()
+    }
+}
+
+/// A hasher whose result has more bits than [`Hasher::finish`] can give.
+struct State(XxHash3_128);
+
+impl Hasher for State {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish_128() as u64
     }
 }
 

@@ -3,7 +3,7 @@
 //! 1. Kernels that the type store does not have are read, and their definitions are added. Their full BTFs are at hand, so the
 //!    first one with each set of answers is also asked itself, and must answer as its definitions.
 //! 2. Kernels with the same candidates are one group, which has one minimal BTF.
-//! 3. For each minimal BTF without a kernel of step 1, one kernel's full BTF is read and asked.
+//! 3. For minimal BTFs of which no kernel's full BTF was asked yet, now or by an earlier pack, one is read and asked.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -65,12 +65,8 @@ impl From<btfgen_store::Error> for Failure {
 
 /// What is known of a kernel after step 1.
 enum Known {
-    /// Its number in the store, whether it was added now, and whether its full BTF was asked.
-    Stored {
-        number: usize,
-        is_new: bool,
-        is_proved: bool,
-    },
+    /// Its number in the store, and whether it was added now.
+    Stored { number: usize, is_new: bool },
     /// It has no definitions, so it was minimized alone.
     Alone(FullKernel, Minimized),
 }
@@ -95,7 +91,7 @@ impl Groups<'_> {
     /// Step 1. Kernels that fail are left out; the result has the others, by their places in the pack.
     fn read_new(&self, harvest: &mut Harvest) -> Result<Vec<(usize, Known)>> {
         let first_failed = AtomicUsize::new(usize::MAX);
-        let proved = Mutex::default();
+        let asked = Mutex::default();
         let all: Vec<Option<Result<Known>>> = self
             .kernels
             .par_iter()
@@ -107,7 +103,7 @@ impl Groups<'_> {
                 if self.strict && n > first_failed.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
-                let known = self.know(kernel, &proved);
+                let known = self.know(kernel, &asked);
                 if let Some(progress) = self.progress {
                     progress.kernel(kernel.id(), known.as_ref().err());
                 }
@@ -131,8 +127,8 @@ impl Groups<'_> {
         Ok(good)
     }
 
-    /// Finds a kernel in the store, or adds it. `proved` has the answers for which some kernel's full BTF was asked.
-    fn know(&self, kernel: &HubKernel, proved: &Mutex<HashSet<Vec<u32>>>) -> Result<Known> {
+    /// Finds a kernel in the store, or adds it. `asked` has the answers for which some kernel's full BTF is asked.
+    fn know(&self, kernel: &HubKernel, asked: &Mutex<HashSet<Digest>>) -> Result<Known> {
         if let Some(number) = self.store.find(kernel) {
             return self.stored(kernel, number);
         }
@@ -144,19 +140,18 @@ impl Groups<'_> {
         let full = FullKernel::of(&btf);
         let view = self.store.with(|definitions| {
             let view = View::of(&self.lists, definitions, ingested.number)?;
-            let classes = self.lists.classes(definitions, &view)?;
-            Some((view, classes))
+            let answered = self.lists.answered(definitions, &view)?;
+            Some((view, answered))
         });
-        let Ok(Some((view, classes))) = view else {
+        let Ok(Some((view, answered))) = view else {
             let btf = load_kernel(kernel.path(), btf)?;
             let minimized = self.questions.minimize_alone(&btf);
             let minimized = minimized.map_err(|e| e.of_kernel(kernel.path()))?;
             return Ok(Known::Alone(full, minimized));
         };
-        let mut proved = proved.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = proved.insert(classes);
-        drop(proved);
-        let mut is_proved = false;
+        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = asked.insert(answered);
+        drop(asked);
         if is_first || self.prove_all {
             let btf = load_kernel(kernel.path(), btf)?;
             let proof = self
@@ -164,13 +159,13 @@ impl Groups<'_> {
                 .with(|definitions| self.lists.prove(definitions, &view, &btf));
             if let Ok(Some(proof)) = proof {
                 proof.map_err(|e| e.of_kernel(kernel.path()))?;
-                is_proved = true;
+                self.store
+                    .note_proof(proof_of(answered, Digest::of(btf.bytes())));
             }
         }
         Ok(Known::Stored {
             number: ingested.number,
             is_new: true,
-            is_proved,
         })
     }
 
@@ -186,7 +181,6 @@ impl Groups<'_> {
         Ok(Known::Stored {
             number,
             is_new: false,
-            is_proved: false,
         })
     }
 
@@ -211,20 +205,12 @@ impl Groups<'_> {
         for (n, known) in known {
             match known {
                 Known::Alone(full, minimized) => self.add_alone(harvest, n, full, minimized),
-                Known::Stored {
-                    number,
-                    is_new,
-                    is_proved,
-                } => {
+                Known::Stored { number, is_new } => {
                     harvest.known += usize::from(!is_new);
                     let kernel = definitions
                         .kernel(number)
                         .ok_or(btfgen_store::Error::Damaged("a kernel is missing"))?;
-                    let member = Member {
-                        n,
-                        kernel,
-                        is_proved,
-                    };
+                    let member = Member { n, kernel };
                     match views.as_ref().and_then(|views| views.of(number)) {
                         Some(view) => groups.entry(view).or_default().push(member),
                         None => without.push(member),
@@ -241,19 +227,20 @@ impl Groups<'_> {
                 Ok(self.lists.minimize(definitions, view))
             })
             .collect::<Result<_>>()?;
-        let mut unproved: HashMap<Vec<u8>, Vec<(View, Member)>> = HashMap::new();
-        let mut proved = HashSet::new();
+        let mut all: HashMap<Vec<u8>, Vec<Proof>> = HashMap::new();
         for ((view, members), minimized) in groups.into_iter().zip(done) {
             match minimized {
                 Some(Ok(minimized)) => {
-                    if members.iter().any(|member| member.is_proved) {
-                        proved.insert(minimized.btf.clone());
-                    }
-                    let one_each = members.iter().map(|member| (view.clone(), *member));
-                    unproved
-                        .entry(minimized.btf.clone())
-                        .or_default()
-                        .extend(one_each);
+                    let answered = self.lists.answered(definitions, &view);
+                    let proofs = members.iter().filter_map(|&member| {
+                        Some(Proof {
+                            of: proof_of(answered?, member.kernel.digest),
+                            view: view.clone(),
+                            member,
+                        })
+                    });
+                    let all = all.entry(minimized.btf.clone()).or_default();
+                    all.extend(proofs);
                     let members = members.iter().map(|member| member.full(self));
                     harvest.add(self.questions.needs(), members, minimized);
                 }
@@ -273,35 +260,32 @@ impl Groups<'_> {
                 Err(e) => self.leave_out(harvest, member.n, e),
             }
         }
-        unproved.retain(|btf, _| !proved.contains(btf));
-        self.prove(definitions, unproved)
+        all.retain(|_, proofs| !proofs.iter().any(|proof| self.store.is_proved(proof.of)));
+        self.prove(definitions, all.into_values())
     }
 
     /// Step 3: asks the full BTF of one kernel for each of some minimal BTFs. Which ones is chosen anew on each run.
     fn prove(
         &self,
         definitions: &Definitions<'_>,
-        unproved: HashMap<Vec<u8>, Vec<(View, Member)>>,
+        unproved: impl Iterator<Item = Vec<Proof>>,
     ) -> Result<(), Failure> {
         let random = RandomState::new();
-        let mut chosen: Vec<(u64, (View, Member))> = unproved
-            .into_iter()
-            .filter_map(|(btf, members)| {
-                let of = |(_, member): &(View, Member)| random.hash_one(member.kernel.digest);
-                let one = members.into_iter().min_by_key(of)?;
-                Some((random.hash_one(btf), one))
-            })
+        let of = |proof: &Proof| random.hash_one(proof.of);
+        let mut chosen: Vec<Proof> = unproved
+            .filter_map(|proofs| proofs.into_iter().min_by_key(of))
             .collect();
-        chosen.sort_unstable_by_key(|&(hash, _)| hash);
+        chosen.sort_unstable_by_key(of);
         let mut spent = 0;
-        chosen.retain(|(_, (_, member))| {
-            spent += match self.kernels[member.n].chunk() {
+        chosen.retain(|proof| {
+            spent += match self.kernels[proof.member.n].chunk() {
                 Some(_) => COST_IN_CHUNK,
                 None => COST_OF_FILE,
             };
             spent <= BUDGET
         });
-        chosen.into_par_iter().try_for_each(|(_, (view, member))| {
+        chosen.into_par_iter().try_for_each(|proof| {
+            let Proof { of, view, member } = proof;
             (self.go_on)()?;
             let kernel = self.kernels[member.n];
             let changed = || {
@@ -318,7 +302,10 @@ impl Groups<'_> {
                 return Err(Failure::Stale(changed()));
             }
             match self.lists.prove(definitions, &view, &full) {
-                Some(Ok(())) => Ok(()),
+                Some(Ok(())) => {
+                    self.store.note_proof(of);
+                    Ok(())
+                }
                 Some(Err(e)) => Err(Failure::Stale(e.of_kernel(kernel.path()))),
                 None => Err(Failure::Stale(changed())),
             }
@@ -343,7 +330,19 @@ struct Member {
     /// Its place in the pack.
     n: usize,
     kernel: Kernel,
-    is_proved: bool,
+}
+
+/// The proof that a kernel's full BTF answers as its definitions.
+struct Proof {
+    /// Its digest.
+    of: Digest,
+    view: View,
+    member: Member,
+}
+
+/// The digest of the proof that a kernel's full BTF gives these answers.
+fn proof_of(answered: Digest, kernel: Digest) -> Digest {
+    Digest::of_value(&(answered, kernel))
 }
 
 impl Member {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use btfgen_btf::{Btf, TypeId};
 use btfgen_libbpf::{Checker, LoadedBtf, Resolver};
-use btfgen_store::{Definition, Definitions, Key, List, Machine, is_root};
+use btfgen_store::{Definition, Definitions, Digest, Key, List, Machine, is_root};
 use rayon::prelude::*;
 
 use crate::answers::{RootAnswers, Seen};
@@ -90,8 +90,8 @@ struct Part {
 #[derive(Debug)]
 struct Known {
     answers: RootAnswers,
-    /// Equal numbers mean that no loader can tell the answers apart.
-    class: u32,
+    /// The digest of what loaders can tell apart.
+    seen: Digest,
 }
 
 /// The answers of lists of candidates, each computed once.
@@ -99,9 +99,10 @@ pub(crate) struct ListAnswers<'m, 'n> {
     questions: &'m Questions<'n>,
     /// `None` for a list that libbpf cannot safely walk.
     known: Mutex<HashMap<Asked, Option<Arc<Known>>>>,
-    classes: Mutex<HashMap<(usize, Vec<Seen>), u32>>,
-    /// Minimal BTFs, and the classes of all roots that they are proved for.
-    proven: Mutex<HashSet<(Vec<u8>, Vec<u32>)>>,
+    /// The digest of the questions.
+    asked: Digest,
+    /// Minimal BTFs, and the answers that they are proved for.
+    proven: Mutex<HashSet<(Vec<u8>, Digest)>>,
 }
 
 impl std::borrow::Borrow<RootAnswers> for &Known {
@@ -112,10 +113,16 @@ impl std::borrow::Borrow<RootAnswers> for &Known {
 
 impl<'m, 'n> ListAnswers<'m, 'n> {
     pub(crate) fn new(questions: &'m Questions<'n>) -> Self {
+        let needs = questions.needs();
+        let roots = needs.roots().iter().map(|root| {
+            let signatures = root.needs.iter().map(|&need| needs.signature(need));
+            (root.kind, &root.name, signatures.collect::<Vec<_>>())
+        });
+        let asked = (env!("CARGO_PKG_VERSION"), roots.collect::<Vec<_>>());
         Self {
             questions,
             known: Mutex::default(),
-            classes: Mutex::default(),
+            asked: Digest::of_value(&asked),
             proven: Mutex::default(),
         }
     }
@@ -139,8 +146,7 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
             answers: &answers,
         };
         let minimal = self.questions.compose(kernel, |bytes| {
-            let classes = answers.iter().map(|known| known.class).collect();
-            let this = (bytes.to_vec(), classes);
+            let this = (bytes.to_vec(), self.digest(&answers));
             if !lock(&self.proven).contains(&this) {
                 self.questions.prove(bytes, &answers)?;
                 lock(&self.proven).insert(this);
@@ -153,10 +159,16 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
         }))
     }
 
-    /// Numbers that are equal if no loader can tell the kernels of two views apart; `None` if the definitions do not serve.
-    pub(crate) fn classes(&self, definitions: &Definitions<'_>, view: &View) -> Option<Vec<u32>> {
+    /// A digest of the questions and of a view's answers; `None` if the definitions do not serve.
+    pub(crate) fn answered(&self, definitions: &Definitions<'_>, view: &View) -> Option<Digest> {
         let answers = self.answers(definitions, view)?;
-        Some(answers.iter().map(|known| known.class).collect())
+        let answers: Vec<&Known> = answers.iter().map(|known| &**known).collect();
+        Some(self.digest(&answers))
+    }
+
+    fn digest(&self, answers: &[&Known]) -> Digest {
+        let seen = answers.iter().map(|known| known.seen);
+        Digest::of_value(&(self.asked, seen.collect::<Vec<_>>()))
     }
 
     /// Proves that a full BTF answers as the definitions of its view; `None` if the definitions do not serve.
@@ -241,20 +253,18 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
                 let questions = self.questions;
                 let answers =
                     questions.ask_candidates(root, &mut checker, candidates, &mut resolver);
-                answers.ok().map(|answers| self.number(root, answers))
+                answers.ok().map(|answers| self.known(root, answers))
             };
             Some(types.candidates.iter().map(&mut answer).collect())
         };
         ask().unwrap_or_else(|| vec![None; part.lists.len()])
     }
 
-    fn number(&self, root: usize, answers: RootAnswers) -> Arc<Known> {
+    fn known(&self, root: usize, answers: RootAnswers) -> Arc<Known> {
         let needs = 0..self.questions.needs().roots()[root].needs.len();
-        let seen = needs.map(|need| answers.seen(need)).collect();
-        let mut classes = lock(&self.classes);
-        let next = classes.len() as u32;
-        let class = *classes.entry((root, seen)).or_insert(next);
-        Arc::new(Known { answers, class })
+        let seen: Vec<Seen> = needs.map(|need| answers.seen(need)).collect();
+        let seen = Digest::of_value(&seen);
+        Arc::new(Known { answers, seen })
     }
 
     /// The candidates of a list. Equal candidates are one, unless the kernel's type ids are asked for.

@@ -133,6 +133,15 @@ impl Needs {
         self.needs.get(index)
     }
 
+    /// The signature of the need with this index.
+    pub(crate) fn signature(&self, need: usize) -> Option<&Signature> {
+        let first = self.needs.get(need)?.uses.first()?;
+        let question = self.objects[first.object]
+            .questions()
+            .get(first.relocation)?;
+        Some(&question.signature)
+    }
+
     /// The roots in canonical order: by name, then by kind. The order of the objects does not matter.
     pub(crate) fn roots(&self) -> &[Root] {
         &self.roots

@@ -216,6 +216,37 @@ fn lying_store() {
     assert_eq!(again.store.known, 1);
 }
 
+/// Check that a proof by a kernel's full BTF is kept, that the file is made again when it is damaged or lost, and that a pack which
+/// trusts no store starts without.
+#[test]
+fn proofs() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let hub = hub(dir.path(), kernels().iter().take(2));
+    let objects = [btfgen_testkit::object("execsnoop")];
+    let file = hub.join(".btfgen/types.proofs");
+    let proofs = |store| {
+        pack(&hub, &objects, store);
+        fs::read(&file).expect("the proofs are kept")
+    };
+    let first = proofs(StoreUse::Kept);
+    assert!(first.len() > 16, "there is a proof before the checksum");
+    assert_eq!(proofs(StoreUse::Kept), first, "nothing is left to prove");
+    for damaged in [&first[..first.len() - 1], &[0; 48], b""] {
+        fs::write(&file, damaged).expect("writable");
+        let mut again = proofs(StoreUse::Kept);
+        again.truncate(16);
+        assert!(first.chunks(16).any(|proof| proof == again));
+    }
+    fs::remove_file(&file).expect("it is ours");
+    assert!(proofs(StoreUse::Kept).len() > 16);
+    let cold = proofs(StoreUse::Cold);
+    assert_eq!(cold.len(), 16 * 3, "one for each kernel");
+    let of_another = [btfgen_testkit::object("bootstrap")];
+    pack(&hub, &of_another, StoreUse::Kept);
+    let more = fs::read(&file).expect("the proofs are kept");
+    assert!(more.len() > cold.len());
+}
+
 /// Check that the kernels of a hub with a BTF that has no definitions are packed, that one alone, and that a root of a kind that
 /// no relocation matches is answered.
 #[test]
