@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::Header;
 use crate::info::{Info, TYPE_LEN};
 use crate::kind::Kind;
+use crate::modules::ModulePart;
 use crate::types::Type;
 use crate::words::{ByteOrder, Words};
 
@@ -38,6 +39,8 @@ pub struct Btf<'d> {
     places: Vec<u32>,
     pointer_size: Option<u32>,
     classic: bool,
+    /// The modules whose types follow those of the kernel.
+    pub(crate) modules: Vec<ModulePart>,
 }
 
 impl fmt::Debug for Btf<'_> {
@@ -120,6 +123,7 @@ impl<'d> Btf<'d> {
             places: split.places,
             pointer_size: None,
             classic: split.classic && header.header_len() == Header::LEN as u64,
+            modules: Vec::new(),
             data,
         };
         let (types, strings) = (btf.type_count(), btf.string_count());

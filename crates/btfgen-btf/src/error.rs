@@ -43,6 +43,11 @@ impl Error {
         Self::new(kind, format!("type [{id}] {message}"))
     }
 
+    pub(crate) fn of_module(self, name: &str) -> Self {
+        let message = format!("module {name}: {}", self.message);
+        Self { message, ..self }
+    }
+
     /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -42,6 +42,7 @@ mod error;
 mod header;
 mod info;
 mod kind;
+mod modules;
 mod record;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
