@@ -83,7 +83,10 @@ impl<'d> Btf<'d> {
     }
 
     fn parse_with(data: Cow<'d, [u8]>, base: Option<&'d Self>) -> Result<Self> {
-        let header = Header::parse(&data)?;
+        let header = match base {
+            None => Header::parse(&data)?,
+            Some(_) => Header::parse_split(&data)?,
+        };
         let section = |what: &str, range: Range<u64>| {
             let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
             match (start, end) {
@@ -101,7 +104,7 @@ impl<'d> Btf<'d> {
         let types = section("type", header.types())?;
         let strings = section("string", header.strings())?;
         let layout = section("layout", header.layout())?;
-        if data[strings.end - 1] != 0 {
+        if data[strings.clone()].last().is_some_and(|&last| last != 0) {
             let message = "its strings do not end with a NUL";
             return Err(Error::new(ErrorKind::Damaged, message));
         }

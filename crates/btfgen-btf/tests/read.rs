@@ -324,6 +324,11 @@ fn split() {
         .skip_modifiers_and_typedefs(TypeId(4))
         .expect("it ends");
     assert_eq!(behind.id(), TypeId(2));
+    // Some modules of Linux have only types that are named as some of the kernel.
+    let without_strings = made_up_btf(&[&[1, info(Kind::Typedef, 0), 1]], b"");
+    let split = Btf::parse_split(&without_strings, &base).expect("good");
+    let last = split.types().last().expect("it is there");
+    assert_eq!((last.kind(), last.name()), (Kind::Typedef, &b"int"[..]));
     let nowhere = made_up_btf(&[&[0, info(Kind::Ptr, 0), 3]], b"\0");
     let error = Btf::parse_split(&nowhere, &base).expect_err("there is no type 3");
     assert_eq!(error.kind(), ErrorKind::Dangling);
