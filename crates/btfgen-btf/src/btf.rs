@@ -31,7 +31,7 @@ impl fmt::Display for TypeId {
 /// A BTF. All names and types that its types refer to exist.
 pub struct Btf<'d> {
     data: Cow<'d, [u8]>,
-    base: Option<&'d Self>,
+    pub(crate) base: Option<&'d Self>,
     order: ByteOrder,
     types: Range<usize>,
     strings: Range<usize>,
@@ -74,7 +74,7 @@ impl<'d> Btf<'d> {
     }
 
     /// Reads a BTF that continues another one, as a module's BTF continues the kernel's: its ids and string offsets start
-    /// where those of the base end.
+    /// where those of the base end. [`Btf::check_base`] tells whether it was made with this base.
     ///
     /// # Errors
     /// Those of [`Btf::parse`], but never [`ErrorKind::Split`].
@@ -179,7 +179,7 @@ impl<'d> Btf<'d> {
     }
 
     /// The offset of its own strings, which is behind those of the base.
-    fn first_string(&self) -> usize {
+    pub(crate) fn first_string(&self) -> usize {
         self.base.map_or(0, Self::string_count)
     }
 

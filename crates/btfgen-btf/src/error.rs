@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Dangling,
     /// The BTF needs a base, as a module's does: its strings do not begin with the empty string.
     Split,
+    /// A split BTF was made with another base.
+    OtherBase,
     /// A type that the format cannot express.
     Inexpressible,
 }

@@ -35,6 +35,7 @@
 
 #![forbid(unsafe_code)]
 
+mod base;
 mod btf;
 mod classic;
 mod compose;
