@@ -66,6 +66,22 @@ impl Btf<'_> {
         Ok(all)
     }
 
+    /// The same types as a module's BTF, which continues a kernel's.
+    #[cfg(feature = "testing")]
+    pub(crate) fn behind(&self, kernel: &Btf<'_>) -> Vec<u8> {
+        let shift = Shift {
+            first_id: 1,
+            ids: kernel.type_count() - 1,
+            first_name: 1,
+            names: kernel.string_count(),
+        };
+        let mut types = Vec::new();
+        for ty in self.own_types() {
+            shift.push(ty, &mut types);
+        }
+        assemble(self.byte_order(), &types, self.own_strings())
+    }
+
     /// The module of a type, in a BTF of [`Btf::with_modules`]. `None` for the kernel's own types.
     pub fn module_of(&self, id: TypeId) -> Option<&str> {
         let after = self.modules.partition_point(|module| module.first <= id);
