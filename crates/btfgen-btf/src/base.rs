@@ -9,6 +9,7 @@ use crate::types::Type;
 impl Btf<'_> {
     /// Requires that a BTF that [`Btf::parse_split`] has read continues its base, as far as the BTF itself tells:
     ///
+    /// - it has the base's byte order;
     /// - each name begins at the beginning of a string;
     /// - each reference leads to a type of a kind that the kernel's own check (`kernel/bpf/btf.c`) allows there;
     /// - each member ends within its struct.
@@ -19,6 +20,12 @@ impl Btf<'_> {
     /// # Errors
     /// [`ErrorKind::OtherBase`].
     pub fn check_base(&self) -> Result<()> {
+        if let Some(base) = self.base
+            && base.byte_order() != self.byte_order()
+        {
+            let message = "does not have the byte order of its base";
+            return Err(Error::new(ErrorKind::OtherBase, message));
+        }
         for ty in self.own_types() {
             for offset in ty.name_offsets() {
                 if !self.begins_string(offset) {

@@ -386,6 +386,9 @@ fn another_base_is_noticed() {
         assert_eq!(kind, ErrorKind::OtherBase);
         assert!(text.contains(message), "{text}");
     }
+    let twin = big_endian(&made_up_btf(&[&INT], b"own\0"), 4);
+    let error = Btf::parse_split(&twin, &base).expect("good").check_base();
+    assert_eq!(error.map_err(|e| e.kind()), Err(ErrorKind::OtherBase));
 }
 
 /// Check that BTFs of real kernels are read, and that each has a `task_struct`.
