@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use btfgen::{ModuleType, Packed};
+use btfgen::{AbsentType, ModuleType, Packed};
 
 use crate::amount::count;
 use crate::console::Console;
@@ -34,6 +34,21 @@ pub(crate) fn report(console: Console, packed: &Packed, named: &[String]) {
         "no type that the objects ask for is in these modules, which --module names:",
         in_vain.into_iter(),
     );
+}
+
+/// Says where types are that one kernel itself does not have.
+pub(crate) fn report_absent(console: Console, absent: &[AbsentType]) {
+    let lines = absent.iter().map(|ty| {
+        let name = printable(&ty.name);
+        match &ty.modules[..] {
+            [] => format!(
+                "{name}: found nowhere; it may be a type of a module that was not looked at"
+            ),
+            [module] => format!("{name}: in the module {module}"),
+            several => format!("{name}: in the modules {}", several.join(", ")),
+        }
+    });
+    console.note_all("the kernel itself does not have these types:", lines);
 }
 
 /// The type that a need begins with, if some kernel lacks it.
