@@ -8,6 +8,7 @@ use btfgen_archive::KernelId;
 use btfgen_files::is_machine_fault;
 use walkdir::WalkDir;
 
+use crate::arch::hub_id;
 use crate::chunk_file::{ChunkFile, ChunkPlace, RecentChunks, is_chunk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
@@ -158,5 +159,9 @@ fn kernel(root: &Path, path: &Path, metadata: &Metadata) -> Result<HubKernel> {
             let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
             error.with_help(LAYOUT_HELP)
         })?;
-    Ok(HubKernel::in_file(id, path.to_owned(), metadata.len()))
+    Ok(HubKernel::in_file(
+        hub_id(id),
+        path.to_owned(),
+        metadata.len(),
+    ))
 }

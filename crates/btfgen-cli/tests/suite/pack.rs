@@ -55,7 +55,7 @@ fn filters() {
     let output = run(pack(&hub(), &out).args(filters), 0, &[]);
     assert_eq!(output.stderr, b"");
     let list = stdout(btfgen().args(["list"]).arg(&out));
-    assert_eq!(list, "debian/12/aarch64/6.1.0-47-cloud-arm64\n");
+    assert_eq!(list, "debian/12/arm64/6.1.0-47-cloud-arm64\n");
 }
 
 /// Check that equal BTFs are linked, and stored for each kernel with `--no-hard-links`.
