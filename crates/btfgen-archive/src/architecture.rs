@@ -69,6 +69,11 @@ impl Architecture {
         }
     }
 
+    /// What `uname -m` prints on this architecture's kernel for a process with the personality `PER_LINUX32`: `i686` on `x86_64`.
+    pub fn compat_machine(self) -> Option<&'static str> {
+        Some(self.column(COMPAT)).filter(|name| *name != NONE)
+    }
+
     /// Whether an ELF header cannot tell the two architectures apart.
     pub fn has_elf_header_of(self, other: Self) -> bool {
         (MACHINE..=ORDER).all(|n| self.column(n) == other.column(n))
@@ -82,9 +87,12 @@ impl Architecture {
 
 // The columns by their numbers. Those before `MACHINE` have names.
 const NAME: usize = 0;
+#[cfg(test)]
+const MACHINES: usize = 1;
 const MACHINE: usize = 3;
 const BITS: usize = 4;
 const ORDER: usize = 5;
+const COMPAT: usize = 6;
 
 /// An empty column.
 const NONE: &str = "-";
@@ -102,12 +110,18 @@ mod tests {
         let mut seen = HashSet::new();
         for line in ARCHITECTURES.lines().filter(|line| !line.starts_with('#')) {
             let columns: Vec<&str> = line.split('\t').collect();
-            let [name, machines, _, machine, bits, order] = columns[..] else {
-                panic!("not six columns: {line}");
+            let [name, machines, _, machine, bits, order, compat] = columns[..] else {
+                panic!("not seven columns: {line}");
             };
             assert!(matches!(bits, "32" | "64"), "{line}");
             assert!(matches!(order, "little" | "big" | "any"), "{line}");
             assert_ne!(machines, NONE, "{line}");
+            if compat != NONE {
+                let shown = Architecture::named(compat).unwrap();
+                let machines = shown.column(MACHINES).split(' ');
+                assert!(bits == "64" && shown.column(BITS) == "32", "{line}");
+                assert!(machines.clone().any(|name| name == compat), "{line}");
+            }
             assert_eq!(machine.parse::<u16>().unwrap().to_string(), machine);
             let arch = Architecture { row: line };
             assert_eq!(arch.name(), name);
@@ -119,6 +133,61 @@ mod tests {
         }
         for unknown in ["", NONE, "#", "X86_64", "x86_64 ", "powerpc64 ", "amd64\t"] {
             assert_eq!(Architecture::named(unknown), None, "{unknown}");
+        }
+    }
+
+    /// Check that every name in use leads to its architecture: of `uname -m`, Debian, RPM, Rust, Go and btfhub-archive.
+    #[test]
+    fn names_in_use() {
+        for (name, others) in [
+            ("x86_64", "amd64 x86_64_v2 x32"),
+            ("i386", "i486 i586 i686 x86 386"),
+            ("arm64", "aarch64"),
+            ("aarch64_be", "arm64be"),
+            ("arm", "armv7l armv8l armhf armv7 armv7hl thumbv7neon"),
+            ("armel", "armv5tel armv5tejl armv6l armv4t armv5te armv6hl"),
+            ("armeb", "armv7b armv8b armbe"),
+            ("ppc64le", "ppc64el powerpc64le"),
+            ("ppc64", "powerpc64"),
+            ("ppc", "powerpc"),
+            ("riscv64", "riscv64gc riscv64a23"),
+            ("riscv32", "riscv riscv32gc"),
+            ("loongarch64", "loong64"),
+            (
+                "mips64",
+                "mips64el mips64le mips64r6el mipsisa64r6 mipsn32el",
+            ),
+            ("mips", "mipsel mipsle mipsisa32r6el mipsr6"),
+            ("sparc64", "sparc64"),
+            ("parisc", "hppa"),
+            ("openrisc", "or1k"),
+            ("sh4", "sh3"),
+        ] {
+            for other in others.split(' ').chain([name]) {
+                let arch = Architecture::named(other).map(Architecture::name);
+                assert_eq!(arch, Some(name), "{other}");
+            }
+        }
+        let same = "s390x s390 sparc alpha ia64 m68k arc csky hexagon microblaze nios2 xtensa";
+        for name in same.split(' ') {
+            assert_eq!(Architecture::named(name).unwrap().name(), name);
+        }
+    }
+
+    /// Check which name a kernel shows to a process with 32 bits.
+    #[test]
+    fn compat_machines() {
+        for (name, compat) in [
+            ("amd64", Some("i686")),
+            ("arm64", Some("armv8l")),
+            ("ppc64", Some("ppc")),
+            ("mips64el", Some("mips")),
+            ("s390x", Some("s390")),
+            ("i386", None),
+            ("loongarch64", None),
+        ] {
+            let arch = Architecture::named(name).unwrap();
+            assert_eq!(arch.compat_machine(), compat, "{name}");
         }
     }
 
@@ -136,6 +205,8 @@ mod tests {
             }
         }
         assert_eq!(Architecture::of_elf(40, false, true).unwrap().name(), "arm");
-        assert_eq!(Architecture::of_elf(40, false, false), None);
+        let big = Architecture::of_elf(40, false, false);
+        assert_eq!(big.unwrap().name(), "armeb");
+        assert_eq!(Architecture::of_elf(40, true, true), None);
     }
 }

@@ -96,7 +96,12 @@ impl Console {
         let mut helps: Vec<&str> = errors.iter().filter_map(|e| help(e)).collect();
         helps.sort_unstable();
         helps.dedup();
-        for text in helps {
+        self.helps(helps.into_iter());
+    }
+
+    /// Prints what the user can do.
+    pub(crate) fn helps<'t>(&self, texts: impl Iterator<Item = &'t str>) {
+        for text in texts {
             labelled(style::HELP, "help", text);
         }
     }

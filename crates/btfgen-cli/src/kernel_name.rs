@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use btfgen::{KernelFilter, KernelId};
+use btfgen::{KernelFilter, KernelId, hub_id};
 
 use crate::explain::Advised;
 
@@ -38,7 +38,13 @@ impl KernelName {
         read: impl Fn(usize) -> Result<Vec<u8>>,
     ) -> Result<(usize, Vec<u8>)> {
         let filter = arch.map_or(KernelFilter::new(), |arch| KernelFilter::new().arch(arch));
-        let is_meant = |k: &KernelId| self.is(k) && filter.matches(k);
+        let is_listed = |id: &KernelId| kernels.contains(&id);
+        let is_named = |k: &KernelId| match self {
+            // An archive can have kernels of one release under several names of an architecture.
+            Self::Id(id) if is_listed(id) => id == k,
+            _ => self.is(k),
+        };
+        let is_meant = |k: &KernelId| is_named(k) && filter.matches(k);
         let meant = (0..kernels.len()).filter(|&n| is_meant(kernels[n]));
         let mut found: Option<(usize, Vec<u8>)> = None;
         for n in meant {
@@ -94,7 +100,7 @@ impl KernelName {
 
     fn is(&self, kernel: &KernelId) -> bool {
         match self {
-            Self::Id(id) => id == kernel,
+            Self::Id(id) => hub_id(id.clone()) == hub_id(kernel.clone()),
             Self::Release(release) => release == kernel.release(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use btfgen::{AbsentType, ModuleType, Packed};
+use btfgen::{AbsentType, ModuleType, Packed, Refusal, RefusedNeed};
 
 use crate::amount::count;
 use crate::console::Console;
@@ -69,9 +69,12 @@ pub(crate) fn perhaps_in_module(packed: &Packed, need: usize) -> String {
     }
 }
 
-/// What to add to a need that libbpf refuses because several types have its name.
-pub(crate) fn in_modules(packed: &Packed, need: usize) -> String {
-    let several = type_of(packed, need).and_then(|ty| {
+/// What to add to a need that libbpf refuses because types of several modules disagree.
+pub(crate) fn in_modules(packed: &Packed, refused: &RefusedNeed<'_>) -> String {
+    if refused.reason != Refusal::Disagreement {
+        return String::new();
+    }
+    let several = type_of(packed, refused.need).and_then(|ty| {
         let mut found = ty.found.iter();
         found.find(|found| found.modules.len() > 1)
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use btfgen_archive::KernelId;
 use btfgen_hub::{
-    ChunkPlace, ENDINGS, Error, ErrorKind, Result, has_ending, is_chunk, without_ending,
+    ChunkPlace, ENDINGS, Error, ErrorKind, Result, has_ending, hub_id, is_chunk, without_ending,
 };
 use git2::{ObjectType, Oid, Repository, TreeEntry};
 
@@ -30,7 +30,10 @@ pub(crate) struct Listing {
 /// A kernel's file, or a chunk, in a repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
+    /// Its path in the hub, which has the hub's name of the architecture.
     pub(crate) path: String,
+    /// Its path in the repository.
+    named: String,
     pub(crate) blob: Oid,
 }
 
@@ -136,8 +139,10 @@ impl Listing {
             let why = "its path is not ID/VERSION/ARCH/RELEASE";
             return self.left_out.push(LeftOut::useless(path, why));
         };
+        let kernel = hub_id(kernel);
         let listed = Listed {
-            path,
+            path: format!("{kernel}{}", &path[stem.len()..]),
+            named: path,
             blob: entry.id(),
         };
         self.insert(kernel, listed);
@@ -146,24 +151,49 @@ impl Listing {
     fn take_chunk(&mut self, path: String, is_link: bool, blob: Oid) {
         let why = match ChunkPlace::of_path(&path) {
             Some(_) if is_link => "is a symbolic link",
-            Some(place) => return drop(self.chunks.insert(place, Listed { path, blob })),
+            Some(place) => return self.insert_chunk(place, path, blob),
             None => "its path is not ID/VERSION/ARCH.btfs",
         };
         self.left_out.push(LeftOut::useless(path, why));
     }
 
+    fn insert_chunk(&mut self, place: ChunkPlace, named: String, blob: Oid) {
+        let path = place.to_string();
+        let listed = Listed { path, named, blob };
+        let Some(other) = self.chunks.get_mut(&place) else {
+            self.chunks.insert(place, listed);
+            return;
+        };
+        let second = match listed.is_hubs_path() {
+            true => std::mem::replace(other, listed),
+            false => listed,
+        };
+        let why = format!("the chunk of the same architecture is {}", other.named);
+        self.left_out.push(LeftOut::useless(second.named, why));
+    }
+
     fn insert(&mut self, kernel: KernelId, listed: Listed) {
-        let rank = |path: &str| ENDINGS.iter().position(|e| path.ends_with(e));
+        let rank = |listed: &Listed| {
+            let ending = ENDINGS.iter().position(|e| listed.path.ends_with(e));
+            (!listed.is_hubs_path(), ending)
+        };
         let Some(other) = self.kernels.get_mut(&kernel) else {
             self.kernels.insert(kernel, listed);
             return;
         };
-        let second = if rank(&listed.path) < rank(&other.path) {
+        let second = if rank(&listed) < rank(other) {
             std::mem::replace(other, listed)
         } else {
             listed
         };
-        let why = format!("the same kernel is in {}", other.path);
-        self.left_out.push(LeftOut::useless(second.path, why));
+        let why = format!("the same kernel is in {}", other.named);
+        self.left_out.push(LeftOut::useless(second.named, why));
+    }
+}
+
+impl Listed {
+    /// Whether the repository has the hub's name of the architecture.
+    fn is_hubs_path(&self) -> bool {
+        self.path == self.named
     }
 }

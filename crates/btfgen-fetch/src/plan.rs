@@ -11,8 +11,8 @@ use btfgen_files::{is_machine_fault, read_regular};
 use btfgen_hub::record::{Record, RecordedFile};
 use btfgen_hub::seen::{is_as_seen, look};
 use btfgen_hub::{
-    ChunkFile, ChunkPlace, Codenames, ENDINGS, Error, ErrorKind, KernelFilter, Result,
-    without_ending,
+    ChunkFile, ChunkPlace, Codenames, ENDINGS, Error, ErrorKind, KernelFilter, Result, hub_id,
+    other_ids, without_ending,
 };
 use git2::{ObjectType, Oid};
 
@@ -139,7 +139,9 @@ impl Plan {
         let names: BTreeSet<&str> = sources.iter().map(|s| &*s.name).collect();
         for (path, file) in recorded(record, &names) {
             let kernel: Option<KernelId> = without_ending(path).and_then(|stem| stem.parse().ok());
-            let kernel = kernel.filter(|k| !wanted.contains_key(k) && passes(k));
+            let kernel = kernel
+                .map(hub_id)
+                .filter(|k| !wanted.contains_key(k) && passes(k));
             if let Some(kernel) = kernel
                 && let Ok(metadata) = root.join(path).symlink_metadata()
                 && file.is_unchanged(&metadata)
@@ -440,11 +442,13 @@ fn file_present(
     })
 }
 
-/// Whether a hub has a file for a kernel, with any ending.
+/// Whether a hub has a file for a kernel, with any ending and any name of the architecture.
 fn has_another_form(root: &Path, kernel: &KernelId) -> io::Result<bool> {
-    for ending in ENDINGS {
-        if look(&root.join(format!("{kernel}{ending}")))?.is_some() {
-            return Ok(true);
+    for id in std::iter::once(kernel.clone()).chain(other_ids(kernel)) {
+        for ending in ENDINGS {
+            if look(&root.join(format!("{id}{ending}")))?.is_some() {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

@@ -273,7 +273,15 @@ impl<'a> Add<'a> {
         let told_release = vmlinux.release().map(str::to_owned);
         let arch = arch.map(|arch| hub_arch(&arch).to_owned());
         if !self.force {
-            agree(path, "architecture", arch.as_deref(), told_arch.as_deref())?;
+            // An image does not tell which of two architectures it is for, if both have its ELF header.
+            let told = told_arch.as_deref();
+            let can_be = arch.as_deref().is_some_and(|arch| vmlinux.can_be(arch));
+            agree(
+                path,
+                "architecture",
+                arch.as_deref(),
+                told.filter(|_| !can_be),
+            )?;
             agree(path, "release", release.as_deref(), told_release.as_deref())?;
         }
         let (arch, release) = (arch.or(told_arch), release.or(told_release));

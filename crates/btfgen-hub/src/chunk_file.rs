@@ -10,6 +10,7 @@ use btfgen_chunk::{Chunk, Digest, ENDING, Entry};
 use btfgen_files::{is_machine_fault, open_regular};
 use rayon::prelude::*;
 
+use crate::arch::hub_arch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel_file::Unpack;
 use crate::seen::{FileId, file_id};
@@ -43,19 +44,20 @@ pub struct ChunkPlace {
 }
 
 impl ChunkPlace {
-    /// The place of a chunk with this path below a hub: `ID/VERSION/ARCH.btfs`. `None` for other paths.
+    /// The place of a chunk with this path below a hub: `ID/VERSION/ARCH.btfs`, with any name of the architecture. `None` for
+    /// other paths.
     pub fn of_path(path: &str) -> Option<Self> {
         let stem = path.strip_suffix(ENDING)?;
         let id: KernelId = format!("{stem}/release").parse().ok()?;
         Some(Self::of(&id))
     }
 
-    /// The place of the chunk for this kernel.
+    /// The place of the chunk for this kernel, with the hub's name of the architecture.
     pub fn of(kernel: &KernelId) -> Self {
         Self {
             distro: kernel.distro().to_owned(),
             version: kernel.version().to_owned(),
-            arch: kernel.arch().to_owned(),
+            arch: hub_arch(kernel.arch()).to_owned(),
         }
     }
 

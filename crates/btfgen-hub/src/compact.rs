@@ -8,7 +8,7 @@
 //!
 //! A run that ends at any moment loses no kernel: a kernel is in its file until it is in the chunk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use btfgen_files::{TempFile, is_machine_fault};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::arch::other_ids;
 use crate::chunk_file::{ChunkFile, ChunkPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::Hub;
@@ -496,8 +497,11 @@ impl<'a> Compact<'a> {
                 left_out.push(changed(path).with_kernel(source.kernel.id()));
             }
         }
-        // Succeeds only if the folder is empty now.
-        let _ = std::fs::remove_dir(group.folder());
+        let folders = sources.iter().filter_map(|s| s.kernel.path().parent());
+        for folder in folders.collect::<BTreeSet<_>>() {
+            // Succeeds only if the folder is empty now.
+            let _ = std::fs::remove_dir(folder);
+        }
         Ok(())
     }
 
@@ -531,18 +535,19 @@ fn groups(hub: &Hub) -> Vec<Group> {
     let mut groups: BTreeMap<ChunkPlace, Group> = BTreeMap::new();
     for kernel in hub.kernels().iter().filter(|k| k.chunk().is_none()) {
         let place = ChunkPlace::of(kernel.id());
-        let folder = kernel.path().parent().unwrap_or(Path::new(""));
-        let mut target = folder.as_os_str().to_owned();
-        target.push(btfgen_chunk::ENDING);
-        let group = groups.entry(place.clone()).or_insert_with(|| Group {
-            chunk: hub
-                .chunks()
-                .iter()
-                .find(|chunk| *chunk.place() == place)
-                .cloned(),
-            place,
-            target: target.into(),
-            kernels: Vec::new(),
+        let group = groups.entry(place.clone()).or_insert_with(|| {
+            let mut chunks = hub.chunks().iter();
+            let chunk = chunks.find(|chunk| *chunk.place() == place).cloned();
+            let folder = kernel.path().parent().unwrap_or(Path::new(""));
+            // The folder may have another name of the architecture.
+            let new = || folder.with_file_name(format!("{}{}", place.arch(), btfgen_chunk::ENDING));
+            let target = chunk.as_ref().map_or_else(new, |c| c.path().to_owned());
+            Group {
+                chunk,
+                target,
+                place,
+                kernels: Vec::new(),
+            }
         });
         group.kernels.push(kernel.clone());
     }
@@ -550,18 +555,16 @@ fn groups(hub: &Hub) -> Vec<Group> {
 }
 
 impl Group {
-    /// The folder of the kernels' files.
-    fn folder(&self) -> PathBuf {
-        self.target.with_file_name(self.place.arch())
-    }
-
-    /// Whether a kernel has another file than this one.
+    /// Whether a kernel has another file than this one, also under another name of the architecture.
     fn has_second_form(&self, source: &Source) -> std::io::Result<bool> {
-        let release = source.kernel.id().release();
-        for ending in crate::kernel_file::ENDINGS {
-            let other = self.folder().join(format!("{release}{ending}"));
-            if other != source.kernel.path() && look(&other)?.is_some() {
-                return Ok(true);
+        let kernel = source.kernel.id();
+        for id in std::iter::once(kernel.clone()).chain(other_ids(kernel)) {
+            let folder = self.target.with_file_name(id.arch());
+            for ending in crate::kernel_file::ENDINGS {
+                let other = folder.join(format!("{}{ending}", id.release()));
+                if other != source.kernel.path() && look(&other)?.is_some() {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)

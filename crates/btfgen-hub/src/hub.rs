@@ -1,7 +1,8 @@
 //! The hub: a folder of kernels' BTFs in btfhub-archive's layout, `ID/VERSION/ARCH/RELEASE.btf.tar.xz`, and chunks
 //! `ID/VERSION/ARCH.btfs` with many kernels each.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub struct Hub {
 
 impl Hub {
     /// Lists the kernels in some folders: those with their own files, and those in chunks. If two folders contain the same
-    /// kernel, the first folder's kernel is taken. Waits while a btfgen command changes one of the hubs.
+    /// kernel, the first folder's kernel is taken. In one folder, a kernel can be twice under different names of its
+    /// architecture; then the one under the hub's name is taken. Waits while a btfgen command changes one of the hubs.
     ///
     /// Of a chunk, only the index is read. If a folder has a kernel both as a file and in a chunk, the file is taken: it is the
     /// newer statement, because `btfgen hub compact` puts files into chunks.
@@ -147,11 +149,7 @@ impl Hub {
             }
             Found::Kernel(kernel, file) => {
                 self.files.insert(file);
-                if let Some(other) = kernels.get(&kernel.id) {
-                    self.rejected.push(same_kernel(&kernel, other));
-                } else {
-                    kernels.insert(kernel.id.clone(), kernel);
-                }
+                self.take_kernel(root, kernel, kernels);
             }
             Found::Chunk(chunk) => {
                 self.files.insert(file_id(chunk.metadata()));
@@ -163,6 +161,27 @@ impl Hub {
                 self.damaged_chunks.push((path, metadata));
             }
         }
+    }
+
+    fn take_kernel(
+        &mut self,
+        root: &Path,
+        kernel: HubKernel,
+        kernels: &mut BTreeMap<KernelId, HubKernel>,
+    ) {
+        let taken = match kernels.entry(kernel.id.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(kernel);
+                return;
+            }
+            Entry::Occupied(taken) => taken.into_mut(),
+        };
+        let is_misplaced = taken.path().starts_with(root) && !taken.has_hubs_place();
+        let second = match is_misplaced && kernel.has_hubs_place() {
+            true => std::mem::replace(taken, kernel),
+            false => kernel,
+        };
+        self.rejected.push(same_kernel(&second, taken));
     }
 
     /// Takes the kernels of a chunk that the same folder does not have as files.
@@ -177,9 +196,8 @@ impl Hub {
         }
         for kernel in in_chunk {
             match kernels.get(&kernel.id) {
-                Some(other) if other.path().starts_with(root) => {}
-                Some(other) => self.rejected.push(same_kernel(&kernel, other)),
-                None => drop(kernels.insert(kernel.id.clone(), kernel)),
+                Some(other) if other.chunk().is_none() && other.path().starts_with(root) => {}
+                _ => self.take_kernel(root, kernel, kernels),
             }
         }
     }

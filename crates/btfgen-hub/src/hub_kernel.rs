@@ -63,7 +63,7 @@ impl HubKernel {
         (kernels, invalid)
     }
 
-    /// The kernel's id.
+    /// The kernel's id, with the hub's name of the architecture, whatever its folder is called.
     pub fn id(&self) -> &KernelId {
         &self.id
     }
@@ -74,6 +74,16 @@ impl HubKernel {
             Source::File(path) => path,
             Source::Chunk { chunk, .. } => chunk.path(),
         }
+    }
+
+    /// Whether its folder or chunk has the hub's name of the architecture.
+    pub(crate) fn has_hubs_place(&self) -> bool {
+        let path = self.path();
+        let name = match &self.source {
+            Source::File(_) => path.parent().and_then(Path::file_name),
+            Source::Chunk { .. } => path.file_stem(),
+        };
+        name.is_some_and(|name| name == self.id.arch())
     }
 
     /// The size of the file in bytes, before it is unpacked. For a kernel in a chunk, its share of the chunk by the size of its

@@ -10,7 +10,7 @@ use regex_automata::nfa::thompson;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 
-use crate::arch::hub_arch;
+use crate::arch::{hub_arch, other_ids};
 use crate::chunk_file::ChunkPlace;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -44,8 +44,8 @@ impl KernelFilter {
         self
     }
 
-    /// Takes kernels whose `ID/VERSION/ARCH/RELEASE` matches a glob. Several globs are alternatives. `*` also matches
-    /// slashes.
+    /// Takes kernels whose `ID/VERSION/ARCH/RELEASE` matches a glob, with any name of the architecture. Several globs are
+    /// alternatives. `*` also matches slashes.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidName`] if the text is not a glob.
@@ -70,8 +70,12 @@ impl KernelFilter {
             }),
         ) && any(
             self.only.is_empty(),
-            self.only.iter().any(|g| g.is_match(kernel.to_string())),
+            self.has_glob_for(kernel) || other_ids(kernel).any(|other| self.has_glob_for(&other)),
         )
+    }
+
+    fn has_glob_for(&self, kernel: &KernelId) -> bool {
+        self.only.iter().any(|g| g.is_match(kernel.to_string()))
     }
 
     /// Whether a chunk at this place may have kernels that pass, under their own names or codenames. Only the chunk tells which
@@ -85,7 +89,7 @@ impl KernelFilter {
             only: Vec::new(),
             ..self.clone()
         };
-        let others = codenames.of(&kernel);
+        let others = codenames.of(&kernel).chain(other_ids(&kernel));
         std::iter::once(kernel.clone()).chain(others).any(|kernel| {
             let folder = format!(
                 "{}/{}/{}/",
@@ -140,18 +144,25 @@ impl KernelFilter {
         // For the messages, which do not name releases.
         let unknown: Vec<KernelId> = chunks.iter().filter_map(|c| c.kernel("release")).collect();
         let kernels: Vec<&KernelId> = known.iter().copied().chain(&unknown).collect();
-        let failed = |what: String, near: Option<String>| {
+        let refuse = |what: String, help: String| {
             let message = format!("{of_all} {what}");
-            let error = Error::new(ErrorKind::NoKernels, &subject, message);
-            Err(error.with_help(match near {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("it has {}", contents(&kernels)),
-            }))
+            Err(Error::new(ErrorKind::NoKernels, &subject, message).with_help(help))
+        };
+        let failed = |what: String, near: Option<String>| {
+            refuse(
+                what,
+                match near {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!("it has {}", contents(&kernels)),
+                },
+            )
         };
         for arch in &self.arches {
             if !passes(&Self::new().arch(arch)) {
                 let near = nearest(arch, kernels.iter().map(|k| k.arch().to_owned()));
-                return failed(format!("has the architecture {arch}"), near);
+                let guess = near.map(|near| format!("did you mean {near}? "));
+                let help = guess.unwrap_or_default() + "it has " + &contents(&kernels);
+                return refuse(format!("has the architecture {arch}"), help);
             }
         }
         for distro in &self.distros {
@@ -228,9 +239,19 @@ fn contents(kernels: &[&KernelId]) -> String {
     let shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
     let more = match all.len().saturating_sub(SHOWN) {
         0 => String::new(),
-        more => format!(" and {more} more"),
+        more => format!(" and {more} more, of {}", architectures(kernels)),
     };
     shown.join(", ") + &more
+}
+
+/// The architectures of kernels, as text for people.
+fn architectures(kernels: &[&KernelId]) -> String {
+    let all: BTreeSet<&str> = kernels.iter().map(|k| hub_arch(k.arch())).collect();
+    let all: Vec<&str> = all.into_iter().collect();
+    match &*all {
+        [one] => format!("the architecture {one}"),
+        _ => format!("the architectures {}", all.join(", ")),
+    }
 }
 
 /// Other names of versions: btfhub-archive has a symbolic link `debian/buster` that leads to `10`.
@@ -307,10 +328,13 @@ mod tests {
                 let by_name = KernelFilter::new().arch(name);
                 assert!(passes(&by_name, &of(arch.name())), "{name}");
                 assert!(passes(&by_hubs_name, &of(name)), "{name}");
-                assert!(!passes(&by_name, &of("alpha")), "{name}");
+                assert!(!passes(&by_name, &of("vax")), "{name}");
+                let glob = format!("debian/*/{name}/6.1*");
+                let by_glob = KernelFilter::new().only(&glob).expect("a glob");
+                assert!(passes(&by_glob, &of(arch.name())), "{name}");
             }
         }
-        assert!(passes(&KernelFilter::new().arch("alpha"), &of("alpha")));
+        assert!(passes(&KernelFilter::new().arch("vax"), &of("vax")));
         let other_build = KernelFilter::new().arch("armv7l");
         assert!(!passes(&other_build, &of("armv6l")));
     }
@@ -348,8 +372,9 @@ mod tests {
             (
                 new().arch("x86-64"),
                 "has the architecture x86-64",
-                "did you mean x86_64?",
+                "did you mean x86_64? it has debian/12/aarch64, ubuntu/20.04/x86_64",
             ),
+            (new().arch("armhf"), "has the architecture arm", all),
             (
                 new().only("*-azure").expect("a glob"),
                 "matches *-azure",
@@ -366,6 +391,25 @@ mod tests {
         }
         assert_eq!(told(new().distro("debian/bookworm").arch("arm64")), None);
         assert!(new().distro("x").check("hub", [], &codenames).is_ok());
+    }
+
+    /// Check that the help names all architectures, also if it does not name all distributions.
+    #[test]
+    fn all_architectures() {
+        let kernels = (0..20).map(|n| {
+            let arch = ["arm64", "armhf", "i686"][n / 18 + n / 19];
+            KernelId::new("debian", &format!("{n:02}"), arch, "6.1").expect("valid")
+        });
+        let kernels: Vec<KernelId> = kernels.collect();
+        let filter = KernelFilter::new().arch("s390x");
+        let error = filter.check("hub", &kernels, &Codenames::default());
+        let error = error.expect_err("there is none");
+        let help = error.help().expect("a help");
+        let end = ", debian/11/arm64 and 8 more, of the architectures arm, arm64, i386";
+        assert!(
+            help.starts_with("it has debian/00/arm64, ") && help.ends_with(end),
+            "{help}"
+        );
     }
 
     /// Check that a chunk is selected if a kernel in it could pass, under any of its names.
@@ -386,6 +430,7 @@ mod tests {
             only("{ubuntu,debian}/[0-9]*/x86_64/4*"),
             only("debian/buster/*/4.19*"),
             only("rhel/8*").only("debian/*").expect("a glob"),
+            only("debian/10/amd64/*"),
         ] {
             assert!(filter.may_match(&place, &codenames), "{filter:?}");
         }

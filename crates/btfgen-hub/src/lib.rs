@@ -45,7 +45,7 @@ pub use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING, Entry as ChunkEntry};
 
 #[cfg(feature = "add")]
 pub use crate::add::{Add, Added, Change};
-pub use crate::arch::{arch_fits, hub_arch};
+pub use crate::arch::{arch_fits, hub_arch, hub_id, other_ids};
 pub use crate::chunk_file::{ChunkFile, ChunkPlace, is_chunk};
 #[cfg(feature = "write")]
 pub use crate::compact::{ChunkChange, Compact, Compacted, CompactedChunk};

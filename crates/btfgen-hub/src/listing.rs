@@ -8,6 +8,7 @@ use btfgen_archive::KernelId;
 use btfgen_files::is_machine_fault;
 use walkdir::WalkDir;
 
+use crate::arch::hub_id;
 use crate::chunk_file::{ChunkFile, ChunkPlace, RecentChunks, is_chunk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
@@ -162,8 +163,9 @@ fn kernel(root: &Path, path: &Path, metadata: &Metadata) -> Result<KernelId> {
         return Err(refused("is not a regular file"));
     }
     let stem = without_ending(place).or_else(|| place.strip_suffix(MODULES_ENDING));
-    stem.unwrap_or(place).parse().map_err(|e| {
+    let id = stem.unwrap_or(place).parse().map_err(|e| {
         let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
         error.with_help(LAYOUT_HELP)
-    })
+    })?;
+    Ok(hub_id(id))
 }

@@ -373,14 +373,16 @@ impl Deletable {
 /// The kernels that failed, for each chunk.
 fn by_chunk(failed: Vec<Failed>) -> Vec<(Arc<ChunkFile>, Vec<Failed>)> {
     let mut chunks: Vec<(Arc<ChunkFile>, Vec<Failed>)> = Vec::new();
-    // The kernels of a chunk follow each other, because they are sorted by their ids.
     for failed in failed {
         let Some(chunk) = failed.kernel.chunk().cloned() else {
             continue;
         };
-        match chunks.last_mut() {
-            Some((last, of_last)) if Arc::ptr_eq(last, &chunk) => of_last.push(failed),
-            _ => chunks.push((chunk, vec![failed])),
+        let known = chunks
+            .iter_mut()
+            .find(|(known, _)| Arc::ptr_eq(known, &chunk));
+        match known {
+            Some((_, of_known)) => of_known.push(failed),
+            None => chunks.push((chunk, vec![failed])),
         }
     }
     chunks

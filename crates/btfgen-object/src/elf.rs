@@ -1,7 +1,11 @@
-//! Finds the two ELF sections with an object's types and relocations.
+//! Finds the two ELF sections with an object's types and relocations, and those with its programs.
+
+use std::collections::HashMap;
 
 use object::Endianness;
-use object::elf::{ELFCLASS32, EM_AARCH64, EM_BPF, EM_X86_64, FileHeader64};
+use object::elf::{
+    ELFCLASS32, EM_AARCH64, EM_BPF, EM_X86_64, FileHeader64, SHF_EXECINSTR, SectionHeader64,
+};
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +31,55 @@ impl<'d> Sections<'d> {
     /// # Errors
     /// Any [`ErrorKind`] except [`ErrorKind::TooLarge`].
     pub fn of(file: &'d [u8]) -> Result<Self> {
+        let elf = Elf::parse(file)?;
+        let sections = Self {
+            btf: elf.content(".BTF")?,
+            btf_ext: elf.content(".BTF.ext")?,
+        };
+        if sections.btf.is_empty() {
+            return Err(Error::new(ErrorKind::NoBtf, "it has no .BTF section"));
+        }
+        Ok(sections)
+    }
+
+    /// The content of the sections with instructions, by their names, in an ELF file that [`Sections::of`] accepts. Of sections
+    /// with the same name, the first one counts.
+    ///
+    /// # Errors
+    /// Those of [`Sections::of`].
+    pub fn programs(file: &'d [u8]) -> Result<HashMap<&'d [u8], &'d [u8]>> {
+        let elf = Elf::parse(file)?;
+        let mut programs = HashMap::new();
+        for header in elf.headers {
+            if header.sh_flags(elf.endian).contains(SHF_EXECINSTR)
+                && let Some(name) = elf.name(header)
+            {
+                let content = header.data(elf.endian, file).map_err(damaged)?;
+                programs.entry(name).or_insert(content);
+            }
+        }
+        Ok(programs)
+    }
+}
+
+/// An ELF file for BPF.
+struct Elf<'d> {
+    file: &'d [u8],
+    endian: Endianness,
+    headers: &'d [SectionHeader64<Endianness>],
+    names: &'d [u8],
+}
+
+/// The longest name of a section with instructions. The names of a hostile file may be one long string, and all of it would
+/// be read for each section.
+const MAX_NAME: usize = 1024;
+
+fn damaged(e: object::Error) -> Error {
+    Error::damaged(format!("damaged ELF file: {e}"))
+}
+
+impl<'d> Elf<'d> {
+    fn parse(file: &'d [u8]) -> Result<Self> {
         if file.is_empty() {
             return Err(Error::new(ErrorKind::NotElf, "the file is empty"));
         }
@@ -44,7 +97,6 @@ impl<'d> Sections<'d> {
         if file.get(CLASS_AT) == Some(&ELFCLASS32.0) {
             return not_bpf("32 bits");
         }
-        let damaged = |e| Error::damaged(format!("damaged ELF file: {e}"));
         let header = FileHeader64::<Endianness>::parse(file).map_err(damaged)?;
         let endian = header.endian().map_err(damaged)?;
         match header.e_machine(endian) {
@@ -64,27 +116,35 @@ impl<'d> Sections<'d> {
                 .data(endian, file)
                 .map_err(damaged)?
         };
+        Ok(Self {
+            file,
+            endian,
+            headers,
+            names,
+        })
+    }
+
+    /// The content of the first section of this name; empty if there is none.
+    fn content(&self, name: &str) -> Result<&'d [u8]> {
         // Compare prefixes: looking for the end of each name would take quadratic time if the names are one long string.
-        let content = |name: &str| -> Result<&'d [u8]> {
-            let terminated = [name.as_bytes(), b"\0"].concat();
-            let found = headers.iter().find(|header| {
-                let rest = names.get(header.sh_name(endian) as usize..);
-                rest.is_some_and(|rest| rest.starts_with(&terminated))
-            });
-            match found {
-                None => Ok(&[]),
-                Some(header) => header
-                    .data(endian, file)
-                    .map_err(|e| Error::damaged(format!("damaged section {name}: {e}"))),
-            }
-        };
-        let sections = Self {
-            btf: content(".BTF")?,
-            btf_ext: content(".BTF.ext")?,
-        };
-        if sections.btf.is_empty() {
-            return Err(Error::new(ErrorKind::NoBtf, "it has no .BTF section"));
+        let terminated = [name.as_bytes(), b"\0"].concat();
+        let found = self.headers.iter().find(|header| {
+            let rest = self.names.get(header.sh_name(self.endian) as usize..);
+            rest.is_some_and(|rest| rest.starts_with(&terminated))
+        });
+        match found {
+            None => Ok(&[]),
+            Some(header) => header
+                .data(self.endian, self.file)
+                .map_err(|e| Error::damaged(format!("damaged section {name}: {e}"))),
         }
-        Ok(sections)
+    }
+
+    /// The name of a section; `None` if it is longer than [`MAX_NAME`].
+    fn name(&self, header: &SectionHeader64<Endianness>) -> Option<&'d [u8]> {
+        let rest = self.names.get(header.sh_name(self.endian) as usize..)?;
+        let rest = &rest[..rest.len().min(MAX_NAME + 1)];
+        let end = rest.iter().position(|&byte| byte == 0)?;
+        Some(&rest[..end])
     }
 }

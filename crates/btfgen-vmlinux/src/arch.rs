@@ -21,6 +21,12 @@ pub(crate) fn of_package(name: &str) -> Option<String> {
     is_name.then(|| ours.to_owned())
 }
 
+/// Whether two names are those of one architecture.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    let known = Architecture::named(one);
+    one == other || known.is_some() && known == Architecture::named(other)
+}
+
 /// Whether an image cannot tell these two names apart. A package can: it tells which 32-bit ARM its image is for.
 pub(crate) fn have_equal_images(one: &str, other: &str) -> bool {
     let (one, other) = (Architecture::named(one), Architecture::named(other));

@@ -104,6 +104,7 @@ impl Place {
 
     /// The final result.
     pub(crate) fn found(self, btf: Vec<u8>, last_step: &str) -> Vmlinux {
+        let is_image_arch = self.package.arch.is_none();
         let arch = match (self.image.arch, self.package.arch) {
             // A package distinguishes the kinds of 32-bit ARM, an image does not.
             (Some(image), Some(package)) if have_equal_images(&image, &package) => Some(package),
@@ -115,6 +116,7 @@ impl Place {
             btf,
             release: self.image.release.or(self.package.release),
             arch,
+            is_image_arch,
             origin: trail.join(", "),
         }
     }

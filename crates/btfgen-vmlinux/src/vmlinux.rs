@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use crate::arch::{have_equal_images, is_same};
+
 /// The BTF of a kernel, and what the file says about the kernel.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Vmlinux {
     pub(crate) btf: Vec<u8>,
     pub(crate) release: Option<String>,
     pub(crate) arch: Option<String>,
+    /// Whether only the image tells the architecture.
+    pub(crate) is_image_arch: bool,
     pub(crate) origin: String,
 }
 
@@ -38,6 +42,15 @@ impl Vmlinux {
     /// does not have a package's architecture, the name is the package's.
     pub fn arch(&self) -> Option<&str> {
         self.arch.as_deref()
+    }
+
+    /// Whether the kernel can be of this architecture, by any of its names. If only an image tells the architecture, that can be
+    /// another one with the same ELF header: `armel` for `arm`. `true` for a bare BTF.
+    pub fn can_be(&self, arch: &str) -> bool {
+        let Some(told) = &self.arch else {
+            return true;
+        };
+        is_same(told, arch) || self.is_image_arch && have_equal_images(told, arch)
     }
 
     /// Where the BTF was found, as text for people: `boot/vmlinuz-6.1.0-47-cloud-amd64 in the package, x86 boot image, lz4,

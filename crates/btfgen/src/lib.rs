@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod answers;
 mod candidates;
 mod claims;
@@ -46,7 +47,7 @@ pub use btfgen_btf::{
 };
 pub use btfgen_hub::{
     Codenames, DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, HUB_VARIABLES, Hub, HubKernel,
-    KernelFilter, Progress, Result, TypeStore, arch_fits, default_hub, hub_arch, in_pool,
+    KernelFilter, Progress, Result, TypeStore, arch_fits, default_hub, hub_arch, hub_id, in_pool,
     join_modules, load_kernel, modules_beside, parse_kernel, read_kernel_file,
     refuse_parent_of_hub,
 };

@@ -53,28 +53,47 @@ const fn little(
     }
 }
 
+const fn big(name: &'static str, architecture: Architecture) -> TargetArch {
+    TargetArch {
+        name,
+        architecture,
+        endianness: Endianness::Big,
+        e_flags: NO_FLAGS,
+    }
+}
+
+const MIPS64EL: &str = "mips64el";
+
+/// Go's name of it.
+const MIPS64LE: &str = "mips64le";
+
 /// By the names in hubs. Only `mips64el` is not the hub's name, because that does not tell the byte order.
-const KNOWN: [TargetArch; 9] = [
+const KNOWN: [TargetArch; 13] = [
     little("x86_64", Architecture::X86_64, NO_FLAGS),
     little("arm64", Architecture::Aarch64, NO_FLAGS),
     little("i386", Architecture::I386, NO_FLAGS),
     little("arm", Architecture::Arm, elf::EF_ARM_EABI_VER5),
+    // Objects without code link with code for either kind of floating point.
+    little("armel", Architecture::Arm, elf::EF_ARM_EABI_VER5),
     little(
         "ppc64le",
         Architecture::PowerPc64,
         // The ABI's version, ELFv2.
         elf::FileFlags(2),
     ),
-    TargetArch {
-        name: "s390x",
-        architecture: Architecture::S390x,
-        endianness: Endianness::Big,
-        e_flags: NO_FLAGS,
-    },
+    // Without the ABI's version, which tells how functions are called, the object links with both.
+    big("ppc64", Architecture::PowerPc64),
+    big("ppc", Architecture::PowerPc),
+    big("s390x", Architecture::S390x),
     little(
         "riscv64",
         Architecture::Riscv64,
         // lp64d. The flag for compressed instructions matters only for objects with code.
+        elf::EF_RISCV_FLOAT_ABI_DOUBLE,
+    ),
+    little(
+        "riscv32",
+        Architecture::Riscv32,
         elf::EF_RISCV_FLOAT_ABI_DOUBLE,
     ),
     little(
@@ -83,7 +102,7 @@ const KNOWN: [TargetArch; 9] = [
         elf::FileFlags(elf::EF_LARCH_ABI_DOUBLE_FLOAT.0 | elf::EF_LARCH_OBJABI_V1.0),
     ),
     little(
-        "mips64el",
+        MIPS64EL,
         Architecture::Mips64,
         elf::FileFlags(elf::EF_MIPS_ARCH_64R2.0 | elf::EF_MIPS_PIC.0 | elf::EF_MIPS_CPIC.0),
     ),
@@ -101,7 +120,7 @@ impl TargetArch {
         let little = cfg!(target_endian = "little");
         let name = match std::env::consts::ARCH {
             "powerpc64" if little => "ppc64le",
-            "mips64" if little => "mips64el",
+            "mips64" if little => MIPS64EL,
             other => other,
         };
         let is_like_us = |arch: &Self| {
@@ -120,7 +139,8 @@ impl TargetArch {
     /// Its other names: those of `uname -m`, of packages, and of languages.
     pub fn aliases(self) -> impl Iterator<Item = &'static str> {
         let names = Names::named(self.name).filter(|names| names.name() == self.name);
-        names.into_iter().flat_map(|names| names.names().skip(1))
+        let names = names.into_iter().flat_map(|names| names.names().skip(1));
+        names.chain((self.name == MIPS64EL).then_some(MIPS64LE))
     }
 }
 
@@ -132,7 +152,10 @@ impl FromStr for TargetArch {
     /// # Errors
     /// [`ErrorKind::InvalidName`]; the message lists all known names.
     fn from_str(text: &str) -> Result<Self> {
-        let name = Names::named(text).map_or(text, |names| names.name());
+        let name = match text {
+            MIPS64LE => MIPS64EL,
+            _ => Names::named(text).map_or(text, |names| names.name()),
+        };
         Self::all()
             .find(|arch| arch.name == text || arch.name == name)
             .ok_or_else(|| {
@@ -228,7 +251,7 @@ mod tests {
     /// Check that an unknown name is refused, and that the error lists the known names.
     #[test]
     fn unknown() {
-        for name in ["", "sparc", "X86_64", "x86_64 ", "mips64", "powerpc64"] {
+        for name in ["", "sparc", "X86_64", "x86_64 ", "mips64", "mips"] {
             let error = name.parse::<TargetArch>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidName);
             assert!(TargetArch::all().all(|arch| error.to_string().contains(arch.name())));

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use btfgen_archive::KernelId;
 use btfgen_btf::ByteOrder;
-use btfgen_libbpf::ReloKind;
 
+use crate::access::Asked;
 use crate::outcome::{Outcome, Refusal};
 
 /// The outcome of every need on every kernel.
@@ -29,9 +29,9 @@ use crate::outcome::{Outcome, Refusal};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Matrix {
-    /// The kind of each need, in the needs' order.
+    /// What each need asks, in the needs' order.
     #[cfg_attr(feature = "serde", serde(skip))]
-    kinds: Vec<ReloKind>,
+    asked: Vec<Asked>,
     sets: Vec<OutcomeSet>,
     kernels: Vec<Row>,
 }
@@ -59,7 +59,8 @@ struct Row {
     set: usize,
 }
 
-/// A need for which libbpf refuses to load the object on some kernels, whatever else the object asks.
+/// A need that libbpf refuses on some kernels, whatever else the object asks. [`Refusal::is_of_object`] tells whether that is a
+/// refusal of the object, or of a program that uses the need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -107,17 +108,17 @@ impl Matrix {
     pub fn unresolved(&self) -> impl Iterator<Item = usize> {
         let is_missing = |set: &OutcomeSet, need: usize| {
             let outcome = set.outcomes[need];
-            outcome.refusal().is_none() && !outcome.is_found(self.kinds[need])
+            outcome.refusal().is_none() && !outcome.is_found(self.asked[need].kind)
         };
-        (0..self.kinds.len()).filter(move |&need| self.sets.iter().all(|set| is_missing(set, need)))
+        (0..self.asked.len()).filter(move |&need| self.sets.iter().all(|set| is_missing(set, need)))
     }
 
-    /// The needs for which libbpf refuses to load the object on some kernels, in the needs' order.
+    /// The needs that libbpf refuses on some kernels, in the needs' order.
     pub fn refused(&self) -> Vec<RefusedNeed<'_>> {
         let mut refused: BTreeMap<(usize, Refusal), Vec<&KernelId>> = BTreeMap::new();
         for row in &self.kernels {
             for (need, outcome) in self.sets[row.set].outcomes.iter().enumerate() {
-                if let Some(reason) = outcome.refusal() {
+                if let Some(reason) = self.asked[need].refusal(outcome) {
                     refused.entry((need, reason)).or_default().push(&row.kernel);
                 }
             }
@@ -152,7 +153,7 @@ impl Gathering {
         self.kernels.push(Row { kernel, set });
     }
 
-    pub(crate) fn finish(self, kinds: Vec<ReloKind>) -> Matrix {
+    pub(crate) fn finish(self, asked: Vec<Asked>) -> Matrix {
         let Self { sets, mut kernels } = self;
         kernels.sort();
         let mut order = vec![None; sets.len()];
@@ -166,7 +167,7 @@ impl Gathering {
         let mut sets: Vec<_> = sets.into_iter().collect();
         sets.sort_by_key(|&(_, set)| order[set]);
         Matrix {
-            kinds,
+            asked,
             sets: sets.into_iter().map(|(set, _)| set).collect(),
             kernels,
         }
@@ -175,7 +176,10 @@ impl Gathering {
 
 #[cfg(test)]
 mod tests {
+    use btfgen_libbpf::ReloKind;
+
     use super::*;
+    use crate::access::Accesses;
 
     fn kernel(release: &str) -> KernelId {
         KernelId::new("a", "1", "x86_64", release).expect("it is a kernel's name")
@@ -208,7 +212,11 @@ mod tests {
             let (release, byte_order, outcomes) = rows[i];
             gathering.add(kernel(release), byte_order, outcomes.into());
         }
-        gathering.finish(vec![ReloKind::FieldByteOffset, ReloKind::FieldExists])
+        let asked = [ReloKind::FieldByteOffset, ReloKind::FieldExists].map(|kind| Asked {
+            kind,
+            accesses: Accesses::default(),
+        });
+        gathering.finish(asked.into())
     }
 
     /// Check that the order in which kernels come does not change the matrix, and check its views of kernels, sets and

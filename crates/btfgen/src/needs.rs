@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Index;
 
-use btfgen_btf::Kind;
+use btfgen_btf::{Kind, Type};
 use btfgen_libbpf::{ReloKind, Relocation, Resolver, essential_name};
 use btfgen_object::{Signature, digest_of};
 
+use crate::access::{Accesses, Asked};
 use crate::object::{Object, SourceLine};
-use crate::outcome::Refusal;
+use crate::outcome::{Outcome, Refusal};
 
 /// The distinct relocations of some objects.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Need {
     relocation: Relocation,
     path: String,
     uses: Vec<NeedUse>,
+    accesses: Accesses,
 }
 
 /// A use of a need: one relocation record of one object.
@@ -69,6 +71,9 @@ pub struct Place {
     pub function: Option<String>,
     /// Index of the instruction within its section.
     pub instruction: u32,
+    /// The number of bytes that the instruction loads or stores, if it does.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub access_bytes: Option<u8>,
     /// The source file, if the object has its name.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub file: Option<String>,
@@ -81,8 +86,13 @@ impl Needs {
     /// Collects the distinct relocations of some objects.
     pub fn new(objects: Vec<Object>) -> Self {
         let mut by_signature: HashMap<&Signature, usize> = HashMap::new();
+        let mut resolver = Resolver::new();
         let mut needs: Vec<Need> = Vec::new();
         for (o, object) in objects.iter().enumerate() {
+            let mut accesses = vec![BTreeSet::new(); object.relocations().len()];
+            for place in object.uses() {
+                accesses[place.relocation].extend(place.access_bytes);
+            }
             let asked = object.relocations().iter().zip(object.questions());
             for (r, (relocation, question)) in asked.enumerate() {
                 let next = needs.len();
@@ -92,8 +102,13 @@ impl Needs {
                         relocation: relocation.clone(),
                         path: question.path.clone(),
                         uses: Vec::new(),
+                        accesses: Accesses {
+                            local_size: local_size(relocation, &mut resolver),
+                            bytes: BTreeSet::new(),
+                        },
                     });
                 }
+                needs[need].accesses.bytes.append(&mut accesses[r]);
                 needs[need].uses.push(NeedUse {
                     object: o,
                     relocation: r,
@@ -173,6 +188,7 @@ impl Needs {
                     section: object.section(place),
                     function: object.function(place),
                     instruction: place.insn_off / 8,
+                    access_bytes: place.access_bytes,
                     file,
                     line,
                 });
@@ -256,6 +272,45 @@ impl Need {
         resolved.err().map(|failure| Refusal::of(failure.errno))
     }
 
+    /// Why libbpf refuses this relocation on a kernel with this outcome. Unlike [`Outcome::refusal`], this also knows the
+    /// instructions: libbpf adapts loads and stores to the size of the kernel's field, and refuses some.
+    pub fn refusal_with(&self, outcome: &Outcome) -> Option<Refusal> {
+        self.asked().refusal(outcome)
+    }
+
+    /// Why libbpf refuses this relocation on 32-bit kernels, if they define the field as the program does: the program loads or
+    /// stores a signed long directly, which has 4 bytes there.
+    pub fn refusal_on_32_bits(&self) -> Option<Refusal> {
+        let is_long = self.kind() == ReloKind::FieldByteOffset
+            && !self.accesses.bytes.is_empty()
+            && self.field().is_some_and(|ty| {
+                let is_signed = ty.int().is_some_and(|int| int.encoding & SIGNED != 0);
+                is_signed && matches!(ty.name(), b"long" | b"long int")
+            });
+        is_long.then_some(Refusal::SizeMismatch)
+    }
+
+    pub(crate) fn asked(&self) -> Asked {
+        Asked {
+            kind: self.kind(),
+            accesses: self.accesses.clone(),
+        }
+    }
+
+    /// The local type of the field, without modifiers and typedefs.
+    fn field(&self) -> Option<Type<'_>> {
+        let btf = self.relocation.btf();
+        let mut ty = btf.skip_modifiers_and_typedefs(self.relocation.root().id())?;
+        for &index in self.relocation.accessors().get(1..)? {
+            let inner = match ty.array() {
+                Some(array) => array.element,
+                None => ty.member(index)?.ty,
+            };
+            ty = btf.skip_modifiers_and_typedefs(inner)?;
+        }
+        Some(ty)
+    }
+
     /// One of its relocation records, which stands for all.
     pub fn relocation(&self) -> &Relocation {
         &self.relocation
@@ -308,6 +363,15 @@ impl std::fmt::Display for Need {
         };
         write!(f, "{} {root}{dot}{path}", self.kind())
     }
+}
+
+/// The bit of an integer's encoding for signed ones.
+const SIGNED: u8 = 1;
+
+/// The size of the local field, to which libbpf compares a load or store; 0 if it does not.
+fn local_size(relocation: &Relocation, resolver: &mut Resolver) -> u32 {
+    let resolved = resolver.resolve(relocation, &[]);
+    resolved.map_or(0, |(resolution, _)| resolution.local_size)
 }
 
 fn keyword(kind: Kind) -> &'static str {

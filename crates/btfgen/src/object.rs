@@ -44,6 +44,9 @@ pub struct RelocationUse {
     section_name_off: u32,
     /// Offset in bytes of the instruction within its ELF section.
     pub insn_off: u32,
+    /// The number of bytes that the instruction loads or stores; `None` if it does neither, or the object has no such
+    /// instruction. Only of loads and stores does libbpf change the size.
+    pub access_bytes: Option<u8>,
 }
 
 /// The source line of an instruction.
@@ -117,7 +120,8 @@ impl Object {
         })?;
         let btf = Arc::new(btf);
         let ext = BtfExt::parse(sections.btf_ext, btf.byte_order()).map_err(refused)?;
-        let mut records = Records::new(&btf);
+        let programs = Sections::programs(bytes).map_err(refused)?;
+        let mut records = Records::new(&btf, programs);
         for section in ext.relocations().map_err(refused)? {
             records
                 .add(&section)
@@ -226,6 +230,8 @@ struct Records<'b> {
     btf: &'b Arc<LoadedBtf<'static>>,
     checker: Checker<'b>,
     walk: Walk<'b>,
+    /// The instructions of each section.
+    programs: HashMap<&'b [u8], &'b [u8]>,
     known: HashMap<(u32, TypeId, u32), usize>,
     relocations: Vec<Relocation>,
     questions: Vec<Question>,
@@ -233,11 +239,12 @@ struct Records<'b> {
 }
 
 impl<'b> Records<'b> {
-    fn new(btf: &'b Arc<LoadedBtf<'static>>) -> Self {
+    fn new(btf: &'b Arc<LoadedBtf<'static>>, programs: HashMap<&'b [u8], &'b [u8]>) -> Self {
         Self {
             btf,
             checker: Checker::new(btf),
             walk: Walk::new(btf),
+            programs,
             known: HashMap::new(),
             relocations: Vec::new(),
             questions: Vec::new(),
@@ -246,9 +253,10 @@ impl<'b> Records<'b> {
     }
 
     fn add(&mut self, section: &Section<RelocationRecord>) -> Result<(), BoxError> {
-        if self.btf.string(section.name_off).is_none() {
+        let Some(name) = self.btf.string(section.name_off) else {
             return Err("the name of a section is beyond the strings".into());
-        }
+        };
+        let code = self.programs.get(name).copied().unwrap_or_default();
         for record in &section.records {
             let relocation = match self.known.get(&record.question()) {
                 Some(known) => *known,
@@ -263,6 +271,9 @@ impl<'b> Records<'b> {
                 relocation,
                 section_name_off: section.name_off,
                 insn_off: record.insn_off,
+                access_bytes: code
+                    .get(record.insn_off as usize)
+                    .and_then(|&opcode| access_bytes(opcode)),
             });
         }
         Ok(())
@@ -278,6 +289,19 @@ impl<'b> Records<'b> {
         self.relocations.push(relocation);
         Ok(())
     }
+}
+
+/// The number of bytes that an instruction loads or stores, by its first byte (kernel Documentation/bpf/standardization).
+fn access_bytes(opcode: u8) -> Option<u8> {
+    const LDX: u8 = 1;
+    const ST: u8 = 2;
+    const STX: u8 = 3;
+    matches!(opcode & 0x07, LDX | ST | STX).then(|| match opcode & 0x18 {
+        0x00 => 4,
+        0x08 => 2,
+        0x10 => 1,
+        _ => 8,
+    })
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -55,6 +55,14 @@ pub enum Refusal {
     Invalid,
     /// The root has no name, so libbpf cannot look it up: EOPNOTSUPP.
     Anonymous,
+    /// A load or store of a field that has another size in the kernel, and is not a pointer or an unsigned integer: a signed
+    /// long on a 32-bit kernel. libbpf makes the instruction invalid.
+    SizeMismatch,
+    /// A load or store of a field of another size, which no instruction has, or which does not have the size of the program's
+    /// own field: EINVAL.
+    AccessSize,
+    /// A load or store at an offset above 32,767, which does not fit into the instruction: ERANGE.
+    OffsetTooLarge,
 }
 
 impl Refusal {
@@ -69,6 +77,37 @@ impl Refusal {
             _ => Self::Invalid,
         }
     }
+
+    /// Whether libbpf refuses the whole object. Otherwise it makes one instruction invalid, as it does if the field is missing:
+    /// the verifier refuses a program that could reach the instruction.
+    pub fn is_of_object(self) -> bool {
+        self != Self::SizeMismatch
+    }
+
+    /// What the program's author can do.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Disagreement => {
+                "first use a field that only the right type has, with the same local type, so that libbpf drops the others; or do not load the program on this kernel (bpf_program__set_autoload)"
+            }
+            Self::TooLarge => {
+                "read the bytes around the bitfield by the offset of a neighbouring field; divide a deep path into several BPF_CORE_READ"
+            }
+            Self::Invalid => "correct the access in the program, or define the type there",
+            Self::Anonymous => {
+                "give the struct in the program a name, or reach the field through a struct that has one"
+            }
+            Self::SizeMismatch => {
+                "read the field with BPF_CORE_READ_BITFIELD_PROBED, or with BPF_CORE_READ_BITFIELD from a context: they take the kernel's size and sign; or guard the access with bpf_core_field_size()"
+            }
+            Self::AccessSize => {
+                "read the field with bpf_core_read() and the size from bpf_core_field_size()"
+            }
+            Self::OffsetTooLarge => {
+                "read the field with BPF_CORE_READ, which adds the offset to the pointer first"
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Refusal {
@@ -80,6 +119,15 @@ impl std::fmt::Display for Refusal {
                 "an index is out of range, a shift of an array's element is asked for, or a type is only declared"
             }
             Self::Anonymous => "the root type has no name, so libbpf cannot look it up",
+            Self::SizeMismatch => {
+                "the field has another size in the kernel, and a direct load or store would misread it, because it is neither a pointer nor an unsigned integer"
+            }
+            Self::AccessSize => {
+                "the field has another size in the kernel, for which the load or store cannot be adapted"
+            }
+            Self::OffsetTooLarge => {
+                "the field's offset in the kernel is above 32767, which a load or store cannot have"
+            }
         })
     }
 }

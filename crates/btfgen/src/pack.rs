@@ -454,7 +454,7 @@ impl<'a> Pack<'a> {
                 None => none,
             });
         }
-        let matrix = matrix.finish(needs.iter().map(|need| need.kind()).collect());
+        let matrix = matrix.finish(needs.iter().map(|need| need.asked()).collect());
         if let (true, Some(e)) = (self.strict, first_refused(&matrix, &needs)) {
             return Err(e);
         }
@@ -556,11 +556,12 @@ fn unpacked(e: btfgen_archive::Error) -> Error {
 fn first_refused(matrix: &Matrix, needs: &Needs) -> Option<Error> {
     let kernels = matrix.refused().into_iter();
     let (kernel, need, reason) = kernels
+        .filter(|r| r.reason.is_of_object())
         .filter_map(|r| Some((*r.kernels.first()?, r.need, r.reason)))
         .min_by_key(|&(kernel, ..)| kernel)?;
     let message = format!(
         "libbpf refuses to load an object with the relocation {}: {reason}",
         needs[need]
     );
-    Some(Error::new(ErrorKind::Refused, kernel, message))
+    Some(Error::new(ErrorKind::Refused, kernel, message).with_help(reason.help()))
 }

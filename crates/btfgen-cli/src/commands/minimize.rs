@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{LimitArguments, ModulesArguments};
-use crate::commands::needs::Refused;
+use crate::commands::needs::{Refused, warn_refused};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::printable;
@@ -94,7 +94,7 @@ impl Arguments {
                 .map(|(need, _)| need.to_string())
                 .collect(),
             refused: answers()
-                .filter_map(|(need, o)| Some(Refused::new(&needs, need, o.refusal()?)))
+                .filter_map(|(need, o)| Some(Refused::new(&needs, need, need.refusal_with(o)?)))
                 .collect(),
             absent: &minimized.absent,
         };
@@ -118,10 +118,8 @@ impl Arguments {
                 "{kernel}: holds no types, so nothing is found in it"
             ));
         }
-        console.warn_all(
-            "libbpf refuses to load objects with these relocations on this kernel:",
-            report.refused.iter().map(ToString::to_string),
-        );
+        let refused = report.refused.iter().map(|refused| refused.told(""));
+        warn_refused(console, "on this kernel", refused.collect());
         let unresolved = count(report.unresolved.len(), "relocation");
         console.note_all(
             format_args!("{unresolved} found nothing in this kernel:"),

@@ -1,6 +1,6 @@
 //! `btfgen needs`: shows what objects need from a kernel.
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -22,8 +22,8 @@ EXAMPLES
 
 /// Show what objects need from a kernel: their distinct CO-RE relocations
 ///
-/// If libbpf refuses a relocation on every kernel, needs prints a warning. The exit code is still 0, because the program with
-/// this relocation may never be loaded.
+/// If libbpf refuses a relocation on every kernel, or on 32-bit kernels, needs prints a warning with the way out. The exit code
+/// is still 0, because the program with this relocation may never be loaded.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -40,6 +40,10 @@ struct NeedReport {
     places: Vec<Place>,
     /// Why libbpf refuses to load the object, whatever the kernel.
     refusal: Option<Refusal>,
+    /// Why libbpf refuses the relocation on 32-bit kernels.
+    refusal_on_32_bits: Option<Refusal>,
+    /// What to do about either.
+    help: Option<&'static str>,
 }
 
 impl Arguments {
@@ -59,14 +63,17 @@ impl Arguments {
         }
         let needs = Needs::new(objects);
         let reports: Vec<NeedReport> = needs.iter().map(|n| NeedReport::new(&needs, n)).collect();
-        let refused = needs.iter().zip(&reports).filter_map(|(need, report)| {
-            Some(format!("{}: {}", with_line(&needs, need), report.refusal?))
-        });
-        let refused: Vec<String> = refused.collect();
-        console.warn_all(
-            "libbpf refuses to load objects with these relocations on any kernel:",
-            refused.into_iter(),
-        );
+        let refused = |reason: fn(&NeedReport) -> Option<Refusal>| -> Vec<(Refusal, String)> {
+            let refused = needs.iter().zip(&reports).filter_map(|(need, report)| {
+                let reason = reason(report)?;
+                let line = with_line_of(&needs, need, reason);
+                Some((reason, format!("{line}: {reason}")))
+            });
+            refused.collect()
+        };
+        warn_refused(console, "on any kernel", refused(|report| report.refusal));
+        let on_32_bits = refused(|report| report.refusal_on_32_bits);
+        warn_refused(console, "on 32-bit kernels", on_32_bits);
         if console.json {
             sink::json(&serde_json::json!({ "needs": reports }))?;
         } else if !reports.is_empty() {
@@ -76,12 +83,18 @@ impl Arguments {
     }
 }
 
-/// A relocation that makes libbpf refuse to load the object, in JSON.
+/// A relocation that libbpf refuses, in JSON.
 #[derive(Serialize)]
 pub(crate) struct Refused {
     relocation: String,
     reason: Refusal,
+    /// Whether libbpf refuses the object; else it makes instructions invalid, and the verifier refuses a program that reaches one.
+    object: bool,
+    help: &'static str,
+    /// Those that are refused.
     places: Vec<Place>,
+    #[serde(skip)]
+    line: String,
 }
 
 impl Refused {
@@ -90,15 +103,54 @@ impl Refused {
         Self {
             relocation: need.to_string(),
             reason,
-            places: needs.places(need),
+            object: reason.is_of_object(),
+            help: reason.help(),
+            places: refused_places(needs, need, reason),
+            line: with_line_of(needs, need, reason),
         }
+    }
+
+    /// The reason, and the text for people, which `where_to` ends.
+    pub(crate) fn told(&self, where_to: &str) -> (Refusal, String) {
+        let Self { reason, line, .. } = self;
+        (*reason, format!("{line}: {reason}{where_to}"))
     }
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", printable(&self.relocation), self.reason)
+/// Prints warnings about relocations that libbpf refuses, and for each reason what to do. `on` says on which kernels.
+pub(crate) fn warn_refused(console: Console, on: &str, refused: Vec<(Refusal, String)>) {
+    let reasons: BTreeSet<Refusal> = refused.iter().map(|(reason, _)| *reason).collect();
+    let (of_objects, of_programs): (Vec<_>, Vec<_>) = refused
+        .into_iter()
+        .partition(|(reason, _)| reason.is_of_object());
+    let on = match on {
+        "" => String::new(),
+        on => format!(" {on}"),
+    };
+    console.warn_all(
+        format_args!("libbpf refuses to load objects with these relocations{on}:"),
+        of_objects.into_iter().map(|(_, line)| line),
+    );
+    console.warn_all(
+        format_args!(
+            "libbpf makes these loads and stores invalid{on}, so the verifier refuses a program that can reach one:"
+        ),
+        of_programs.into_iter().map(|(_, line)| line),
+    );
+    console.helps(reasons.into_iter().map(Refusal::help));
+}
+
+/// The places of a need that are refused: if its size or offset is, only loads and stores.
+fn refused_places(needs: &Needs, need: &Need, reason: Refusal) -> Vec<Place> {
+    let mut places = needs.places(need);
+    if let Refusal::SizeMismatch | Refusal::AccessSize | Refusal::OffsetTooLarge = reason {
+        places.retain(|place| place.access_bytes.is_some());
     }
+    places
+}
+
+fn with_line_of(needs: &Needs, need: &Need, reason: Refusal) -> String {
+    named(need, &refused_places(needs, need, reason))
 }
 
 impl NeedReport {
@@ -109,6 +161,11 @@ impl NeedReport {
             path: need.path(),
             places: needs.places(need),
             refusal: need.refusal(),
+            refusal_on_32_bits: need.refusal_on_32_bits(),
+            help: need
+                .refusal()
+                .or(need.refusal_on_32_bits())
+                .map(Refusal::help),
         }
     }
 }
@@ -148,8 +205,12 @@ fn source_line(place: &Place) -> Option<String> {
 
 /// A need and where in the source it is, if an object says so.
 pub(crate) fn with_line(needs: &Needs, need: &Need) -> String {
+    named(need, &needs.places(need))
+}
+
+fn named(need: &Need, places: &[Place]) -> String {
     let name = printable(&need.to_string());
-    match needs.places(need).iter().find_map(source_line) {
+    match places.iter().find_map(source_line) {
         Some(line) => format!("{name}, {line}"),
         None => name,
     }

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use crate::amount::{bytes, count};
 use crate::arguments::{FilterArguments, HubArguments, LimitArguments};
-use crate::commands::needs::{Refused, with_line};
+use crate::commands::needs::{Refused, warn_refused, with_line};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::{Advised, chain};
@@ -269,19 +269,16 @@ impl Arguments {
             }),
         );
         modules::report(console, packed, &self.module);
-        console.warn_all(
-            "libbpf refuses to load objects with these relocations:",
-            packed.matrix.refused().into_iter().map(|refused| {
-                format!(
-                    "{}: {}{}; on {}, as {}",
-                    with_line(&packed.needs, &packed.needs[refused.need]),
-                    refused.reason,
-                    modules::in_modules(packed, refused.need),
-                    count(refused.kernels.len(), "kernel"),
-                    refused.kernels[0]
-                )
-            }),
-        );
+        let refused = packed.matrix.refused().into_iter().map(|refused| {
+            let kernels = count(refused.kernels.len(), "kernel");
+            let need = &packed.needs[refused.need];
+            let modules = modules::in_modules(packed, &refused);
+            Refused::new(&packed.needs, need, refused.reason).told(&format!(
+                "{modules}; on {kernels}, as {}",
+                refused.kernels[0]
+            ))
+        });
+        warn_refused(console, "", refused.collect());
         let without_types = packed.kernels.iter().filter(|k| k.types == 0);
         let without_types: Vec<String> = without_types.map(|k| k.kernel.to_string()).collect();
         console.warn_all(

@@ -13,7 +13,7 @@ use crate::state::{State, temporary, visible};
 /// Kernels of the sample hub that become small ones here.
 const KERNELS: [&str; 4] = [
     "debian/11/x86_64/5.10.0-30-cloud-amd64",
-    "debian/12/aarch64/6.1.0-47-cloud-arm64",
+    "debian/12/arm64/6.1.0-47-cloud-arm64",
     "debian/12/x86_64/6.1.0-47-cloud-amd64",
     "debian/13/x86_64/6.12.107+deb13-cloud-amd64",
 ];

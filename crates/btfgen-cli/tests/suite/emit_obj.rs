@@ -9,14 +9,18 @@ use tempfile::{TempDir, tempdir};
 use crate::suite::{NEW, btfgen, hub, names, pack, place, place_kernel, run, stdout};
 
 /// The architectures, with what `readelf -h` says of them: machine, class, byte order and flags.
-const ARCHITECTURES: [(&str, &str, &str, &str, u32); 9] = [
+const ARCHITECTURES: [(&str, &str, &str, &str, u32); 13] = [
     ("x86_64", "X86-64", "ELF64", "little", 0),
     ("arm64", "AArch64", "ELF64", "little", 0),
     ("i386", "80386", "ELF32", "little", 0),
     ("arm", "ARM", "ELF32", "little", 0x0500_0000),
+    ("armel", "ARM", "ELF32", "little", 0x0500_0000),
     ("ppc64le", "PowerPC64", "ELF64", "little", 2),
+    ("ppc64", "PowerPC64", "ELF64", "big", 0),
+    ("ppc", "PowerPC", "ELF32", "big", 0),
     ("s390x", "S/390", "ELF64", "big", 0),
     ("riscv64", "RISC-V", "ELF64", "little", 4),
+    ("riscv32", "RISC-V", "ELF32", "little", 4),
     ("loongarch64", "LoongArch", "ELF64", "little", 0x43),
     ("mips64el", "MIPS", "ELF64", "little", 0x8000_0006),
 ];
@@ -216,6 +220,10 @@ fn linked_for_others() {
         ("i386", "i386-linux-gnu"),
         ("arm", "armv7-linux-gnueabihf"),
         ("ppc64le", "powerpc64le-linux-gnu"),
+        ("armel", "armv5te-linux-gnueabi"),
+        ("ppc64", "powerpc64-linux-gnu"),
+        ("ppc", "powerpc-linux-gnu"),
+        ("riscv32", "riscv32-linux-gnu"),
         ("s390x", "s390x-linux-gnu"),
         ("riscv64", "riscv64-linux-gnu"),
         ("loongarch64", "loongarch64-linux-gnu"),
@@ -262,7 +270,8 @@ fn spellings() {
         ("arm64", &["aarch64"]),
         ("i386", &["i686"]),
         ("arm", &["armv7l", "armhf"]),
-        ("ppc64le", &["ppc64el"]),
+        ("ppc64le", &["ppc64el", "powerpc64le"]),
+        ("mips64el", &["mips64le"]),
     ] {
         for other in others {
             assert_eq!(of(arch), of(other), "{other}");
@@ -314,7 +323,7 @@ fn bad_usage() {
             "--emit-obj b.o --target-arch sparc",
             [
                 "sparc",
-                "x86_64, arm64, i386, arm, ppc64le, s390x, riscv64, ",
+                "x86_64, arm64, i386, arm, armel, ppc64le, ppc64, ppc, s390x, riscv64, ",
             ],
         ),
         ("--target-arch arm64", ["--emit-obj <FILE.o>", "required"]),

@@ -69,6 +69,9 @@ fn refused() {
         "refused.bpf.c:",
         "an index is out of range",
         "a bitfield spans more than 8 bytes",
+        "help: read the bytes around the bitfield",
+        "help: correct the access in the program",
+        "help: give the struct in the program a name",
     ];
     run(btfgen().args(["needs", "-v"]).arg(&object), 0, &pieces);
     let output = run(
@@ -83,6 +86,33 @@ fn refused() {
     };
     assert_eq!(*refusal("four[5]"), "invalid");
     assert_eq!(*refusal("four[3]"), Value::Null);
+}
+
+/// Check that a signed long that is loaded directly is told with its source line and the way out, in text and in JSON, and no
+/// other way to read it.
+#[test]
+fn refused_on_32_bits() {
+    for object in ["words", "words.eb"] {
+        let object = btfgen_testkit::object(object);
+        let pieces = [
+            "warning: libbpf makes these loads and stores invalid on 32-bit kernels",
+            "byte_off struct words.direct, ",
+            "words.bpf.c:25: the field has another size",
+            "help: read the field with BPF_CORE_READ_BITFIELD_PROBED",
+        ];
+        let output = run(btfgen().args(["needs", "--json"]).arg(&object), 0, &pieces);
+        let needs = needs(&output.stdout);
+        let refused = needs
+            .iter()
+            .filter(|need| need["refusal_on_32_bits"] == "size_mismatch");
+        let mut paths: Vec<&str> = refused.map(|need| need["path"].as_str().unwrap()).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["direct", "guarded"]);
+        let direct = needs.iter().find(|need| need["path"] == "direct").unwrap();
+        assert!(direct["help"].as_str().unwrap().contains("BITFIELD"));
+        assert_eq!(direct["refusal"], Value::Null);
+        assert_eq!(direct["places"][0]["access_bytes"], 8);
+    }
 }
 
 /// Check that LLVM bitcode is told as such, with the way out.

@@ -112,7 +112,7 @@ fn broken_pipe() {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
         assert_eq!(stderr, "", "{arguments:?}");
     };
-    let object = object();
+    let object = btfgen_testkit::object("fields");
     let object = object.to_str().unwrap();
     sub(&["list"]);
     sub(&["list", "--long"]);

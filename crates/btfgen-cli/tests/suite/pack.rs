@@ -55,7 +55,7 @@ fn filters() {
     let output = run(pack(&hub(), &out).args(filters), 0, &[]);
     assert_eq!(output.stderr, b"");
     let list = stdout(btfgen().args(["list"]).arg(&out));
-    assert_eq!(list, "debian/12/aarch64/6.1.0-47-cloud-arm64\n");
+    assert_eq!(list, "debian/12/arm64/6.1.0-47-cloud-arm64\n");
 }
 
 /// Check that equal BTFs are linked, and stored for each kernel with `--no-hard-links`.
@@ -178,6 +178,7 @@ fn refused() {
         "libbpf refuses to load objects with these relocations:\n",
         "edge.bpf.c:",
         "several types of this name, and they disagree; on 1 kernel, as a/1/x86_64/disagreeing",
+        "help: first use a field that only the right type has",
     ];
     run(&mut command, 0, &pieces);
     let output = run(command.arg("--json"), 0, &[]);
@@ -206,6 +207,52 @@ fn refused() {
         0,
         &["on this kernel:\n", "and they disagree"],
     );
+}
+
+/// Check that a load whose size libbpf refuses on a 32-bit kernel is named with its source line and the way out by `pack` and
+/// `minimize`, in text and in JSON, and that `--strict` packs, because the rest of the object loads.
+#[test]
+fn loads_of_32_bits() {
+    let dir = tempdir().unwrap();
+    let own = dir.path().join("hub");
+    let target = fs::read(btfgen_testkit::target_btf("words32")).unwrap();
+    let target = place(&own, "a/1/i386/6.1.0.btf", &target);
+    let object = btfgen_testkit::object("words");
+    let mut pack = btfgen();
+    pack.arg("pack").arg(&object).arg("--hub").arg(&own);
+    pack.args(["--strict", "--json", "-o"]);
+    pack.arg(dir.path().join("a.tar.gz"));
+    let mut minimize = btfgen();
+    minimize.arg("minimize").arg(target).arg(&object);
+    minimize.args(["--json", "-o"]);
+    minimize.arg(dir.path().join("minimal.btf"));
+    for (mut command, pieces) in [
+        (
+            pack,
+            [
+                "so the verifier refuses a program that can reach one:\n",
+                "; on 1 kernel, as a/1/i386/6.1.0\n",
+            ],
+        ),
+        (minimize, ["invalid on this kernel, so", "unsigned integer"]),
+    ] {
+        run(&mut command, 0, &pieces);
+        let pieces = [
+            "byte_off struct words.direct, ",
+            "words.bpf.c:25: the field has another size",
+            "help: read the field with BPF_CORE_READ_BITFIELD_PROBED",
+        ];
+        let output = run(&mut command, 0, &pieces).stdout.clone();
+        let report: Value = serde_json::from_slice(&output).unwrap();
+        let refused = report["refused"].as_array().unwrap();
+        assert_eq!(refused.len(), 2, "{report}");
+        assert_eq!(refused[0]["relocation"], "byte_off struct words.direct");
+        assert_eq!(refused[0]["reason"], "size_mismatch");
+        assert_eq!(refused[0]["object"], false);
+        assert_eq!(refused[0]["places"][0]["line"], 25);
+        let help = refused[0]["help"].as_str().unwrap();
+        assert!(help.contains("BPF_CORE_READ_BITFIELD_PROBED"));
+    }
 }
 
 /// Check that a kernel's BTF without a type is packed, and that each command which reads one names it.

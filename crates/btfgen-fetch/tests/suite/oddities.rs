@@ -51,6 +51,31 @@ fn misplaced() {
     assert_eq!(ground.paths(), [FOCAL]);
 }
 
+/// Check that a kernel in a folder with another name of its architecture comes under the hub's name, and only once.
+#[test]
+fn names_of_architectures() {
+    let ground = Ground::new();
+    let repository = ground.repository("kernels", &[BIONIC]);
+    let other = |path: &str| path.replace("arm64", "aarch64");
+    let second = "debian/12/aarch64/6.1.0-1-arm64.btf.tar.xz";
+    repository.put(&other(BIONIC), newer());
+    repository.put(second, content(second));
+    repository.commit();
+    let fetched = ground.fetched(&repository);
+    let why = format!("the same kernel is in {BIONIC}");
+    assert_eq!(left_out(&fetched), [(&*other(BIONIC), &*why)]);
+    let hubs = second.replace("aarch64", "arm64");
+    assert_eq!(ground.paths(), [&*hubs, BIONIC]);
+    assert_eq!(ground.read(BIONIC), content(BIONIC));
+    assert_eq!(ground.fetched(&repository).unchanged, 2);
+    // The user's own file with another name stays, and is the kernel.
+    let ground = Ground::new();
+    ground.place(&other(BIONIC), newer());
+    let fetched = ground.fetched(&repository);
+    assert_eq!(fetched.kept, [id(BIONIC)]);
+    assert_eq!(ground.paths(), [hubs, other(BIONIC)]);
+}
+
 /// Check that one content under two names is stored once.
 #[test]
 fn duplicates() {

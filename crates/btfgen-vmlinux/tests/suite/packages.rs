@@ -235,11 +235,24 @@ fn arch_of_package() {
         ("all", &flat, None),
         ("armhf", &arm, Some("arm")),
         ("armel", &arm, Some("armel")),
+        ("all", &arm, Some("arm")),
         // Debian's i386 had kernels of 64 bits.
         ("i386", &vmlinux(&btf), Some("x86_64")),
     ] {
         let package = deb(arch, &[File::Plain("./boot/vmlinuz-6.1.0", kernel)], ZSTD);
-        assert_eq!(read(&package).unwrap().arch(), expected, "{arch}");
+        let vmlinux = read(&package).unwrap();
+        assert_eq!(vmlinux.arch(), expected, "{arch}");
+        let arms = ["arm", "armhf", "armel", "armv6l"];
+        let can_be = arms.map(|arch| vmlinux.can_be(arch));
+        let (hard, soft) = (expected == Some("arm"), expected == Some("armel"));
+        assert_eq!(
+            can_be,
+            match (arch, expected) {
+                ("all", _) => [true; 4],
+                _ => [hard, hard, soft, soft],
+            },
+            "{arch}"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use object::{Architecture, BinaryFormat, Endianness, SectionKind, elf};
 use tempfile::TempDir;
 
 pub(crate) const AMD64: &str = "debian/12/x86_64/6.1.0-47-cloud-amd64";
-pub(crate) const ARM64: &str = "debian/12/aarch64/6.1.0-47-cloud-arm64";
+pub(crate) const ARM64: &str = "debian/12/arm64/6.1.0-47-cloud-arm64";
 pub(crate) const S390X: &str = "debian/13/s390x/6.12.107+deb13-s390x";
 
 pub(crate) const RELEASE: &str = "6.1.0-47-cloud-amd64";
