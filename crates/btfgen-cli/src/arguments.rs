@@ -113,25 +113,25 @@ pub(crate) struct ModulesArguments {
 }
 
 impl ModulesArguments {
-    /// What the objects need of a kernel, as libbpf finds it with these modules loaded. The modules are read only if the kernel
-    /// itself lacks a type.
+    /// What the objects need of a kernel, as libbpf finds it with these modules loaded, and whether modules were looked at. That is
+    /// done only if the kernel itself lacks a type.
     pub(crate) fn minimize(
         &self,
         needs: &Needs,
         kernel: &Path,
         btf: &LoadedBtf<'_>,
         max_btf_size: u64,
-    ) -> Result<Minimized> {
+    ) -> Result<(Minimized, bool)> {
         let minimizer = Minimizer::new(needs).modules(&self.module);
         let failed = || format!("{}: cannot be minimized", kernel.display());
         let minimized = minimizer.minimize(btf).with_context(failed)?;
         let modules = self.modules.clone().or_else(|| modules_beside(kernel));
         let Some(modules) = modules.filter(|_| !minimized.absent.is_empty()) else {
-            return Ok(minimized);
+            return Ok((minimized, false));
         };
         let all = join_modules(kernel, btf, &modules, max_btf_size)?;
         let all = load_kernel(&modules, all)?;
-        minimizer.minimize(&all).with_context(failed)
+        Ok((minimizer.minimize(&all).with_context(failed)?, true))
     }
 }
 

@@ -36,14 +36,13 @@ pub(crate) fn report(console: Console, packed: &Packed, named: &[String]) {
     );
 }
 
-/// Says where types are that one kernel itself does not have.
-pub(crate) fn report_absent(console: Console, absent: &[AbsentType]) {
+/// Says where types are that one kernel itself does not have. `all` tells whether modules were looked at.
+pub(crate) fn report_absent(console: Console, absent: &[AbsentType], all: bool) {
     let lines = absent.iter().map(|ty| {
         let name = printable(&ty.name);
         match &ty.modules[..] {
-            [] => format!(
-                "{name}: found nowhere; it may be a type of a module that was not looked at"
-            ),
+            [] if all => format!("{name}: in no module either"),
+            [] => format!("{name}: perhaps in a module; --modules names the modules' BTFs"),
             [module] => format!("{name}: in the module {module}"),
             several => format!("{name}: in the modules {}", several.join(", ")),
         }

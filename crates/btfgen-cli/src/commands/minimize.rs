@@ -61,6 +61,8 @@ struct Report<'r> {
     refused: Vec<Refused>,
     /// Types that the kernel itself does not have.
     absent: &'r [AbsentType],
+    /// Whether modules were looked at.
+    with_modules: bool,
 }
 
 impl Arguments {
@@ -76,7 +78,7 @@ impl Arguments {
         let needs = Needs::new(objects.collect::<Result<_, _>>()?);
         let full = read_kernel_file(&self.kernel, self.limit.max_btf_size)?;
         let btf = parse_kernel(&self.kernel, &full)?;
-        let minimized =
+        let (minimized, with_modules) =
             self.modules
                 .minimize(&needs, &self.kernel, &btf, self.limit.max_btf_size)?;
         interrupt::check(&stop)?;
@@ -97,6 +99,7 @@ impl Arguments {
                 .filter_map(|(need, o)| Some(Refused::new(&needs, need, need.refusal_with(o)?)))
                 .collect(),
             absent: &minimized.absent,
+            with_modules,
         };
         self.summarize(console, &report);
         if console.json {
@@ -125,6 +128,6 @@ impl Arguments {
             format_args!("{unresolved} found nothing in this kernel:"),
             report.unresolved.iter().map(|need| printable(need)),
         );
-        modules::report_absent(console, report.absent);
+        modules::report_absent(console, report.absent, report.with_modules);
     }
 }

@@ -1,15 +1,17 @@
 //! `btfgen needs`: shows what objects need from a kernel.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use btfgen::{Need, Needs, Object, Place, Refusal};
+use btfgen::{Minimized, Need, Needs, Object, Place, Refusal, parse_kernel, read_kernel_file};
 use serde::Serialize;
 
+use crate::arguments::{LimitArguments, ModulesArguments};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::printable;
+use crate::modules;
 use crate::sink;
 use crate::table::{Column, Table};
 
@@ -17,6 +19,7 @@ const EXAMPLES: &str = "\
 EXAMPLES
   btfgen needs app.bpf.o
   btfgen needs --verbose *.bpf.o
+  btfgen needs app.bpf.o --kernel /sys/kernel/btf/vmlinux --modules /sys/kernel/btf
   btfgen needs --json app.bpf.o | jq -r '.needs[].type' | sort -u
   btfgen needs --json app.bpf.o | jq -e 'all(.needs[]; .refusal == null)'";
 
@@ -30,6 +33,17 @@ pub(crate) struct Arguments {
     /// BPF object files
     #[arg(required = true, value_name = "OBJ")]
     objects: Vec<PathBuf>,
+
+    /// Also show what is found in this kernel: .btf, .btf.xz, .btf.tar.xz or /sys/kernel/btf/vmlinux; or
+    /// HUB/ID/VERSION/ARCH/RELEASE of a kernel in a chunk
+    #[arg(long, value_name = "KERNEL", help_heading = "Kernels")]
+    kernel: Option<PathBuf>,
+
+    #[command(flatten)]
+    modules: ModulesArguments,
+
+    #[command(flatten)]
+    limit: LimitArguments,
 }
 
 #[derive(Serialize)]
@@ -44,6 +58,41 @@ struct NeedReport {
     refusal_on_32_bits: Option<Refusal>,
     /// What to do about either.
     help: Option<&'static str>,
+    /// With `--kernel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_kernel: Option<OnKernel>,
+}
+
+/// What a kernel answers.
+#[derive(Serialize)]
+struct OnKernel {
+    found: bool,
+    /// The modules that have the type, if the kernel itself does not.
+    modules: Vec<String>,
+    refusal: Option<Refusal>,
+}
+
+impl OnKernel {
+    fn of(need: &Need, index: usize, minimized: &Minimized) -> Self {
+        let outcome = &minimized.outcomes[index];
+        let mut absent = minimized.absent.iter();
+        let absent = absent.find(|ty| ty.needs.contains(&index));
+        Self {
+            found: outcome.is_found(need.kind()),
+            modules: absent.map(|ty| ty.modules.clone()).unwrap_or_default(),
+            refusal: need.refusal_with(outcome),
+        }
+    }
+
+    /// For the table.
+    fn cell(&self) -> String {
+        match (&self.refusal, self.found, &self.modules[..]) {
+            (Some(_), ..) => "refused".to_owned(),
+            (None, false, _) => "no".to_owned(),
+            (None, true, []) => "yes".to_owned(),
+            (None, true, modules) => modules.join(", "),
+        }
+    }
 }
 
 impl Arguments {
@@ -62,7 +111,18 @@ impl Arguments {
             }
         }
         let needs = Needs::new(objects);
-        let reports: Vec<NeedReport> = needs.iter().map(|n| NeedReport::new(&needs, n)).collect();
+        let on_kernel = self
+            .kernel
+            .as_deref()
+            .map(|kernel| self.ask(&needs, kernel));
+        let on_kernel = on_kernel.transpose()?;
+        let reports = needs.iter().enumerate().map(|(n, need)| NeedReport {
+            on_kernel: on_kernel
+                .as_ref()
+                .map(|(all, _)| OnKernel::of(need, n, all)),
+            ..NeedReport::new(&needs, need)
+        });
+        let reports: Vec<NeedReport> = reports.collect();
         let refused = |reason: fn(&NeedReport) -> Option<Refusal>| -> Vec<(Refusal, String)> {
             let refused = needs.iter().zip(&reports).filter_map(|(need, report)| {
                 let reason = reason(report)?;
@@ -74,12 +134,26 @@ impl Arguments {
         warn_refused(console, "on any kernel", refused(|report| report.refusal));
         let on_32_bits = refused(|report| report.refusal_on_32_bits);
         warn_refused(console, "on 32-bit kernels", on_32_bits);
+        let on_this = refused(|report| report.on_kernel.as_ref()?.refusal);
+        warn_refused(console, "on this kernel", on_this);
+        if let Some((all, with_modules)) = &on_kernel {
+            modules::report_absent(console, &all.absent, *with_modules);
+        }
         if console.json {
             sink::json(&serde_json::json!({ "needs": reports }))?;
         } else if !reports.is_empty() {
             print(&reports, console.verbose)?;
         }
         Ok(Exit::Done)
+    }
+}
+
+impl Arguments {
+    /// Asks a kernel. The result also tells whether modules were looked at.
+    fn ask(&self, needs: &Needs, kernel: &Path) -> Result<(Minimized, bool)> {
+        let limit = self.limit.max_btf_size;
+        let btf = parse_kernel(kernel, read_kernel_file(kernel, limit)?)?;
+        self.modules.minimize(needs, kernel, &btf, limit)
     }
 }
 
@@ -166,31 +240,46 @@ impl NeedReport {
                 .refusal()
                 .or(need.refusal_on_32_bits())
                 .map(Refusal::help),
+            on_kernel: None,
         }
     }
 }
 
 fn print(needs: &[NeedReport], all_places: bool) -> Result<()> {
-    let mut table = Table::new([
+    let columns = [
         Column::Text("KIND"),
         Column::Text("TYPE"),
         Column::Text("FIELD"),
         Column::Number("USES"),
         Column::Text("FIRST USE"),
-    ]);
-    for need in needs {
-        table.row([
+    ];
+    let row = |need: &NeedReport| {
+        [
             need.kind.to_owned(),
             printable(&need.r#type),
             printable(&need.path),
             need.places.len().to_string(),
             need.places.iter().find_map(source_line).unwrap_or_default(),
-        ]);
-    }
+        ]
+    };
     let below = |row: usize| {
         let places = needs[row].places.iter();
         places.filter(|_| all_places).map(place).collect()
     };
+    let cells = needs
+        .iter()
+        .map(|need| need.on_kernel.as_ref().map(OnKernel::cell));
+    let Some(cells) = cells.collect::<Option<Vec<String>>>() else {
+        let mut table = Table::new(columns);
+        needs.iter().for_each(|need| table.row(row(need)));
+        return sink::text(|out| table.print(out, below));
+    };
+    let [kind, ty, field, uses, first] = columns;
+    let mut table = Table::new([kind, ty, field, Column::Text("FOUND"), uses, first]);
+    for (need, cell) in needs.iter().zip(cells) {
+        let [kind, ty, field, uses, first] = row(need);
+        table.row([kind, ty, field, cell, uses, first]);
+    }
     sink::text(|out| table.print(out, below))
 }
 

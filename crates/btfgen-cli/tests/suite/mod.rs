@@ -14,6 +14,7 @@ mod json;
 mod list;
 mod lookup;
 mod machine;
+mod modules;
 mod needs;
 mod outputs;
 mod pack;
