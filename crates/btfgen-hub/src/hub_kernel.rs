@@ -17,6 +17,7 @@ pub struct HubKernel {
     pub(crate) id: KernelId,
     source: Source,
     file_bytes: u64,
+    pub(crate) has_build_id: bool,
 }
 
 /// Where a kernel's BTF is.
@@ -37,6 +38,7 @@ impl HubKernel {
             id,
             source: Source::File(path),
             file_bytes,
+            has_build_id: false,
         }
     }
 
@@ -52,6 +54,7 @@ impl HubKernel {
                         index,
                     },
                     file_bytes: share,
+                    has_build_id: false,
                 }),
                 None => invalid.push(entry.release.clone()),
             }
