@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod build_ids;
 mod candidates;
 mod claims;
 mod graph;

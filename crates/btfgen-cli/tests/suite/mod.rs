@@ -1,6 +1,7 @@
 //! What the tests have in common: the command, and hubs made for them.
 
 mod add;
+mod build_id;
 mod claims;
 mod compact;
 mod emit_obj;
