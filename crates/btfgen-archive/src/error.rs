@@ -29,6 +29,8 @@ pub enum ErrorKind {
     InvalidManifest,
     /// The archive has no manifest.
     NoManifest,
+    /// A text is not a build id, or the archive's file of build ids cannot be parsed.
+    InvalidBuildId,
     /// The bytes are not a usable BPF object.
     InvalidObject,
     /// The writer's sink failed.

@@ -130,6 +130,11 @@ impl KernelId {
         }
     }
 
+    /// Whether this is the id's text form.
+    pub(crate) fn is_named(&self, text: &str) -> bool {
+        self.path == text
+    }
+
     fn part(&self, n: usize) -> &str {
         // There are always four parts, because only `new` makes an id.
         self.path.split('/').nth(n).unwrap_or_default()

@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod architecture;
+mod build_id;
+mod build_ids;
 #[cfg(feature = "write")]
 mod deflate;
 mod error;
@@ -24,6 +26,8 @@ mod ustar;
 mod write;
 
 pub use architecture::{ARCHITECTURES, Architecture};
+pub use build_id::BuildId;
+pub use build_ids::BuildIds;
 pub use error::{Error, ErrorKind, Result};
 pub use kernel::KernelId;
 pub use manifest::Manifest;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::build_ids::{BUILD_IDS_NAME, BuildIds};
 use crate::gzip;
 use crate::index::{self, Distrust, Index, Location, crc_of};
 use crate::inflate::Inflate;
@@ -210,6 +211,17 @@ impl<'a> Archive<'a> {
             Error::new(ErrorKind::InvalidManifest, message)
         })?;
         text.parse().map(Some)
+    }
+
+    /// The build ids of the kernels; without any if the archive has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidBuildId`], and the errors of [`Archive::get`].
+    pub fn build_ids(&self) -> Result<BuildIds> {
+        match self.file(BUILD_IDS_NAME)? {
+            Some(bytes) => BuildIds::parse(bytes),
+            None => Ok(BuildIds::default()),
+        }
     }
 
     /// Whether the archive was packed for the relocations of this object; `object` is its ELF file. If not, the archive is stale

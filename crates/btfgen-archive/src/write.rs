@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::build_ids::{self, BUILD_IDS_NAME};
 use crate::kernel::is_component;
 use crate::read::MANIFEST_NAME;
 use crate::ustar::Body;
-use crate::{Error, ErrorKind, KernelId, Manifest, Result};
+use crate::{BuildId, Error, ErrorKind, KernelId, Manifest, Result};
 use plan::Plan;
 use stream::Stream;
 
@@ -47,6 +48,7 @@ pub struct Builder {
     files: BTreeMap<String, Arc<[u8]>>,
     /// The kernels, and the index of each one's content.
     kernels: BTreeMap<KernelId, usize>,
+    build_ids: BTreeMap<KernelId, BuildId>,
     contents: Vec<Arc<[u8]>>,
     /// The index of each content.
     positions: HashMap<Arc<[u8]>, usize>,
@@ -78,6 +80,7 @@ impl Builder {
             manifest: None,
             files: BTreeMap::new(),
             kernels: BTreeMap::new(),
+            build_ids: BTreeMap::new(),
             contents: Vec::new(),
             positions: HashMap::new(),
         }
@@ -156,6 +159,13 @@ impl Builder {
         Ok(self)
     }
 
+    /// Record the build id of a kernel, of which the archive keeps the [first bytes](BuildId::short). The last call for a kernel
+    /// counts. Ids of kernels that are not added are left out.
+    pub fn build_id(mut self, kernel: KernelId, id: BuildId) -> Self {
+        self.build_ids.insert(kernel, id);
+        self
+    }
+
     /// Check that a kernel's name, below the prefix, fits into an archive.
     ///
     /// # Errors
@@ -177,9 +187,15 @@ impl Builder {
             manifest,
             mut files,
             kernels,
+            mut build_ids,
             contents,
             positions: _,
         } = self;
+        build_ids.retain(|kernel, _| kernels.contains_key(kernel));
+        if !build_ids.is_empty() {
+            let text = build_ids::encode(&build_ids).into_bytes();
+            files.insert(BUILD_IDS_NAME.to_owned(), text.into());
+        }
         let (kernel_count, distinct) = (kernels.len(), contents.len());
         let owners = owners(kernels, distinct);
         if let Some(manifest) = manifest {
@@ -218,10 +234,14 @@ fn owners(kernels: BTreeMap<KernelId, usize>, contents: usize) -> Vec<Vec<Kernel
     owners
 }
 
+/// Whether a path is inside btfgen's own directory, or is that.
+fn is_own(path: &str) -> bool {
+    path.split('/').next() == Some(OWN_DIRECTORY)
+}
+
 /// Check that a path is relative and not inside btfgen's own directory.
 fn check_path(what: &str, path: &str) -> Result<()> {
-    let is_own = path.split('/').next() == Some(OWN_DIRECTORY);
-    if !is_own && path.split('/').all(is_component) {
+    if !is_own(path) && path.split('/').all(is_component) {
         return Ok(());
     }
     let message = format!("{path:?} is not a valid name of a {what}");

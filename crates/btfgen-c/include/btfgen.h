@@ -114,6 +114,11 @@ struct btfgen_find_opts {
    * Must be 0.
    */
   uint8_t reserved[6];
+  /**
+   * Another build of the kernel than the running one: the build id in its `/sys/kernel/notes`, as hexadecimal digits. The lookup
+   * then skips this kernel's own BTF. Without it, the build of another `release` or `arch` is unknown.
+   */
+  const char *build_id;
 };
 
 #ifdef __cplusplus
@@ -127,7 +132,8 @@ extern "C" {
  * and what they point to are not needed after the call.
  *
  * Returns 0, or
- * - `-ENOENT`: the archive has no BTF for this kernel, and the kernel has none that the loader can read;
+ * - `-ENOENT`: the archive has no BTF for this kernel or only that of another build, and the kernel has none that the loader
+ *   can read;
  * - `-EOPNOTSUPP`: the kernel has no BTF, and there is no archive;
  * - `-EBADMSG`: the archive is damaged;
  * - `-EINVAL`: `out` is NULL (then nothing is set), or the options make no sense, or a named file is not BTF;

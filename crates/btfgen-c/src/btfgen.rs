@@ -52,6 +52,9 @@ pub struct btfgen_find_opts {
     pub no_environment: bool,
     /// Must be 0.
     pub reserved: [u8; 6],
+    /// Another build of the kernel than the running one: the build id in its `/sys/kernel/notes`, as hexadecimal digits. The lookup
+    /// then skips this kernel's own BTF. Without it, the build of another `release` or `arch` is unknown.
+    pub build_id: *const c_char,
 }
 
 /// Where a BTF is from.
@@ -75,7 +78,8 @@ pub enum btfgen_origin {
 /// and what they point to are not needed after the call.
 ///
 /// Returns 0, or
-/// - `-ENOENT`: the archive has no BTF for this kernel, and the kernel has none that the loader can read;
+/// - `-ENOENT`: the archive has no BTF for this kernel or only that of another build, and the kernel has none that the loader
+///   can read;
 /// - `-EOPNOTSUPP`: the kernel has no BTF, and there is no archive;
 /// - `-EBADMSG`: the archive is damaged;
 /// - `-EINVAL`: `out` is NULL (then nothing is set), or the options make no sense, or a named file is not BTF;
@@ -253,6 +257,7 @@ impl btfgen_find_opts {
         require_custom: false,
         no_environment: false,
         reserved: [0; 6],
+        build_id: std::ptr::null(),
     };
 
     /// Copies the options, whichever version of the header they are from.
@@ -334,6 +339,11 @@ impl btfgen_find_opts {
                 "opts->loader is not libbpf:MAJOR.MINOR, cilium:MAJOR.MINOR or aya:MAJOR.MINOR",
             ))?);
         }
+        if let Some(id) = string(self.build_id) {
+            let id = id.to_str().and_then(|text| text.parse().ok());
+            lookup = lookup
+                .build_id(id.ok_or(Refused("opts->build_id is not 16 to 40 hexadecimal digits"))?);
+        }
         Ok(lookup
             .require_custom(self.require_custom)
             .environment(lookup::environment() && !self.no_environment))
@@ -349,7 +359,9 @@ mod tests {
     fn no_padding() {
         let pointers = 9 * size_of::<usize>();
         assert_eq!(offset_of!(btfgen_find_opts, require_custom), pointers);
-        assert_eq!(size_of::<btfgen_find_opts>(), pointers + 2 + 6);
-        assert_eq!(size_of::<btfgen_find_opts>() % align_of::<usize>(), 0);
+        let build_id = offset_of!(btfgen_find_opts, build_id);
+        assert_eq!(build_id, pointers + 2 + 6);
+        let size = size_of::<btfgen_find_opts>();
+        assert_eq!(size, build_id + size_of::<usize>());
     }
 }

@@ -18,7 +18,7 @@ use btfgen_archive::KernelId;
 use btfgen_hub::record::{RECORD, Record, RecordedFile, STAGING};
 use btfgen_hub::{
     ChunkFile, ChunkPlace, Codenames, Error, ErrorKind, KernelFilter, LockedHub, Result, Waiting,
-    is_chunk, without_ending,
+    forget_build_id, is_chunk, without_ending,
 };
 use git2::Oid;
 
@@ -423,7 +423,9 @@ fn remove_gone(root: &Path, plan: &mut Plan, record: &Record) -> Result<()> {
     plan.gone.retain(|(_, path)| is_unchanged(path));
     for (_, path) in &plan.gone {
         let file = root.join(path);
-        std::fs::remove_file(&file).map_err(|e| Error::io(&file, "cannot be removed", e))?;
+        let failed = |e| Error::io(&file, "cannot be removed", e);
+        forget_build_id(&file).map_err(failed)?;
+        std::fs::remove_file(&file).map_err(failed)?;
         for folder in Path::new(path).ancestors().skip(1) {
             // Keep the hub's folder and folders that are not empty.
             if folder.as_os_str().is_empty() || std::fs::remove_dir(root.join(folder)).is_err() {

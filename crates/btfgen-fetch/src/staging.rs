@@ -10,7 +10,7 @@ use btfgen_files::{TempFile, is_machine_fault, remove_stale, rename_new};
 use btfgen_hub::record::Useless;
 use btfgen_hub::{
     CHUNK_ENDING, ChunkFile, ChunkPlace, DEFAULT_MAX_BTF_BYTES, ENDINGS, Error, ErrorKind, Result,
-    is_chunk, read_kernel_file,
+    forget_build_id, forget_build_ids_of_chunk, is_chunk, read_kernel_file,
 };
 use git2::Oid;
 
@@ -174,6 +174,7 @@ impl Staging {
         } else {
             staged
         };
+        self.forget_build_ids(bring, &target)?;
         if bring.older.is_some() {
             std::fs::rename(from, &target)?;
             return Ok(true);
@@ -182,6 +183,18 @@ impl Staging {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             renamed => renamed.map(|()| true),
         }
+    }
+
+    /// Removes the build ids of the kernels that a file replaces.
+    fn forget_build_ids(&self, bring: &Bring, target: &Path) -> io::Result<()> {
+        let Some(new) = self.chunk(bring).map_err(io::Error::other)? else {
+            return forget_build_id(target);
+        };
+        let older = bring.older_chunk.as_ref();
+        forget_build_ids_of_chunk(target, |release| {
+            let digest = older.and_then(|older| older.digest(release));
+            digest.is_some() && digest == new.digest(release)
+        })
     }
 
     /// Removes the folder, with files that earlier fetches left in it.

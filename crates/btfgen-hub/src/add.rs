@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use btfgen_archive::KernelId;
+use btfgen_archive::{BuildId, KernelId};
 use btfgen_btf::Btf;
 use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING};
 use btfgen_files::remove_stale;
@@ -15,7 +15,9 @@ use btfgen_runtime::Lookup;
 use btfgen_vmlinux::{Reader, Vmlinux};
 use serde::Serialize;
 
+use crate::add_build_id;
 use crate::arch::{arch_fits, hub_arch};
+use crate::build_id::forget_build_id;
 use crate::chunk_file::{ChunkFile, ChunkPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::folder::{MadeFolders, absolute};
@@ -99,6 +101,9 @@ pub struct Added {
     pub origin: String,
     /// Size of the BTF in bytes.
     pub btf_bytes: usize,
+    /// The kernel's build id, which the hub has now. `None` if neither the file nor this host gives it.
+    #[serde(serialize_with = "optional_text")]
+    pub build_id: Option<BuildId>,
 }
 
 /// How adding a kernel changed the hub.
@@ -223,22 +228,30 @@ impl<'a> Add<'a> {
         drop(btf);
         let hub = LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?;
         let present = self.present(&kernel)?;
-        let change = self.change(&kernel, &present, vmlinux.btf())?;
+        let mut change = self.change(&kernel, &present, vmlinux.btf())?;
+        let build_id = self.build_id(path, &vmlinux, &kernel);
         let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
         let place = match (change, present.path()) {
-            (Change::Unchanged, Some(there)) => there.to_owned(),
+            (Change::Unchanged, Some(there)) => {
+                if add_build_id::replaces(there, &kernel, build_id, self.force)? {
+                    change = Change::Replaced;
+                }
+                there.to_owned()
+            }
             _ => {
                 refuse_own_file(path, &present.files)?;
                 self.write(&hub, &kernel, &target, &present.files, vmlinux.btf())?;
                 target
             }
         };
+        add_build_id::record(&place, &kernel, build_id)?;
         Ok(Added {
             kernel,
             path: place,
             change,
             origin: vmlinux.origin().to_owned(),
             btf_bytes: vmlinux.btf().len(),
+            build_id,
         })
     }
 
@@ -292,6 +305,16 @@ impl<'a> Add<'a> {
             release,
         };
         known.complete(path, self.from_host)
+    }
+
+    /// The build id by the file, or by this host if the BTF is the running kernel's.
+    fn build_id(&self, path: &Path, vmlinux: &Vmlinux, kernel: &KernelId) -> Option<BuildId> {
+        let release = vmlinux.release().or(self.named.release.as_deref());
+        let is_running = (self.from_host && release.is_none())
+            || add_build_id::is_of_running_kernel(path, kernel);
+        vmlinux
+            .build_id()
+            .or_else(|| btfgen_runtime::running_build_id().filter(|_| is_running))
     }
 
     /// What the hub has of a kernel, under all possible names.
@@ -392,6 +415,8 @@ impl<'a> Add<'a> {
             .map_err(failed)?;
         self.go_on()?;
         if present.is_empty() {
+            // Of a kernel that somebody has deleted.
+            forget_build_id(target).map_err(failed)?;
             return file.persist_new(target).map_err(failed);
         }
         let _alone = hub.exclude_readers(|| self.wait(Waiting::Readers))?;
@@ -400,6 +425,9 @@ impl<'a> Add<'a> {
             if !is_as_seen(path, Some(metadata)).map_err(failed)? {
                 return Err(changed(path));
             }
+        }
+        for path in present.iter().map(|p| &*p.path).chain([target]) {
+            forget_build_id(path).map_err(failed)?;
         }
         if present.iter().any(|p| p.path == target) {
             file.persist(target).map_err(failed)?;
@@ -560,6 +588,17 @@ fn unreadable(e: btfgen_vmlinux::Error) -> Error {
         return error;
     }
     error.with_source(causes.join(": "))
+}
+
+/// A build id in JSON.
+fn optional_text<S: serde::Serializer>(
+    id: &Option<BuildId>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// A kernel's id in JSON.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use btfgen_archive::KernelId;
 
+use crate::build_id::BuildIdFiles;
 use crate::chunk_file::ChunkFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
@@ -30,6 +31,8 @@ pub struct Hub {
     chunks: Vec<Arc<ChunkFile>>,
     /// Chunks that are in `rejected` because they are damaged as a whole.
     damaged_chunks: Vec<(PathBuf, Metadata)>,
+    /// Files with build ids; after the listing, only those that belong to no kernel.
+    build_ids: BuildIdFiles,
     codenames: Codenames,
     /// Whether a filter has left out kernels.
     is_filtered: bool,
@@ -92,6 +95,7 @@ impl Hub {
             }
         }
         hub.kernels = kernels.into_values().collect();
+        hub.build_ids.assign(&mut hub.kernels);
         Ok(hub)
     }
 
@@ -143,6 +147,7 @@ impl Hub {
                 modules.push((id, file));
             }
             Found::Link(path) => self.note_codename(root, &path),
+            Found::BuildId(path) => self.build_ids.insert(path),
             Found::Rejected(error, file) => {
                 self.rejected.push(error);
                 self.files.extend(file);
@@ -236,6 +241,15 @@ impl Hub {
     )]
     pub(crate) fn damaged_chunks(&self) -> &[(PathBuf, Metadata)] {
         &self.damaged_chunks
+    }
+
+    /// Files with the build id of a kernel that the hubs do not have.
+    #[cfg_attr(
+        not(feature = "write"),
+        expect(dead_code, reason = "only Verify asks for them")
+    )]
+    pub(crate) fn orphan_build_ids(&self) -> impl Iterator<Item = &Path> {
+        self.build_ids.iter()
     }
 
     /// All files with a kernel's or a chunk's name.

@@ -19,6 +19,7 @@ pub struct HubKernel {
     source: Source,
     file_bytes: u64,
     pub(crate) modules: Option<ModulesFile>,
+    pub(crate) has_build_id: bool,
 }
 
 /// Where a kernel's BTF is.
@@ -40,6 +41,7 @@ impl HubKernel {
             source: Source::File(path),
             file_bytes,
             modules: None,
+            has_build_id: false,
         }
     }
 
@@ -56,6 +58,7 @@ impl HubKernel {
                     },
                     file_bytes: share,
                     modules: None,
+                    has_build_id: false,
                 }),
                 None => invalid.push(entry.release.clone()),
             }

@@ -10,7 +10,10 @@
 
 #[cfg(feature = "add")]
 mod add;
+#[cfg(feature = "add")]
+mod add_build_id;
 mod arch;
+mod build_id;
 mod chunk_file;
 #[cfg(feature = "write")]
 mod compact;
@@ -46,6 +49,7 @@ pub use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING, Entry as ChunkEntry};
 #[cfg(feature = "add")]
 pub use crate::add::{Add, Added, Change};
 pub use crate::arch::{arch_fits, hub_arch, hub_id, other_ids};
+pub use crate::build_id::{forget_build_id, forget_build_ids_of_chunk};
 pub use crate::chunk_file::{ChunkFile, ChunkPlace, is_chunk};
 #[cfg(feature = "write")]
 pub use crate::compact::{ChunkChange, Compact, Compacted, CompactedChunk};

@@ -9,6 +9,7 @@ use btfgen_files::is_machine_fault;
 use walkdir::WalkDir;
 
 use crate::arch::hub_id;
+use crate::build_id;
 use crate::chunk_file::{ChunkFile, ChunkPlace, RecentChunks, is_chunk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
@@ -17,6 +18,9 @@ use crate::modules::{MODULES_ENDING, ModulesFile, is_modules_file};
 use crate::seen::{FileId, file_id};
 
 pub(crate) const LAYOUT_HELP: &str = "a hub contains ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), like btfhub-archive, and chunks ID/VERSION/ARCH.btfs";
+
+/// The number of names in `ID/VERSION/ARCH/RELEASE`.
+const KERNEL_DEPTH: usize = 4;
 
 /// An entry of a hub's folder that matters.
 pub(crate) enum Found {
@@ -28,6 +32,8 @@ pub(crate) enum Found {
     Rejected(Error, Option<FileId>),
     /// A chunk in its place that is damaged as a whole.
     DamagedChunk(Error, PathBuf, Metadata),
+    /// A file with the name of a kernel's build id.
+    BuildId(PathBuf),
     /// A symbolic link that is not a kernel: perhaps a codename.
     Link(PathBuf),
 }
@@ -76,6 +82,9 @@ fn look_at(
     let is_link = entry.file_type().is_symlink();
     if entry.file_type().is_dir() {
         return Ok(None);
+    }
+    if entry.depth() == KERNEL_DEPTH && build_id::has_ending(path) {
+        return Ok(Some(Found::BuildId(path.to_owned())));
     }
     let rejected = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
     let is_kernels = has_ending(path) || is_chunk(path) || is_modules_file(path);

@@ -33,6 +33,8 @@ pub struct Status {
     /// The kernels of each distribution, version and architecture.
     #[serde(rename = "counts")]
     pub kernels: Vec<KernelCount>,
+    /// The number of kernels whose build id is known.
+    pub build_ids: usize,
     /// The chunks, which contain some of the kernels.
     pub chunks: ChunkCount,
     /// The type store.
@@ -146,6 +148,7 @@ impl Status {
             folder: folder.to_owned(),
             repositories: repositories.collect(),
             kernels: counts.collect(),
+            build_ids: hub.kernels().iter().filter(|k| k.has_build_id()).count(),
             chunks: chunk_count(&hub),
             store: store_status(&hub),
             kernel_bytes: disk_bytes(

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
+use crate::build_id;
 use crate::chunk_file::ChunkFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::Hub;
@@ -174,12 +175,14 @@ impl<'a> Verify<'a> {
         let record = Record::read(&self.hub.join(OWN_FOLDER).join(RECORD))?;
         let failed = self.check_all(&hub)?;
         let sound = hub.kernels().len() - failed.len();
+        let bad_ids = build_id::check_all(&hub)?;
         let damaged_chunks = hub.damaged_chunks().to_vec();
         let rejected = hub.take_rejected();
         // Stop being a reader, because readers keep writers out.
         drop(hub);
 
         let (mut broken, mut deletable) = self.fates(failed, &record)?;
+        broken.extend(bad_ids.into_iter().map(Broken::stays));
         for error in rejected {
             let is_its =
                 |(path, _): &&(PathBuf, Metadata)| path.display().to_string() == error.subject();
@@ -363,6 +366,7 @@ impl Deletable {
             if !is_same {
                 return Ok(Fate::Stays);
             }
+            build_id::forget_build_id(path)?;
             std::fs::remove_file(path)?;
             Ok(Fate::Deleted)
         };

@@ -103,14 +103,24 @@ def names(os):
     return list(result.items())
 
 
-def look_up(directories, machine, release, archive):
+def look_up(directories, machine, release, archive, host_id=None, ids={}):
     """The rung and the content that it finds; or why there is none."""
     spellings = [machine] + [name for row in ARCHITECTURES if machine in row for name in row if name != machine]
+    here = [kernel for kernel in archive if kernel.split("/")[2:] in [[a, release] for a in spellings]]
+    builds = {kernel: host_id.startswith(ids[kernel]) for kernel in here if host_id and kernel in ids}
+    names = [f"{directory}/{arch}/{release}" for (directory, _), arch in itertools.product(directories, spellings)]
+    for kernel in names + here:
+        if builds.get(kernel):
+            return ["build-id", archive[kernel]]
     for (directory, reason), arch in itertools.product(directories, spellings):
         if f"{directory}/{arch}/{release}" in archive:
+            if f"{directory}/{arch}/{release}" in builds:
+                return ["another build"]
             is_exact = (reason, arch) == ("ID and VERSION_ID", machine)
             return ["exact" if is_exact else "normalized", archive[f"{directory}/{arch}/{release}"]]
-    here = [content for kernel, content in archive.items() if kernel.split("/")[2:] in [[a, release] for a in spellings]]
+    if builds:
+        return ["another build"]
+    here = [archive[kernel] for kernel in here]
     if not here:
         return ["missing"]
     return ["any-distribution", here[0]] if len(set(here)) == 1 and len(here) <= 100 else ["ambiguous"]
@@ -139,10 +149,12 @@ def main():
         check(what, os is None, host["names"] is None)
         found = names(os or {})
         check(what, [f"{name} ({reason})" for name, reason in found], host["names"] or [])
-        for machine, release, archive, *expected in host.get("lookups", []):
+        lookups = [[machine, release, None, archive, {}, *expected]
+                   for machine, release, archive, *expected in host.get("lookups", [])]
+        for machine, release, host_id, archive, ids, *expected in lookups + host.get("builds", []):
             archive = vectors["archives"].get(archive) if isinstance(archive, str) else archive
             entries = {kernel: kernel for kernel in archive} if isinstance(archive, list) else archive
-            check(f"{what} on {machine}", look_up(found, machine, release, entries), expected)
+            check(f"{what} on {machine}", look_up(found, machine, release, entries, host_id, ids), expected)
     print("\n".join(failures) or f"{len(vectors['hosts'])} hosts and {len(vectors['values'])} values are as expected")
     return bool(failures)
 

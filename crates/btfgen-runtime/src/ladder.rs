@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use btfgen_archive::{Archive, KernelId};
 
+use crate::build_id::Builds;
 use crate::distribution::{self, Directory};
 use crate::environment::{Environment, Variable};
 use crate::error::{Error, ErrorKind, Result};
@@ -119,7 +120,7 @@ fn from_archive(
         }
     };
     let archive = archive.map_err(|e| damaged(e, steps))?;
-    let (kernel, bytes) = find_entry(&archive, &host, steps)?;
+    let (kernel, bytes) = find_entry(lookup, &archive, &host, steps)?;
     inspect(&bytes).map_err(|e| {
         Error::new(
             ErrorKind::InvalidBtf,
@@ -227,6 +228,7 @@ fn damaged(error: btfgen_archive::Error, steps: &mut Steps) -> Error {
 
 /// Finds the archive's entry for a host.
 fn find_entry(
+    lookup: &Lookup<'_>,
     archive: &Archive<'_>,
     host: &Host,
     steps: &mut Steps,
@@ -238,6 +240,19 @@ fn find_entry(
         here.extend(found.map_err(|e| damaged(e, steps))?);
     }
     let directories = host.os.as_ref().map(distribution::directories);
+    let builds = Builds::read(lookup, archive, &here, steps).map_err(|e| damaged(e, steps))?;
+    if let Some((id, equal)) = builds.equal(&here) {
+        let named = directories
+            .iter()
+            .flatten()
+            .find_map(|d| d.first_of(&equal));
+        if let Some(kernel) = named.or(equal.first()) {
+            let bytes = read_entry(archive, kernel, steps)?;
+            let outcome = format_args!("taken (build id {}), {} bytes", id.short(), bytes.len());
+            steps.taken(Rung::BuildId, kernel, outcome);
+            return Ok((kernel.clone(), bytes));
+        }
+    }
     for directory in directories.iter().flatten() {
         let Some(kernel) = directory.first_of(&here) else {
             let subject = directory.entry(&spellings, &host.release);
@@ -245,14 +260,18 @@ fn find_entry(
             steps.passed(directory.rung(&spellings, None), subject, outcome);
             continue;
         };
-        let bytes = read_entry(archive, kernel, steps)?;
         let rung = directory.rung(&spellings, Some(kernel));
+        builds.refuse_other(kernel, rung, steps)?;
+        let bytes = read_entry(archive, kernel, steps)?;
         steps.taken(
             rung,
             kernel,
             format_args!("taken ({}), {} bytes", directory.reason, bytes.len()),
         );
         return Ok((kernel.clone(), bytes));
+    }
+    for kernel in &here {
+        builds.refuse_other(kernel, Rung::AnyDistribution, steps)?;
     }
     any_distribution(archive, host, &here, steps)
 }

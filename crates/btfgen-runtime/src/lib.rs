@@ -21,7 +21,7 @@
 //!
 //! [`Lookup`] documents the order of the steps. The modules, in the order of the data flow: `environment` (whether to read the
 //! environment), `ladder` (which BTF), `own` (the kernel's own), `source` and `inspect` (whether a file is BTF), `features` and
-//! `loader` (whether the loader can read it), `host` (distribution and kernel), `found` and `btf_file` (bytes and path).
+//! `loader` (whether the loader can read it), `host` (distribution and kernel), `build_id` (which build of it), `found` and `btf_file` (bytes and path).
 //!
 //! The only unsafe code is in `auxv`: it asks the C library whether the program has more privileges than its caller.
 //!
@@ -64,6 +64,7 @@
 
 mod auxv;
 mod btf_file;
+mod build_id;
 mod distribution;
 mod elf;
 mod environment;
@@ -82,8 +83,9 @@ mod own;
 mod source;
 mod step;
 
-pub use btfgen_archive::{Archive, ArchiveOptions, KernelId};
+pub use btfgen_archive::{Archive, ArchiveOptions, BuildId, KernelId};
 
+pub use crate::build_id::running_build_id;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::found::{Found, Origin};
 pub use crate::loader::{Loader, ParseLoaderError};

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use btfgen_archive::BuildId;
+
 use crate::loader::Loader;
 
 /// A lookup of the BTF for the running kernel.
@@ -13,10 +15,14 @@ use crate::loader::Loader;
 /// 3. the kernel's own BTF, `/sys/kernel/btf/vmlinux`, if the [`loader`](Self::loader) can read it;
 /// 4. a vmlinux of this release below `/boot`, `/lib/modules`, `/usr/lib/modules` or `/usr/lib/debug`, in the same places as
 ///    libbpf, if the loader can read its BTF;
-/// 5. the archive's entry `ID/VERSION_ID/MACHINE/RELEASE`, from os-release(5) and uname(2);
-/// 6. its entry for the same release under another name of the distribution, its version or the architecture: `arm64` for
+/// 5. the archive's entry for this architecture and release with the kernel's build id, from `/sys/kernel/notes`;
+/// 6. its entry `ID/VERSION_ID/MACHINE/RELEASE`, from os-release(5) and uname(2);
+/// 7. its entry for the same release under another name of the distribution, its version or the architecture: `arm64` for
 ///    `aarch64`, `rhel/8` for `rhel/8.4`, then the distributions of `ID_LIKE`;
-/// 7. any entry for this architecture and release, if all of them are equal.
+/// 8. any entry for this architecture and release, if all of them are equal.
+///
+/// The lookup fails if it comes to an entry with another build id than the kernel's: the kernel was built again with the same
+/// release, and its types may be others. Archives without build ids have no step 5, and are not checked for that.
 ///
 /// [`require_custom`](Self::require_custom) or the variable `BTFGEN_REQUIRE_CUSTOM` makes the lookup skip steps 3 and 4. If the
 /// program does not name its loader, and a BTF of these steps is too new for some loader of 2022 or later, then that BTF is the
@@ -48,6 +54,7 @@ pub struct Lookup<'a> {
     pub(crate) os_release: Option<PathBuf>,
     pub(crate) release: Option<String>,
     pub(crate) arch: Option<String>,
+    pub(crate) build_id: Option<BuildId>,
     pub(crate) loader: Option<Loader>,
     pub(crate) require_custom: bool,
     pub(crate) forbids_environment: bool,
@@ -153,8 +160,17 @@ impl<'a> Lookup<'a> {
         self
     }
 
+    /// Looks up another build of a kernel than the running one, with this build id, as `/sys/kernel/notes` has it on its host. The
+    /// lookup then skips this kernel's own BTF and `BTFGEN_BTF`. For another [`release`](Self::release) or [`arch`](Self::arch),
+    /// the build is unknown without this call.
+    #[must_use]
+    pub fn build_id(mut self, id: BuildId) -> Self {
+        self.build_id = Some(id);
+        self
+    }
+
     /// Whether the lookup is for another host.
     pub(crate) fn is_elsewhere(&self) -> bool {
-        self.release.is_some() || self.arch.is_some()
+        self.release.is_some() || self.arch.is_some() || self.build_id.is_some()
     }
 }

@@ -16,6 +16,8 @@ pub enum Rung {
     Vmlinux,
     /// The host's distribution and kernel, which the next rungs need. This rung finds no BTF.
     Host,
+    /// The archive's entry of this release with the build id of the host's kernel.
+    BuildId,
     /// The archive's entry for exactly this distribution, version, architecture and release.
     Exact,
     /// The archive's entry under another spelling of the distribution, its version or the architecture.
@@ -33,6 +35,7 @@ impl Rung {
             Self::Kernel => "kernel",
             Self::Vmlinux => "vmlinux",
             Self::Host => "host",
+            Self::BuildId => "build-id",
             Self::Exact => "exact",
             Self::Normalized => "normalized",
             Self::AnyDistribution => "any-distribution",

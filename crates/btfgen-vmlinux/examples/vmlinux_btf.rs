@@ -29,6 +29,8 @@ fn main() -> ExitCode {
     }
     println!("release  {}", vmlinux.release().unwrap_or("not told"));
     println!("arch     {}", vmlinux.arch().unwrap_or("not told"));
+    let build_id = vmlinux.build_id().map(|id| id.to_string());
+    println!("build id {}", build_id.as_deref().unwrap_or("not told"));
     println!("origin   {}", vmlinux.origin());
     println!("btf      {} bytes", vmlinux.btf().len());
     ExitCode::SUCCESS

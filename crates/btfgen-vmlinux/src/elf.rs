@@ -13,6 +13,7 @@ use crate::arch;
 use crate::banner;
 use crate::boot;
 use crate::btf;
+use crate::build_id;
 use crate::content::Content;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Layer, Peeled};
@@ -40,6 +41,7 @@ pub(crate) fn read(content: Content, mut place: Place) -> Result<Layer> {
     if file.btf.is_none() && !file.debug_info {
         return Err(without_btf(&content, &place)?);
     }
+    place.build_id = build_id::of_sections(&content, &file.notes, file.is_little_endian, &place)?;
     if place.image.release.is_none() {
         place.image.release = release(&content, file.read_only_data, &place)?;
     }
@@ -100,6 +102,8 @@ struct Outline {
     debug_info: bool,
     is_module: bool,
     read_only_data: Option<Range<u64>>,
+    is_little_endian: bool,
+    notes: Vec<Range<u64>>,
     /// The kernel in the wrapper from arch/powerpc/boot.
     wrapped_kernel: Option<Range<u64>>,
 }
@@ -135,6 +139,8 @@ impl Outline {
             debug_info: false,
             is_module: false,
             read_only_data: None,
+            is_little_endian: endian.is_little_endian(),
+            notes: Vec::new(),
             wrapped_kernel: None,
         };
         let sections = header.sections(endian, data).map_err(damaged)?;
@@ -144,6 +150,9 @@ impl Outline {
                 continue;
             };
             let range = start..start.saturating_add(len);
+            if section.sh_type(endian) == elf::SHT_NOTE {
+                outline.notes.push(range.clone());
+            }
             match sections.section_name(endian, section).map_err(damaged)? {
                 _ if len == 0 => {}
                 b".BTF" => outline.btf = Some(range),

@@ -6,6 +6,7 @@ mod banner;
 mod boot;
 mod btf;
 mod budget;
+mod build_id;
 mod compression;
 mod content;
 mod elf;
@@ -20,6 +21,8 @@ mod reader;
 mod scan;
 mod search;
 mod vmlinux;
+
+pub use btfgen_archive::BuildId;
 
 pub use crate::budget::{DEFAULT_MAX_BTF_BYTES, DEFAULT_MAX_UNPACKED_BYTES};
 pub use crate::error::{Error, ErrorKind, Result};

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use btfgen_archive::BuildId;
+
 use crate::arch::have_equal_images;
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind};
@@ -26,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) package: Known,
     /// From the image itself.
     pub(crate) image: Known,
+    /// The kernel's build id, if the image gives it for sure.
+    pub(crate) build_id: Option<BuildId>,
     /// Whether a header says that this is a kernel's image.
     pub(crate) is_kernel: bool,
     /// Whether this is from a stream that a search found. Then there is no second search inside it.
@@ -42,6 +46,7 @@ impl Place {
             trail: Vec::new(),
             package: Known::default(),
             image: Known::default(),
+            build_id: None,
             is_kernel: false,
             hunted: false,
             budget,
@@ -117,6 +122,7 @@ impl Place {
             release: self.image.release.or(self.package.release),
             arch,
             is_image_arch,
+            build_id: self.build_id,
             origin: trail.join(", "),
         }
     }

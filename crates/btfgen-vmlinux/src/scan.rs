@@ -8,12 +8,13 @@ use btfgen_btf::Header;
 
 use crate::banner;
 use crate::btf;
+use crate::build_id::{self, Notes};
 use crate::compression::{Codec, Followed, MAGIC_BYTES};
 use crate::content::{Content, MAX_KERNEL_BYTES};
 use crate::error::{ErrorKind, Result};
 use crate::layer::{Peel, Peeled};
 use crate::place::Place;
-use crate::search::search;
+use crate::search::{MAX_HITS, search};
 
 /// The limit for the packed and unpacked bytes of all streams of an image. It bounds images with many magics, by chance or on
 /// purpose.
@@ -40,7 +41,8 @@ const STREAM_MAGICS: [&[u8]; 6] = [
 
 /// Finds a kernel's BTF in an image or in one of its compressed streams.
 pub(crate) fn read(content: &Content, mut place: Place, peel: Peel) -> Result<Peeled> {
-    if let Some(btf) = find_btf(content, &place)? {
+    if let Some((btf, notes)) = find_btf(content, &place)? {
+        place.build_id = notes.id();
         if place.image.release.is_none() {
             place.image.release = banner::release(content, 0..content.len(), &place)?;
         }
@@ -77,15 +79,24 @@ pub(crate) fn read(content: &Content, mut place: Place, peel: Peel) -> Result<Pe
     })
 }
 
-/// Finds the BTF of an uncompressed kernel by its header.
+/// Finds the BTF of an uncompressed kernel by its header, and all build ids on the way.
 ///
 /// An image may contain other BTFs, of BPF programs that are built into the kernel. A kernel's BTF defines `task_struct`; if
 /// there are several, the largest one is used.
-fn find_btf(content: &Content, place: &Place) -> Result<Option<Vec<u8>>> {
+fn find_btf(content: &Content, place: &Place) -> Result<Option<(Vec<u8>, Notes)>> {
     let mut found: Option<Vec<u8>> = None;
+    let mut notes = Notes::default();
+    let mut hits = 0;
     let mut too_large = None;
-    let needles = Header::MAGICS.each_ref().map(|magic| &magic[..]);
-    search(content, 0..MAX_KERNEL_BYTES, &needles, place, |at, _| {
+    let magics = Header::MAGICS.iter().map(|magic| &magic[..]);
+    let needles: Vec<&[u8]> = magics.chain(build_id::NEEDLES).collect();
+    let range = 0..MAX_KERNEL_BYTES;
+    search(content, range, &needles, place, |at, which| {
+        hits += 1;
+        if let Some(which) = which.checked_sub(Header::MAGICS.len()) {
+            notes.take(content, at, which, place)?;
+            return Ok(ControlFlow::<()>::Continue(()));
+        }
         let header = Header::parse(&content.read(at, Header::LEN, place)?);
         let sane = header.ok().filter(|h| h.header_len() <= MAX_HEADER_BYTES);
         let len = sane.map_or(0, |header| header.btf_len());
@@ -101,9 +112,13 @@ fn find_btf(content: &Content, place: &Place) -> Result<Option<Vec<u8>>> {
         }
         Ok(ControlFlow::<()>::Continue(()))
     })?;
+    if hits == MAX_HITS || content.len() > MAX_KERNEL_BYTES {
+        // The kernel's note may be in the part that was not searched.
+        notes = Notes::default();
+    }
     match (found, too_large) {
         (None, Some(len)) => Err(btf::too_large(len, place)),
-        (found, _) => Ok(found),
+        (found, _) => Ok(found.map(|btf| (btf, notes))),
     }
 }
 

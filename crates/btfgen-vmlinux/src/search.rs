@@ -11,7 +11,7 @@ use crate::place::Place;
 const CHUNK_BYTES: u64 = 1 << 20;
 
 /// The largest number of matches of one search. Chance alone gives at most a hundred.
-const MAX_HITS: usize = 1 << 18;
+pub(crate) const MAX_HITS: usize = 1 << 18;
 
 /// Calls `hit` for each match of a needle, from front to back, with the match's offset and the needle's number. Stops if `hit`
 /// breaks or after too many matches.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use btfgen_archive::BuildId;
+
 use crate::arch::{have_equal_images, is_same};
 
 /// The BTF of a kernel, and what the file says about the kernel.
@@ -12,6 +14,7 @@ pub struct Vmlinux {
     pub(crate) arch: Option<String>,
     /// Whether only the image tells the architecture.
     pub(crate) is_image_arch: bool,
+    pub(crate) build_id: Option<BuildId>,
     pub(crate) origin: String,
 }
 
@@ -53,6 +56,12 @@ impl Vmlinux {
         is_same(told, arch) || self.is_image_arch && have_equal_images(told, arch)
     }
 
+    /// The kernel's GNU build id, which a machine that runs the kernel shows in `/sys/kernel/notes`. `None` for a bare BTF, for a
+    /// kernel that was linked without an id, and if a flat image has several notes of which any may be the kernel's.
+    pub fn build_id(&self) -> Option<BuildId> {
+        self.build_id
+    }
+
     /// Where the BTF was found, as text for people: `boot/vmlinuz-6.1.0-47-cloud-amd64 in the package, x86 boot image, lz4,
     /// .BTF section`.
     pub fn origin(&self) -> &str {
@@ -66,6 +75,7 @@ impl fmt::Debug for Vmlinux {
             .field("btf", &format_args!("{} bytes", self.btf.len()))
             .field("release", &self.release)
             .field("arch", &self.arch)
+            .field("build_id", &self.build_id)
             .field("origin", &self.origin)
             .finish()
     }

@@ -2,6 +2,7 @@
 //! is none of that.
 
 mod suite {
+    mod build_ids;
     mod cancel;
     mod compressed;
     mod damaged;

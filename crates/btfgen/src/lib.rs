@@ -16,6 +16,7 @@
 
 mod access;
 mod answers;
+mod build_ids;
 mod candidates;
 mod claims;
 mod graph;

@@ -9,6 +9,7 @@ use btfgen_hub::{
     TypeStore, default_hub, in_pool,
 };
 
+use crate::build_ids::{Identified, identify};
 use crate::claims::Claims;
 use crate::groups::{Failure, Groups};
 use crate::harvest::Harvest;
@@ -92,7 +93,7 @@ enum ObjectSource {
 enum HubSource {
     /// Without folders, [`default_hub`] is used.
     Folders(Vec<PathBuf>),
-    Opened(Hub),
+    Opened(Box<Hub>),
 }
 
 impl Default for HubSource {
@@ -143,7 +144,7 @@ impl<'a> Pack<'a> {
     /// Uses a hub that the caller has opened. Replaces [`Pack::hub`].
     #[must_use]
     pub fn opened_hub(mut self, hub: Hub) -> Self {
-        self.hub = HubSource::Opened(hub);
+        self.hub = HubSource::Opened(Box::new(hub));
         self
     }
 
@@ -333,6 +334,12 @@ impl<'a> Pack<'a> {
         let builder = self.builder(&needs).map_err(unpacked)?;
         let (kernels, too_long) = nameable(&builder, hub.kernels());
         left_out.extend(too_long);
+        let Identified {
+            kernels,
+            builder,
+            left_out: unidentified,
+        } = identify(kernels, builder)?;
+        left_out.extend(unidentified);
         if self.strict && !left_out.is_empty() {
             return Err(left_out.swap_remove(0));
         }
@@ -380,7 +387,7 @@ impl<'a> Pack<'a> {
             HubSource::Folders(folders) => {
                 Hub::open_waiting(&or_default(&folders), || go_on(self.cancel))?
             }
-            HubSource::Opened(hub) => hub,
+            HubSource::Opened(hub) => *hub,
         };
         self.claims.reads_hub(&hub)?;
         let store = match self.store {

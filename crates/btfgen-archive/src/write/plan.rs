@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::is_own;
 use crate::index::{self, crc_of};
 use crate::order;
-use crate::read::MANIFEST_NAME;
 use crate::ustar::{self, BLOCK, Body, NAME_LEN};
 use crate::{Error, ErrorKind, KernelId, Result};
 
@@ -81,18 +81,13 @@ impl<'a> Plan<'a> {
                 key: index::kernel_key(kernel),
                 content,
             });
-        // The manifest after the others.
-        let (manifest, others): (Vec<_>, Vec<_>) = files
-            .iter()
-            .partition(|(name, _)| name.as_str() == MANIFEST_NAME);
-        let files = others
-            .into_iter()
-            .chain(manifest)
-            .map(|(name, bytes)| Entry {
-                name: format!("./{name}"),
-                key: index::file_key(name),
-                content: Content::File(bytes),
-            });
+        // The build ids and the manifest after the others.
+        let (own, others): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| is_own(name));
+        let files = others.into_iter().chain(own).map(|(name, bytes)| Entry {
+            name: format!("./{name}"),
+            key: index::file_key(name),
+            content: Content::File(bytes),
+        });
         Self {
             entries: kernels.chain(files).collect(),
         }

@@ -1,3 +1,4 @@
+mod build_ids;
 mod corruption;
 mod foreign;
 mod forge;

@@ -135,6 +135,9 @@ static void refused(const char *os_release)
 	opts.loader = "libbpf:1.2";
 	opts.release = "\xff";
 	fail(&opts, -EINVAL, "opts->release", "");
+	opts.release = NULL;
+	opts.build_id = "0123";
+	fail(&opts, -EINVAL, "opts->build_id", "");
 
 	CHECK(btfgen_find(&opts, NULL) == -EINVAL);
 	CHECK(btfgen_path(NULL, NULL) == -EINVAL);
@@ -163,6 +166,11 @@ int main(int argc, char **argv)
 	opts = options(os_release);
 	opts.archive_file = argv[1];
 	find(&opts, BTFGEN_ORIGIN_ARCHIVE);
+
+	/* Another build. The archive has no build ids. */
+	opts.build_id = "0123456789abcdef";
+	find(&opts, BTFGEN_ORIGIN_ARCHIVE);
+	opts.build_id = NULL;
 
 	/* Another kernel. */
 	opts.release = "0.0.1";

@@ -38,6 +38,9 @@ EXAMPLES
 /// The file gives the kernel's release and architecture if it contains them; --id or --from-host gives the rest. btfgen checks
 /// the BTF, and then writes ID/VERSION/ARCH/RELEASE.btf.tar.xz into the hub in one step. It creates a missing hub, and replaces
 /// a different BTF of the same kernel only with --force. The hub may be inside your own git repository.
+///
+/// If the file or the running kernel gives the build id, it is written beside that, to RELEASE.build-id. With it, a lookup tells
+/// the kernel from another build of the same release.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -142,6 +145,9 @@ fn tell(console: Console, added: &[Added], left_out: Vec<LeftOut>) -> Result<Exi
         if console.verbose {
             console.say(format_args!("  {}", printable(&one.origin)));
             console.say(format_args!("  {}", one.path.display()));
+            if let Some(id) = one.build_id {
+                console.say(format_args!("  build id {id}"));
+            }
         }
     }
     let failed = left_out.len();

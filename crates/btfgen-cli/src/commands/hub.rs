@@ -207,6 +207,9 @@ fn print(status: &Status) -> Result<()> {
             missing => format!("; the next pack reads {}", count(missing, "kernel")),
         };
         let (size, kernels) = (bytes(store.bytes), count(store.kernels, "kernel"));
+        if status.build_ids > 0 {
+            writeln!(out, "build ids of {}", count(status.build_ids, "kernel"))?;
+        }
         writeln!(out, "type store: {kernels} in {size}{missing}")?;
         table.print(out, |_| Vec::new())
     })

@@ -1,10 +1,11 @@
 //! `btfgen list`: lists the kernels of a hub or an archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Codenames, Hub, KernelFilter, KernelId};
+use btfgen::archive::BuildId;
+use btfgen::{Codenames, Hub, HubKernel, KernelFilter, KernelId};
 use serde::Serialize;
 
 use crate::amount::{bytes, count};
@@ -57,6 +58,9 @@ struct Listed {
     path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     link_target: Option<String>,
+    /// The build id, if it is known; in an archive only its first eight bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_id: Option<String>,
 }
 
 /// What `--json` prints.
@@ -107,7 +111,12 @@ fn in_hubs(
     filter: &KernelFilter,
     console: Console,
 ) -> Result<(Vec<Listed>, Vec<LeftOut>)> {
-    let hub = Hub::open(folders)?.filtered(filter)?;
+    let mut hub = Hub::open(folders)?.filtered(filter)?;
+    let mut unusable = Vec::new();
+    let mut build_id = |kernel: &HubKernel| {
+        let id = kernel.build_id().map_err(|e| unusable.push(e));
+        id.ok().flatten().map(|id| id.to_string())
+    };
     let kernels: Vec<Listed> = hub
         .kernels()
         .iter()
@@ -116,13 +125,15 @@ fn in_hubs(
             bytes: k.file_bytes(),
             path: Some(k.path().display().to_string()),
             link_target: None,
+            build_id: console.json.then(|| build_id(k)).flatten(),
         })
         .collect();
+    unusable.extend(hub.take_rejected());
     if kernels.is_empty() {
         console.note("there are no kernels");
     }
-    console.left_out("file", hub.rejected());
-    Ok((kernels, LeftOut::all(hub.rejected())))
+    console.left_out("file", &unusable);
+    Ok((kernels, LeftOut::all(&unusable)))
 }
 
 fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<Listed>> {
@@ -135,10 +146,13 @@ fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<
     let entries = archive.entries().with_context(unreadable)?;
     let ids = entries.iter().map(|e| &e.kernel);
     filter.check(path.display(), ids, &Codenames::default())?;
+    let build_ids = archive.build_ids().with_context(unreadable)?;
+    let mut build_ids: HashMap<KernelId, BuildId> = build_ids.iter().collect();
     let kernels: Vec<Listed> = entries
         .into_iter()
         .filter(|e| filter.matches(&e.kernel))
         .map(|e| Listed {
+            build_id: build_ids.remove(&e.kernel).map(|id| id.to_string()),
             kernel: e.kernel,
             bytes: e.size,
             path: None,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use btfgen_runtime::{ErrorKind, Found, Loader, Lookup, Origin, Rung, Step};
+use btfgen_runtime::{BuildId, ErrorKind, Found, Loader, Lookup, Origin, Rung, Step};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -31,9 +31,9 @@ const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 ///
 /// lookup runs the code of btfgen-runtime and libbtfgen, and reads the same environment variables. The first match wins: the
 /// BTF file that BTFGEN_BTF names; the kernel's own BTF and then a vmlinux on disk, if the loader can read it and
-/// BTFGEN_REQUIRE_CUSTOM is not set; the archive's entry ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry
-/// under other names of distribution, version and architecture; any entry with this architecture and release, if all of them
-/// are equal. Without --loader, a BTF that is too new for some loader of 2022 or later is taken only if the archive has none.
+/// BTFGEN_REQUIRE_CUSTOM is not set; the archive's entry for this architecture and release with the kernel's build id, from
+/// /sys/kernel/notes; the entry ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry under other names of distribution, version and architecture; any entry with this architecture and release, if all of them
+/// are equal. An entry with another build id is refused. Without --loader, a BTF that is too new for some loader of 2022 or later is taken only if the archive has none.
 /// With --quiet, lookup prints only the result: the archive's kernel, or the path of the BTF file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -52,6 +52,10 @@ pub(crate) struct Arguments {
     /// The host's architecture, as `uname -m` prints it [default: this host's]
     #[arg(long)]
     arch: Option<String>,
+
+    /// The build id of the host's kernel, as in its /sys/kernel/notes [default: this host's, without --release and --arch]
+    #[arg(long, value_name = "HEX")]
+    build_id: Option<BuildId>,
 
     /// The program's loader: libbpf:MAJOR.MINOR, cilium:MAJOR.MINOR or aya:MAJOR.MINOR [default: unknown]
     #[arg(long, value_name = "NAME:VERSION")]
@@ -113,6 +117,9 @@ impl Arguments {
         }
         if let Some(arch) = &self.arch {
             lookup = lookup.arch(arch);
+        }
+        if let Some(id) = self.build_id {
+            lookup = lookup.build_id(id);
         }
         lookup
     }

@@ -2,6 +2,7 @@
 
 mod add;
 mod architectures;
+mod build_id;
 mod claims;
 mod compact;
 mod emit_obj;

@@ -42,7 +42,7 @@ fn os_release(source: &Value) -> Vec<u8> {
 }
 
 /// The bytes of an archive. In a list, each kernel has a content of its own, which is named like the kernel.
-fn archive(kernels: &Value) -> Vec<u8> {
+fn archive(kernels: &Value, ids: &Value) -> Vec<u8> {
     let entries: Vec<(&str, &str)> = match kernels {
         Value::Array(ids) => ids.iter().map(|id| (text(id), text(id))).collect(),
         kernels => {
@@ -50,11 +50,13 @@ fn archive(kernels: &Value) -> Vec<u8> {
             kernels.iter().map(|(id, c)| (&**id, text(c))).collect()
         }
     };
-    let builder = entries
-        .iter()
-        .fold(Builder::new(), |builder, (id, content)| {
-            builder.add(id.parse().unwrap(), btf(content)).unwrap()
-        });
+    let ids = ids.as_object().into_iter().flatten();
+    let builder = ids.fold(Builder::new(), |builder, (id, build_id)| {
+        builder.build_id(id.parse().unwrap(), text(build_id).parse().unwrap())
+    });
+    let builder = entries.iter().fold(builder, |builder, (id, content)| {
+        builder.add(id.parse().unwrap(), btf(content)).unwrap()
+    });
     let mut bytes = Vec::new();
     builder.write(&mut bytes).unwrap();
     bytes
@@ -118,7 +120,7 @@ fn values() {
 #[test]
 fn hosts() {
     let vectors = vectors();
-    let none = archive(&Value::Array(vec!["a/1/x86_64/0.0.1".into()]));
+    let none = archive(&Value::Array(vec!["a/1/x86_64/0.0.1".into()]), &Value::Null);
     for vector in list(&vectors, "hosts") {
         let content = os_release(&vector["os_release"]);
         let host = Host {
@@ -137,13 +139,16 @@ fn hosts() {
         for lookup in list(vector, "lookups") {
             check_lookup(&host, lookup, &vectors["archives"]);
         }
+        for lookup in list(vector, "builds") {
+            check_build(&host, lookup);
+        }
     }
 }
 
 fn check_lookup(host: &Host<'_>, lookup: &Value, archives: &Value) {
     let named = lookup[2].as_str().map(|name| &archives[name]);
     let kernels = named.unwrap_or(&lookup[2]);
-    let bytes = archive(kernels);
+    let bytes = archive(kernels, &Value::Null);
     let told = format!("{}: {lookup}", host.told);
     match host
         .lookup(text(&lookup[0]), text(&lookup[1]), &bytes)
@@ -167,6 +172,37 @@ fn check_lookup(host: &Host<'_>, lookup: &Value, archives: &Value) {
             };
             assert!(outcome.starts_with(begin), "{told}: {outcome}");
             host.check_steps(error.steps(), false);
+        }
+    }
+}
+
+fn check_build(host: &Host<'_>, vector: &Value) {
+    let (kernels, expected) = (&vector[3], text(&vector[5]));
+    let bytes = archive(kernels, &vector[4]);
+    let mut lookup = host.lookup(text(&vector[0]), text(&vector[1]), &bytes);
+    if let Some(id) = vector[2].as_str() {
+        lookup = lookup.build_id(id.parse().unwrap());
+    }
+    match lookup.find() {
+        Ok(found) => {
+            let last = found.steps().last().unwrap();
+            assert_eq!(last.rung.name(), expected, "{vector}");
+            let kernel = found.kernel().unwrap().to_string();
+            let label = kernels.get(&kernel).map_or(&*kernel, text);
+            assert_eq!(label, text(&vector[6]), "{vector}");
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{vector}: {error}");
+            let begin = match expected {
+                "missing" => "none of the archive's",
+                "ambiguous" => "ambiguous, ",
+                "another build" => "refused: it is another build, ",
+                other => panic!("{vector}: {other}, but it finds nothing"),
+            };
+            let outcome = &error.steps().last().unwrap().outcome;
+            assert!(outcome.starts_with(begin), "{vector}: {outcome}");
+            let tells_remedy = error.message().ends_with("pack again");
+            assert_eq!(tells_remedy, expected == "another build", "{error}");
         }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn vmlinux_with_dwarf(folder: &Folder, source: &str) -> PathBuf {
             "-no-pie",
             "-fno-pie",
             "-Wl,-e,start",
+            "-Wl,--build-id=sha1",
             "-o",
         ])
         .args([&out, &source])

@@ -123,8 +123,11 @@ impl Elf {
         let mut object = Object::new(BinaryFormat::Elf, self.architecture, self.order);
         for (name, bytes) in &self.sections {
             let segment = object.segment_name(StandardSegment::Data).to_vec();
-            let id =
-                object.add_section(segment, name.as_bytes().to_vec(), SectionKind::ReadOnlyData);
+            let kind = match *name {
+                ".notes" => SectionKind::Note,
+                _ => SectionKind::ReadOnlyData,
+            };
+            let id = object.add_section(segment, name.as_bytes().to_vec(), kind);
             object.append_section_data(id, bytes, 8);
         }
         let mut bytes = object.write().unwrap();
