@@ -66,6 +66,17 @@ impl BuildId {
         found
     }
 
+    /// The id with these hexadecimal digits.
+    pub(crate) fn from_hex(text: &[u8]) -> Option<Self> {
+        let digit = |b: u8| char::from(b).to_digit(16).map(|digit| digit as u8);
+        let mut bytes = [0; Self::MAX_BYTES];
+        let (pairs, odd) = text.as_chunks::<2>();
+        for (n, &[high, low]) in pairs.iter().enumerate() {
+            *bytes.get_mut(n)? = digit(high)? << 4 | digit(low)?;
+        }
+        Self::new(&bytes[..pairs.len()]).filter(|_| odd.is_empty())
+    }
+
     /// The bytes of the id.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
@@ -129,16 +140,7 @@ impl FromStr for BuildId {
     /// # Errors
     /// [`ErrorKind::InvalidBuildId`] for another text.
     fn from_str(text: &str) -> Result<Self> {
-        let digit = |b: u8| char::from(b).to_digit(16).map(|digit| digit as u8);
-        let parse = || {
-            let mut bytes = [0; Self::MAX_BYTES];
-            let (pairs, odd) = text.as_bytes().as_chunks::<2>();
-            for (n, &[high, low]) in pairs.iter().enumerate() {
-                *bytes.get_mut(n)? = digit(high)? << 4 | digit(low)?;
-            }
-            Self::new(&bytes[..pairs.len()]).filter(|_| odd.is_empty())
-        };
-        parse().ok_or_else(|| {
+        Self::from_hex(text.as_bytes()).ok_or_else(|| {
             let message = "a build id has 16 to 40 hexadecimal digits, two for each byte";
             Error::new(ErrorKind::InvalidBuildId, message)
         })

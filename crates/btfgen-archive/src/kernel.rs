@@ -130,9 +130,9 @@ impl KernelId {
         }
     }
 
-    /// Whether this is the id's text form.
-    pub(crate) fn is_named(&self, text: &str) -> bool {
-        self.path == text
+    /// The id's text form.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.path.as_bytes()
     }
 
     fn part(&self, n: usize) -> &str {

@@ -174,7 +174,7 @@ impl<'a> Archive<'a> {
             return Ok(content);
         }
         let path = kernel.btf_path();
-        let content = self.scanned(|name| {
+        let content = self.scanned(&|name| {
             let prefix = name.strip_suffix(&path);
             prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('/'))
         })?;
@@ -194,7 +194,7 @@ impl<'a> Archive<'a> {
         {
             return Ok(content);
         }
-        let content = self.scanned(|entry| entry == name)?;
+        let content = self.scanned(&|entry| entry == name)?;
         self.require_unlisted(content, &index::file_key(&name))
     }
 
@@ -332,7 +332,8 @@ impl<'a> Archive<'a> {
     }
 
     /// The content of the first file or link whose name is `wanted`.
-    fn scanned(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<Vec<u8>>> {
+    // Not generic, to keep the code that programs embed small.
+    fn scanned(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Option<Vec<u8>>> {
         let (name, target) = match self.scanned_first(wanted)? {
             None => return Ok(None),
             Some((_, Found::File(content))) => return Ok(Some(content)),
@@ -340,7 +341,7 @@ impl<'a> Archive<'a> {
         };
         // Follow only one link: its target must be a file.
         let found = match target {
-            Some(target) => self.scanned_first(|name| name == target)?,
+            Some(target) => self.scanned_first(&|name| name == target)?,
             None => None,
         };
         match found {
@@ -362,7 +363,7 @@ impl<'a> Archive<'a> {
         Ok(content)
     }
 
-    fn scanned_first(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<(String, Found)>> {
+    fn scanned_first(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Option<(String, Found)>> {
         let mut scan = Scan::new(&self.bytes, self.options)?;
         while let Some(entry) = scan.next_entry()? {
             if !wanted(&entry.name) {

@@ -193,7 +193,7 @@ impl Builder {
         } = self;
         build_ids.retain(|kernel, _| kernels.contains_key(kernel));
         if !build_ids.is_empty() {
-            let text = build_ids::encode(&build_ids).into_bytes();
+            let text = build_ids::encode(&build_ids);
             files.insert(BUILD_IDS_NAME.to_owned(), text.into());
         }
         let (kernel_count, distinct) = (kernels.len(), contents.len());

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use btfgen_archive::{BuildId, KernelId};
-use btfgen_files::TempFile;
+use btfgen_files::{TempFile, remove_stale};
 
 use crate::build_id::{beside, of_chunk, read};
 use crate::chunk_file::is_chunk;
@@ -74,6 +74,7 @@ pub(crate) fn record(there: &Path, kernel: &KernelId, id: Option<BuildId>) -> Re
     let folder = path.parent().unwrap_or(Path::new("."));
     // A kernel in a chunk may have no folder.
     let _made = MadeFolders::make(&absolute(folder)?)?;
+    remove_stale(folder);
     let write = || -> io::Result<()> {
         let mut file = TempFile::create_in(folder)?;
         file.as_file_mut().write_all(format!("{id}\n").as_bytes())?;

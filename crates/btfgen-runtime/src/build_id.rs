@@ -1,9 +1,11 @@
 //! Compares the builds of an archive's kernels with the running kernel's, because two builds can have the same release.
 
-use btfgen_archive::{Archive, BuildId, BuildIds, KernelId};
-use btfgen_files::read_regular;
+use std::io::{self, Read as _};
 
-use crate::error::{Error, ErrorKind, Result};
+use btfgen_archive::{Archive, BuildId, BuildIds, KernelId};
+use btfgen_files::open_regular;
+
+use crate::error::{Error, ErrorKind};
 use crate::host::describe_error;
 use crate::lookup::Lookup;
 use crate::step::{Rung, Steps};
@@ -11,7 +13,7 @@ use crate::step::{Rung, Steps};
 /// The notes of the running kernel's image. In a container they are those of the host's kernel, which runs the container, too.
 const NOTES: &str = "/sys/kernel/notes";
 
-/// The largest file of notes to read. A kernel's have some hundred bytes.
+/// How much of the notes to read. A kernel's have some hundred bytes.
 const MAX_NOTES_BYTES: u64 = 64 << 10;
 
 /// The build id of the running kernel. `None` if the kernel has none, or if `/sys` is not mounted.
@@ -19,73 +21,70 @@ pub fn running_build_id() -> Option<BuildId> {
     read().ok().flatten()
 }
 
-fn read() -> std::io::Result<Option<BuildId>> {
-    let notes = read_regular(NOTES.as_ref(), MAX_NOTES_BYTES)?;
+fn read() -> io::Result<Option<BuildId>> {
+    let mut notes = Vec::new();
+    open_regular(NOTES.as_ref())?
+        .take(MAX_NOTES_BYTES)
+        .read_to_end(&mut notes)?;
     Ok(BuildId::from_notes(&notes, cfg!(target_endian = "little")))
 }
 
-/// The host's build, and those of an archive's kernels.
+/// The build ids of the host and of an archive's kernels.
 pub(crate) struct Builds {
     host: Option<BuildId>,
     archive: BuildIds,
 }
 
+/// How a kernel's build compares with the host's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// One of the ids is not known.
+    Unknown,
+    Equal,
+    Other,
+}
+
 impl Builds {
-    /// Reads the ids. The host's is only needed if the archive has the id of any of these kernels.
-    pub(crate) fn read(
+    /// Compares the ids of these kernels of the archive with the host's, which is only needed if any of them is known.
+    pub(crate) fn compare(
         lookup: &Lookup<'_>,
         archive: &Archive<'_>,
         here: &[KernelId],
         steps: &mut Steps,
-    ) -> btfgen_archive::Result<Self> {
+    ) -> btfgen_archive::Result<(Self, Vec<Build>)> {
         let archive = match here {
             [] => BuildIds::default(),
             _ => archive.build_ids()?,
         };
-        let is_needed = here.iter().any(|kernel| archive.get(kernel).is_some());
+        let ids: Vec<Option<BuildId>> = here.iter().map(|kernel| archive.get(kernel)).collect();
         let host = match lookup.build_id {
-            Some(id) => Some(id),
-            None if !is_needed || lookup.is_elsewhere() => None,
-            None => running(steps),
+            None if ids.iter().any(Option::is_some) && !lookup.is_elsewhere() => running(steps),
+            named => named,
         };
-        Ok(Self { host, archive })
+        let compare = |id: Option<BuildId>| match (host, id) {
+            (Some(host), Some(id)) if id.is_same_build(&host) => Build::Equal,
+            (Some(_), Some(_)) => Build::Other,
+            _ => Build::Unknown,
+        };
+        let compared = ids.into_iter().map(compare).collect();
+        Ok((Self { host, archive }, compared))
     }
 
-    /// The host's build id, and the kernels that have it. `None` if the host's is not known.
-    pub(crate) fn equal(&self, here: &[KernelId]) -> Option<(BuildId, Vec<KernelId>)> {
-        let host = self.host?;
-        let is_equal = |kernel: &&KernelId| {
-            let id = self.archive.get(kernel);
-            id.is_some_and(|id| id.is_same_build(&host))
-        };
-        Some((host, here.iter().filter(is_equal).cloned().collect()))
-    }
-
-    /// Refuses a kernel that is known to be of another build than the host's.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`].
-    pub(crate) fn refuse_other(
-        &self,
-        kernel: &KernelId,
-        rung: Rung,
-        steps: &mut Steps,
-    ) -> Result<()> {
-        let (Some(host), Some(id)) = (self.host, self.archive.get(kernel)) else {
-            return Ok(());
-        };
-        if id.is_same_build(&host) {
-            return Ok(());
-        }
-        let host = host.short();
-        let outcome =
-            format!("refused: it is another build, {id}, and the host's kernel is {host}");
-        steps.passed(rung, kernel, outcome);
+    /// The error for a kernel of another build. Adds a step.
+    #[cold]
+    pub(crate) fn refused(&self, kernel: &KernelId, rung: Rung, steps: &mut Steps) -> Error {
+        let text = |id: Option<BuildId>| id.map(|id| id.short().to_string()).unwrap_or_default();
+        let (id, host) = (text(self.archive.get(kernel)), text(self.host));
+        steps.passed(
+            rung,
+            kernel,
+            format_args!("refused: it is another build, {id}, and the host's kernel is {host}"),
+        );
         let message = format!(
             "the archive's entry {kernel} is of another build of this kernel: its build id begins with {id}, the host's with \
              {host}; add the host's kernel to the hub, and pack again"
         );
-        Err(Error::new(ErrorKind::NotFound, message))
+        Error::new(ErrorKind::NotFound, message)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use btfgen_archive::{Archive, KernelId};
 
-use crate::build_id::Builds;
+use crate::build_id::{Build, Builds};
 use crate::distribution::{self, Directory};
 use crate::environment::{Environment, Variable};
 use crate::error::{Error, ErrorKind, Result};
@@ -240,48 +240,52 @@ fn find_entry(
         here.extend(found.map_err(|e| damaged(e, steps))?);
     }
     let directories = host.os.as_ref().map(distribution::directories);
-    let builds = Builds::read(lookup, archive, &here, steps).map_err(|e| damaged(e, steps))?;
-    if let Some((id, equal)) = builds.equal(&here) {
-        let named = directories
-            .iter()
-            .flatten()
-            .find_map(|d| d.first_of(&equal));
-        if let Some(kernel) = named.or(equal.first()) {
-            let bytes = read_entry(archive, kernel, steps)?;
-            let outcome = format_args!("taken (build id {}), {} bytes", id.short(), bytes.len());
-            steps.taken(Rung::BuildId, kernel, outcome);
-            return Ok((kernel.clone(), bytes));
-        }
+    let directories = directories.unwrap_or_default();
+    let (builds, compared) =
+        Builds::compare(lookup, archive, &here, steps).map_err(|e| damaged(e, steps))?;
+    let is_equal = |n: &usize| compared[*n] == Build::Equal;
+    let mut by_name = directories.iter().flat_map(|d| d.all_of(&here));
+    let equal = by_name.find(is_equal).or((0..here.len()).find(is_equal));
+    if let Some(n) = equal {
+        return take(archive, &here[n], Rung::BuildId, "equal build id", steps);
     }
-    for directory in directories.iter().flatten() {
-        let Some(kernel) = directory.first_of(&here) else {
+    for directory in &directories {
+        let Some(n) = directory.all_of(&here).next() else {
             let subject = directory.entry(&spellings, &host.release);
             let outcome = format_args!("not in the archive ({})", directory.reason);
             steps.passed(directory.rung(&spellings, None), subject, outcome);
             continue;
         };
-        let rung = directory.rung(&spellings, Some(kernel));
-        builds.refuse_other(kernel, rung, steps)?;
-        let bytes = read_entry(archive, kernel, steps)?;
-        steps.taken(
-            rung,
-            kernel,
-            format_args!("taken ({}), {} bytes", directory.reason, bytes.len()),
-        );
-        return Ok((kernel.clone(), bytes));
+        let rung = directory.rung(&spellings, Some(&here[n]));
+        if compared[n] == Build::Other {
+            return Err(builds.refused(&here[n], rung, steps));
+        }
+        return take(archive, &here[n], rung, &directory.reason, steps);
     }
-    for kernel in &here {
-        builds.refuse_other(kernel, Rung::AnyDistribution, steps)?;
+    if let Some(n) = compared.iter().position(|build| *build == Build::Other) {
+        return Err(builds.refused(&here[n], Rung::AnyDistribution, steps));
     }
     any_distribution(archive, host, &here, steps)
 }
 
+fn take(
+    archive: &Archive<'_>,
+    kernel: &KernelId,
+    rung: Rung,
+    reason: &str,
+    steps: &mut Steps,
+) -> Result<(KernelId, Vec<u8>)> {
+    let bytes = read_entry(archive, kernel, steps)?;
+    let outcome = format_args!("taken ({reason}), {} bytes", bytes.len());
+    steps.taken(rung, kernel, outcome);
+    Ok((kernel.clone(), bytes))
+}
+
 impl Directory {
-    /// The kernel in this directory.
-    fn first_of<'k>(&self, kernels: &'k [KernelId]) -> Option<&'k KernelId> {
-        kernels
-            .iter()
-            .find(|k| k.distro() == self.distro && k.version() == self.version)
+    /// The indexes of the kernels in this directory.
+    fn all_of<'k>(&'k self, kernels: &'k [KernelId]) -> impl Iterator<Item = usize> + 'k {
+        let is_here = |k: &KernelId| k.distro() == self.distro && k.version() == self.version;
+        (0..kernels.len()).filter(move |n| is_here(&kernels[*n]))
     }
 
     /// The entry that was looked for, with the first two spellings of the architecture: more do not fit into a line.

@@ -57,7 +57,7 @@ fn without_libbpf() {
         let btf = format!("btf {}\n", hexadecimal(&BTF));
         let ask = |command: &mut Command| {
             let printed = run(command.arg(&archive).arg(&os_release));
-            assert_eq!(printed, btf.repeat(4), "{link:?}");
+            assert_eq!(printed, btf.repeat(5), "{link:?}");
         };
         ask(&mut without_variables(&find));
         if !is_there("valgrind") {

@@ -97,6 +97,21 @@ fn place(folder: &Path, name: &str, content: &[u8]) {
     fs::write(path, content).unwrap();
 }
 
+/// Makes `vmlinux`, with the BTF in `kernel.btf` and a build id.
+fn vmlinux(folder: &Path) {
+    place(folder, "vmlinux.c", b"int _start(void) { return 0; }");
+    for command in [
+        "cc -nostdlib -static -Wl,--build-id=sha1 -o vmlinux vmlinux.c",
+        "objcopy --add-section .BTF=kernel.btf vmlinux",
+    ] {
+        let mut words = command.split(' ');
+        let mut command = Command::new(words.next().unwrap());
+        let status = command.args(words).current_dir(folder).status();
+        assert!(status.unwrap().success());
+    }
+    fs::remove_file(folder.join("vmlinux.c")).unwrap();
+}
+
 impl Scenario {
     /// Every command that writes.
     pub(crate) fn all() -> Vec<Self> {
@@ -140,6 +155,16 @@ impl Scenario {
                 false,
                 // It replaces this one, too.
                 &|folder| place(folder, &format!("hub/{}.btf", KERNELS[0]), &kernels[1]),
+            ),
+            new(
+                "add --force of another build",
+                &format!("add vmlinux --id {} --hub hub --force", KERNELS[0]),
+                false,
+                &|folder| {
+                    vmlinux(folder);
+                    let id = format!("hub/{}.build-id", KERNELS[0]);
+                    place(folder, &id, b"0123456789abcdef\n");
+                },
             ),
             new(
                 "fetch",
@@ -349,13 +374,34 @@ impl Scenario {
                 content if before == after && content == before => {}
                 content if content == after => new.push(path),
                 content if content == before => old.push(path),
+                // It is removed before its BTF is replaced.
+                None if path.ends_with(".build-id") => {}
                 _ => return Err(format!("{path} is neither old nor new")),
             }
         }
+        self.check_build_ids(&now)?;
         if self.pair && !killed && !new.is_empty() {
             return Err(format!(
                 "it failed, but {new:?} are new and {old:?} are old"
             ));
+        }
+        Ok(())
+    }
+}
+
+impl Scenario {
+    /// No build id is beside the BTF of another build.
+    fn check_build_ids(&self, now: &State) -> Result<(), String> {
+        for (path, id) in now {
+            let Some(kernel) = path.strip_suffix(".build-id") else {
+                continue;
+            };
+            let btf = format!("{kernel}.btf.tar.xz");
+            let goes_with =
+                |state: &State| state.get(path) == Some(id) && state.get(&btf) == now.get(&btf);
+            if !goes_with(&self.before) && !goes_with(&self.after) {
+                return Err(format!("{path} is not the id of the BTF beside it"));
+            }
         }
         Ok(())
     }

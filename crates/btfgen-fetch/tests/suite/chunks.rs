@@ -57,6 +57,30 @@ fn repository(ground: &Ground, name: &str, files: &[(&str, Vec<u8>)]) -> Reposit
     repository
 }
 
+/// Check that build ids stay for the kernels of a fetched chunk that the next chunk has unchanged, and go for the others, unless
+/// these have files of their own.
+#[test]
+fn build_ids() {
+    let ground = Ground::new();
+    let first = chunk(&[("1", OLD), ("2", NEW), ("3", NEW)]);
+    let repository = repository(&ground, "chunks", &[(CHUNK, first)]);
+    ground.fetched(&repository);
+    let place = |release: &str| {
+        let path = format!("debian/12/x86_64/{release}.build-id");
+        ground.place(&path, "0123456789abcdef\n")
+    };
+    let [same, changed, own, new] = ["1", "2", "3", "4"].map(place);
+    ground.place(&file("3"), btf(SID));
+    repository.put(
+        CHUNK,
+        chunk(&[("1", OLD), ("2", SID), ("3", OLD), ("4", NEW)]),
+    );
+    repository.commit();
+    ground.fetched(&repository);
+    assert!(same.exists() && own.exists());
+    assert!(!changed.exists() && !new.exists());
+}
+
 /// Check that a chunk is fetched, counted by its kernels, recorded, updated and pruned like a file.
 #[test]
 fn of_a_repository() {

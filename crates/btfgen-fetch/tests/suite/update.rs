@@ -38,6 +38,31 @@ fn changes_of_the_repository() {
     assert_eq!(ground.state()[BUSTER], before[BUSTER]);
 }
 
+/// Check that the build id of a kernel goes when a fetch replaces or removes its BTF, and also one that was left without a kernel; and
+/// that it stays with a BTF that stays.
+#[test]
+fn build_ids() {
+    let ground = Ground::new();
+    let repository = ground.repository("kernels", &[FOCAL, BUSTER]);
+    ground.fetched(&repository);
+    let ids = [FOCAL, BIONIC, BUSTER].map(|path| path.replace(".btf.tar.xz", ".build-id"));
+    let place = |path: &str| ground.place(path, "0123456789abcdef\n");
+    let [focal, bionic, buster] = ids.each_ref().map(|path| place(path));
+    repository.put(FOCAL, newer());
+    repository.put(BIONIC, content(BIONIC));
+    repository.commit();
+    ground.fetched(&repository);
+    assert!(!focal.exists() && !bionic.exists());
+    assert!(buster.exists());
+    place(&ids[0]);
+    ground.fetched(&repository);
+    assert!(focal.exists());
+    repository.remove(BUSTER);
+    repository.commit();
+    ground.fetch(&[&repository]).prune(true).run().unwrap();
+    assert!(!buster.exists() && !ground.hub().join("debian").exists());
+}
+
 /// Check that kernels that the repository no longer has stay and are reported, and that pruning removes them.
 #[test]
 fn removals_of_the_repository() {
