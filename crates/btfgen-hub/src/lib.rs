@@ -10,6 +10,8 @@
 
 #[cfg(feature = "add")]
 mod add;
+#[cfg(feature = "add")]
+mod add_modules;
 mod arch;
 mod chunk_file;
 #[cfg(feature = "write")]
@@ -27,6 +29,8 @@ mod kernel_filter;
 mod kernel_source;
 mod listing;
 mod lock;
+#[cfg(feature = "add")]
+mod merged;
 mod modules;
 mod progress;
 #[cfg(feature = "write")]
@@ -45,6 +49,8 @@ pub use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING, Entry as ChunkEntry};
 
 #[cfg(feature = "add")]
 pub use crate::add::{Add, Added, Change};
+#[cfg(feature = "add")]
+pub use crate::add_modules::{AddedModules, ModulesChange};
 pub use crate::arch::{arch_fits, hub_arch};
 pub use crate::chunk_file::{ChunkFile, ChunkPlace, is_chunk};
 #[cfg(feature = "write")]
@@ -68,7 +74,9 @@ pub use crate::modules::write_modules;
 pub use crate::modules::{MODULES_ENDING, Module, is_modules_file};
 pub use crate::progress::Progress;
 #[cfg(feature = "write")]
-pub use crate::status::{ChunkCount, KernelCount, RecordedRepository, Status, StoreStatus};
+pub use crate::status::{
+    ChunkCount, KernelCount, ModulesCount, RecordedRepository, Status, StoreStatus,
+};
 pub use crate::threads::in_pool;
 pub use crate::type_store::{Ingested, TypeStore};
 #[cfg(feature = "write")]

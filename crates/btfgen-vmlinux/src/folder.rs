@@ -1,9 +1,9 @@
 //! Folders with the modules of a kernel: `/lib/modules/RELEASE` with files of modules, and `/sys/kernel/btf` with bare BTFs.
 
-use std::io::Read as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use btfgen_btf::Header;
+use btfgen_btf::{Header, HeaderFault};
 use btfgen_files::open_regular;
 use walkdir::WalkDir;
 
@@ -34,7 +34,7 @@ pub(crate) fn read(folder: &Path, place: &Place) -> Result<Option<Peeled>> {
             let source = e.into_io_error();
             Error::read(
                 path,
-                source.unwrap_or_else(|| std::io::ErrorKind::NotFound.into()),
+                source.unwrap_or_else(|| io::ErrorKind::NotFound.into()),
             )
         })?;
         if !entry.file_type().is_file() {
@@ -45,12 +45,12 @@ pub(crate) fn read(folder: &Path, place: &Place) -> Result<Option<Peeled>> {
         inner.package.release = release_of(path);
         if entry.file_name().to_str().is_some_and(is_module_file) {
             modules.offer_file(path, inner)?;
-        } else if entry.depth() == 1 && is_btf(path) {
-            if KERNEL.iter().any(|name| entry.file_name() == *name) {
-                kernel = Some(peel(Content::open(path, &inner)?, inner)?);
-            } else {
-                modules.offer_file(path, inner)?;
-            }
+        } else if entry.depth() > 1 {
+            continue;
+        } else if KERNEL.iter().any(|name| entry.file_name() == *name) && is_btf(path, false) {
+            kernel = Some(peel(Content::open(path, &inner)?, inner)?);
+        } else if is_btf(path, true) {
+            modules.offer_file(path, inner)?;
         }
     }
     if kernel.is_none() && modules.is_empty() {
@@ -61,11 +61,25 @@ pub(crate) fn read(folder: &Path, place: &Place) -> Result<Option<Peeled>> {
     Ok(kernel)
 }
 
-/// Whether a file is bare BTF. A file that cannot be read is not.
-fn is_btf(path: &Path) -> bool {
-    let mut magic = [0; 3];
-    let read = open_regular(path).and_then(|mut file| file.read_exact(&mut magic));
-    read.is_ok() && Header::MAGICS.contains(&magic)
+/// Whether a file is bare BTF that continues another one, as a module's does, or that does not. A file that cannot be read is
+/// neither.
+fn is_btf(path: &Path, is_split: bool) -> bool {
+    let begins_own_strings = || -> io::Result<Option<bool>> {
+        let mut file = open_regular(path)?;
+        let mut head = [0; Header::LEN];
+        file.read_exact(&mut head)?;
+        let header = match Header::parse(&head) {
+            Ok(header) => header,
+            // Only split BTF can do without strings.
+            Err(HeaderFault::Sections(_)) => return Ok(Some(false)),
+            Err(_) => return Ok(None),
+        };
+        let mut first = [0];
+        file.seek(SeekFrom::Start(header.strings().start))?;
+        file.read_exact(&mut first)?;
+        Ok(Some(first == [0]))
+    };
+    begins_own_strings().is_ok_and(|begins| begins == Some(!is_split))
 }
 
 /// The release in a path that has `lib/modules/RELEASE/`.

@@ -55,6 +55,15 @@ pub struct Contents {
     pub left_out: Vec<Error>,
 }
 
+impl From<Vmlinux> for Contents {
+    fn from(kernel: Vmlinux) -> Self {
+        Self {
+            kernel: Some(kernel),
+            ..Self::default()
+        }
+    }
+}
+
 /// The file of a module, by its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ModuleFile<'p> {
