@@ -13,6 +13,7 @@ mod json;
 mod list;
 mod lookup;
 mod machine;
+mod modules;
 mod needs;
 mod outputs;
 mod pack;
