@@ -83,10 +83,7 @@ impl<'d> Btf<'d> {
     }
 
     fn parse_with(data: Cow<'d, [u8]>, base: Option<&'d Self>) -> Result<Self> {
-        let header = match base {
-            None => Header::parse(&data)?,
-            Some(_) => Header::parse_split(&data)?,
-        };
+        let header = Header::parse_split(&data)?;
         let section = |what: &str, range: Range<u64>| {
             let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
             match (start, end) {
@@ -104,11 +101,12 @@ impl<'d> Btf<'d> {
         let types = section("type", header.types())?;
         let strings = section("string", header.strings())?;
         let layout = section("layout", header.layout())?;
-        if data[strings.clone()].last().is_some_and(|&last| last != 0) {
+        let own_strings = &data[strings.clone()];
+        if own_strings.last().is_some_and(|&last| last != 0) {
             let message = "its strings do not end with a NUL";
             return Err(Error::new(ErrorKind::Damaged, message));
         }
-        if base.is_none() && data[strings.start] != 0 {
+        if base.is_none() && own_strings.first() != Some(&0) {
             let message =
                 "it is split BTF, as of a module: it continues the kernel's BTF, which is missing";
             return Err(Error::new(ErrorKind::Split, message));

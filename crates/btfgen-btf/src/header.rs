@@ -131,7 +131,7 @@ impl Header {
         if self.types.end > self.strings.start {
             return Err("its types overlap its strings");
         }
-        if self.strings.end - self.strings.start > Self::MAX_STRING_OFFSET + 1 {
+        if (self.strings.end - self.strings.start).saturating_sub(1) > Self::MAX_STRING_OFFSET {
             return Err("its strings are larger than 2 GiB");
         }
         Ok(())

@@ -50,7 +50,7 @@ fn damage_is_named() {
         (with(4, 23), damaged, "header is too short"),
         (with(8, 1), damaged, "not aligned to 4 bytes"),
         (with(8, 4), damaged, "its types overlap its strings"),
-        (with(20, 0), damaged, "no strings"),
+        (with(20, 0), ErrorKind::Split, "split BTF"),
         (with(19, 0xff), damaged, "truncated: the string section"),
         (good[..44].to_vec(), damaged, "the file has 44"),
         (made_up_btf(&[&INT], b"\0int"), damaged, "end with a NUL"),
@@ -357,6 +357,9 @@ fn another_base_is_noticed() {
     let own = |member: u32, size: u32| [11, info(Kind::Struct, 1), size, 5, member, 0];
     assert_eq!(check(&[&own(4, 8), &[0, info(Kind::Ptr, 0), 5]]), Ok(()));
     assert_eq!(check(&[&[0, info(Kind::Array, 0), 0, 4, 1, 2]]), Ok(()));
+    let without_strings = made_up_btf(&[&[0, info(Kind::Ptr, 0), 4]], b"");
+    let split = Btf::parse_split(&without_strings, &base).expect("it has none of its own");
+    assert_eq!(split.check_base(), Ok(()));
     for (types, message) in [
         (&own(3, 8)[..], "type [5] has type [3] as its member"),
         (&own(4, 7), "member \"eight\" that does not end within it"),

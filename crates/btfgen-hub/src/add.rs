@@ -10,20 +10,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use btfgen_archive::{BuildId, KernelId};
 use btfgen_btf::Btf;
 use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING};
-use btfgen_files::remove_stale;
+use btfgen_files::{TempFile, remove_stale};
 use btfgen_runtime::Lookup;
-use btfgen_vmlinux::{Reader, Vmlinux};
+use btfgen_vmlinux::{Contents, Reader, Vmlinux};
 use serde::Serialize;
 
 use crate::add_build_id;
+use crate::add_modules::{AddedModules, BUILD_HELP, Given, Plan, PresentModules};
 use crate::arch::{arch_fits, hub_arch};
 use crate::build_id::forget_build_id;
 use crate::chunk_file::{ChunkFile, ChunkPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::folder::{MadeFolders, absolute};
-use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel};
+use crate::hub::Hub;
+use crate::hub_kernel::HubKernel;
+use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel, read_kernel};
 use crate::kernel_source::read_kernel_file;
 use crate::lock::{LockedHub, Waiting};
+use crate::merged::merged_modules;
+use crate::modules::MODULES_ENDING;
 use crate::seen::{file_id, is_as_seen, is_missing, look};
 use crate::tar_xz;
 
@@ -50,6 +55,7 @@ pub struct Add<'a> {
     named: Named,
     from_host: bool,
     force: bool,
+    modules: bool,
     reader: Reader,
     max_btf_bytes: u64,
     waiting: Option<&'a (dyn Fn(Waiting) + Sync)>,
@@ -69,6 +75,26 @@ struct Present {
     files: Vec<PresentFile>,
     /// A chunk that contains the kernel, if there is no file, and the digest of its BTF.
     chunk: Option<(PathBuf, Digest)>,
+    /// The file with the kernel's modules.
+    modules: Option<PresentModules>,
+}
+
+/// What is written of a kernel.
+struct Writing<'w> {
+    kernel: &'w KernelId,
+    /// The folder `ID/VERSION/ARCH`.
+    folder: &'w Path,
+    btf: &'w [u8],
+    /// Whether the kernel's own file is written.
+    with_kernel: bool,
+    present: &'w Present,
+    modules: &'w Plan,
+}
+
+/// Modules without a kernel, from consecutive files.
+struct Group {
+    paths: Vec<PathBuf>,
+    given: Given,
 }
 
 /// A file of the kernel in the hub.
@@ -87,7 +113,7 @@ struct Named {
 }
 
 /// The result of adding a kernel.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Added {
     /// The kernel.
@@ -104,6 +130,8 @@ pub struct Added {
     /// The kernel's build id, which the hub has now. `None` if neither the file nor this host gives it.
     #[serde(serialize_with = "optional_text")]
     pub build_id: Option<BuildId>,
+    /// Its modules.
+    pub modules: AddedModules,
 }
 
 /// How adding a kernel changed the hub.
@@ -126,6 +154,7 @@ impl<'a> Add<'a> {
             named: Named::default(),
             from_host: false,
             force: false,
+            modules: true,
             reader: Reader::new(),
             max_btf_bytes: DEFAULT_MAX_BTF_BYTES,
             waiting: None,
@@ -170,7 +199,15 @@ impl<'a> Add<'a> {
         self
     }
 
-    /// The largest BTF to accept, in bytes; [`DEFAULT_MAX_BTF_BYTES`] by default.
+    /// Whether to take modules, too; on by default.
+    #[must_use]
+    pub fn modules(mut self, on: bool) -> Self {
+        self.modules = on;
+        self
+    }
+
+    /// The largest BTF to accept, in bytes; [`DEFAULT_MAX_BTF_BYTES`] by default. The BTFs of all modules of a kernel together
+    /// may be as large.
     #[must_use]
     pub fn max_btf_bytes(mut self, bytes: u64) -> Self {
         self.max_btf_bytes = bytes;
@@ -200,17 +237,103 @@ impl<'a> Add<'a> {
         self
     }
 
-    /// Adds the kernel in a file of any type that [`Reader::read`] accepts. After all checks the hub changes in one step, while
-    /// no other process changes it. To replace a kernel, this waits until nobody reads the hub. Drop every [`Hub`](crate::Hub) of
-    /// this hub before the call, because it counts as a reader.
+    /// Adds the kernel in a file of any type that [`Reader::read_all`] accepts, and its modules. After all checks the hub changes
+    /// in one step, while no other process changes it. To replace a kernel, this waits until nobody reads the hub. Drop every
+    /// [`Hub`] of this hub before the call, because it counts as a reader.
+    ///
+    /// Modules without their kernel come to the kernel with their release that the hub has. A module that cannot be read, or
+    /// does not continue the kernel's BTF, is in [`AddedModules::left_out`].
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidKernel`] with the cause if the file has no kernel's BTF, [`ErrorKind::Unsupported`],
+    /// [`ErrorKind::InvalidKernel`] with the cause if the file has neither a kernel's BTF nor modules, or if no module continues
+    /// the BTF of its kernel, [`ErrorKind::NoKernels`] if the hub does not have the modules' kernel, [`ErrorKind::Unsupported`],
     /// [`ErrorKind::Machine`], [`ErrorKind::InvalidName`] if a part of the
     /// kernel's name is missing or contradicts the file, [`ErrorKind::Exists`], [`ErrorKind::Hub`], [`ErrorKind::Io`],
     /// [`ErrorKind::Cancelled`].
     pub fn file(&self, path: &Path) -> Result<Added> {
+        let mut contents = self.contents(path)?;
+        let given = Given::take(&mut contents);
+        match contents.kernel {
+            Some(vmlinux) => self.kernel_and_modules(path, &vmlinux, given),
+            None => self.modules_alone(path, given),
+        }
+    }
+
+    /// Adds the kernels and modules in several files, each as [`Add::file`] does. Modules may come before their kernel, and those
+    /// of one release in consecutive files are added together. Each result comes with the files that it is about.
+    pub fn files<P: AsRef<Path>>(&self, paths: &[P]) -> Vec<(Vec<PathBuf>, Result<Added>)> {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
+        let mut results = self.files_in_order(&paths);
+        // Of modules that came before their kernel, only the paths were kept.
+        let is_early = |(_, result): &(Vec<PathBuf>, Result<Added>)| matches!(result, Err(e) if e.kind() == ErrorKind::NoKernels);
+        let any_kernel = results.iter().any(|(_, result)| result.is_ok());
+        let early = results
+            .iter()
+            .filter(|&result| any_kernel && is_early(result));
+        let early: Vec<PathBuf> = early.flat_map(|(paths, _)| paths.clone()).collect();
+        if !early.is_empty() {
+            results.retain(|result| !is_early(result));
+            results.extend(self.files_in_order(&early));
+        }
+        results
+    }
+
+    fn files_in_order(&self, paths: &[PathBuf]) -> Vec<(Vec<PathBuf>, Result<Added>)> {
+        let mut results = Vec::new();
+        let mut group: Option<Group> = None;
+        for path in paths {
+            if self.is_cancelled() {
+                results.push((vec![path.clone()], Err(Error::cancelled("add"))));
+                return results;
+            }
+            let mut contents = match self.contents(path) {
+                Ok(contents) => contents,
+                Err(e) => {
+                    results.push((vec![path.clone()], Err(e)));
+                    continue;
+                }
+            };
+            let given = Given::take(&mut contents);
+            match (&mut group, contents.kernel) {
+                (Some(group), None) if group.given.release() == given.release() => {
+                    group.paths.push(path.clone());
+                    group.given.append(given);
+                }
+                (_, None) => {
+                    let paths = vec![path.clone()];
+                    results.extend(group.replace(Group { paths, given }).map(|g| self.group(g)));
+                }
+                (_, Some(vmlinux)) => {
+                    results.extend(group.take().map(|group| self.group(group)));
+                    let added = self.kernel_and_modules(path, &vmlinux, given);
+                    results.push((vec![path.clone()], added));
+                }
+            }
+        }
+        results.extend(group.map(|group| self.group(group)));
+        results
+    }
+
+    fn group(&self, group: Group) -> (Vec<PathBuf>, Result<Added>) {
+        let first = group.paths.first().cloned().unwrap_or_default();
+        let added = self.modules_alone(&first, group.given);
+        (group.paths, added)
+    }
+
+    fn contents(&self, path: &Path) -> Result<Contents> {
+        if self.modules {
+            return self.reader.read_all(path).map_err(unreadable);
+        }
         let vmlinux = self.reader.read(path).map_err(unreadable)?;
+        Ok(vmlinux.into())
+    }
+
+    fn kernel_and_modules(
+        &self,
+        path: &Path,
+        vmlinux: &Vmlinux,
+        mut given: Given,
+    ) -> Result<Added> {
         let btf = parse_kernel(path, vmlinux.btf())?;
         if !is_kernels(&btf) {
             return Err(Error::new(
@@ -219,7 +342,7 @@ impl<'a> Add<'a> {
                 "its BTF has no struct task_struct, so it is not a kernel's BTF",
             ));
         }
-        let kernel = self.kernel(path, &vmlinux)?;
+        let kernel = self.kernel(path, vmlinux)?;
         if !arch_fits(kernel.arch(), &btf) {
             let message = format!("its BTF does not have the byte order of {}", kernel.arch());
             return Err(Error::new(ErrorKind::InvalidName, path.display(), message)
@@ -228,31 +351,177 @@ impl<'a> Add<'a> {
         drop(btf);
         let hub = LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?;
         let present = self.present(&kernel)?;
-        let mut change = self.change(&kernel, &present, vmlinux.btf())?;
-        let build_id = self.build_id(path, &vmlinux, &kernel);
+        let there = self.without_merged(path, &kernel, vmlinux.btf(), &present, &mut given)?;
+        let btf = there.as_deref().unwrap_or(vmlinux.btf());
+        let mut change = self.change(&kernel, &present, btf)?;
+        let build_id = self.build_id(path, vmlinux, &kernel);
         let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
-        let place = match (change, present.path()) {
+        let (place, is_other_build) = match (change, present.path()) {
             (Change::Unchanged, Some(there)) => {
-                if add_build_id::replaces(there, &kernel, build_id, self.force)? {
-                    change = Change::Replaced;
-                }
-                there.to_owned()
+                let is_other = add_build_id::replaces(there, &kernel, build_id, self.force)?;
+                (there.to_owned(), is_other)
             }
             _ => {
                 refuse_own_file(path, &present.files)?;
-                self.write(&hub, &kernel, &target, &present.files, vmlinux.btf())?;
-                target
+                (target, false)
             }
         };
+        let modules = self.write(&hub, &kernel, btf, change, &present, given)?;
+        if is_other_build {
+            change = Change::Replaced;
+        }
         add_build_id::record(&place, &kernel, build_id)?;
         Ok(Added {
             kernel,
             path: place,
             change,
             origin: vmlinux.origin().to_owned(),
-            btf_bytes: vmlinux.btf().len(),
+            btf_bytes: btf.len(),
             build_id,
+            modules,
         })
+    }
+
+    /// The BTF that the hub has of the kernel, if `btf` begins with all of it: then somebody has merged modules into `btf`, and
+    /// the rest is a module.
+    fn without_merged(
+        &self,
+        path: &Path,
+        kernel: &KernelId,
+        btf: &[u8],
+        present: &Present,
+        given: &mut Given,
+    ) -> Result<Option<Vec<u8>>> {
+        if !self.modules {
+            return Ok(None);
+        }
+        let Some(there) = present.path() else {
+            return Ok(None);
+        };
+        let there = match &present.chunk {
+            Some((chunk, _)) => read_in_chunk(chunk, kernel, self.max_btf_bytes),
+            None => read_kernel_file(there, self.max_btf_bytes),
+        };
+        let there = match there {
+            Ok(there) => there,
+            Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
+            // Whoever compares it with the new BTF reports that.
+            Err(_) => return Ok(None),
+        };
+        let Some(merged) = merged_modules(&there, btf) else {
+            return Ok(None);
+        };
+        given.add_merged(path, merged);
+        Ok(Some(there))
+    }
+
+    /// Adds modules to the kernel that the hub has of their release.
+    fn modules_alone(&self, path: &Path, given: Given) -> Result<Added> {
+        let named = self.modules_kernel(path, &given)?;
+        let hub = LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?;
+        let (kernel, btf) = self.find_kernel(path, &named, &given)?;
+        let present = self.present(&kernel)?;
+        let place = present.path().unwrap_or(path).to_owned();
+        let modules = self.write(&hub, &kernel, &btf, Change::Unchanged, &present, given)?;
+        Ok(Added {
+            kernel,
+            path: place,
+            change: Change::Unchanged,
+            origin: "the hub".to_owned(),
+            btf_bytes: btf.len(),
+            build_id: None,
+            modules,
+        })
+    }
+
+    /// What is known of the kernel of some modules. The release is known.
+    fn modules_kernel(&self, path: &Path, given: &Given) -> Result<Named> {
+        let mut named = self.named.clone();
+        let told = given.release().map(str::to_owned);
+        if !self.force {
+            agree(path, "release", named.release.as_deref(), told.as_deref())?;
+        }
+        named.release = named.release.or(told);
+        if self.from_host {
+            let host = host_kernel(path)?;
+            named.distro.get_or_insert(host.distro().to_owned());
+            named.version.get_or_insert(host.version().to_owned());
+            named.release.get_or_insert(host.release().to_owned());
+        }
+        if named.release.is_none() && !given.modules.is_empty() {
+            let message = "has modules, but does not say of which kernel";
+            return Err(
+                Error::new(ErrorKind::InvalidName, path.display(), message).with_help(
+                    "give --id ID/VERSION/ARCH/RELEASE, or --from-host if it is this host's kernel",
+                ),
+            );
+        }
+        Ok(named)
+    }
+
+    /// The kernel of the hub whose BTF some modules continue, and its BTF.
+    fn find_kernel(
+        &self,
+        path: &Path,
+        named: &Named,
+        given: &Given,
+    ) -> Result<(KernelId, Vec<u8>)> {
+        let refused = |kind, message: String| Error::new(kind, path.display(), message);
+        if given.modules.is_empty() {
+            let mut left_out = given.left_out.iter();
+            let message = match left_out.next() {
+                Some(first) => format!("has no module that can be read: {first}"),
+                None => "has only modules without BTF".to_owned(),
+            };
+            return Err(refused(ErrorKind::InvalidKernel, message));
+        }
+        let hub = Hub::open_waiting(&[&self.hub], || self.go_on())?;
+        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
+        let arch = named.arch.as_deref().map(|arch| hub_arch(arch).to_owned());
+        let of_release = hub.kernels().iter().filter(|kernel| {
+            let id = kernel.id();
+            same(&named.release, id.release())
+                && same(&named.distro, id.distro())
+                && same(&named.version, id.version())
+                && same(&arch, hub_arch(id.arch()))
+        });
+        let of_release: Vec<&HubKernel> = of_release.collect();
+        let (mut fitting, mut first_name) = (Vec::new(), None);
+        for kernel in of_release {
+            let btf = kernel.read(self.max_btf_bytes)?;
+            first_name.get_or_insert_with(|| kernel.id().to_string());
+            let fits = match Btf::parse(&btf) {
+                Ok(base) => given.fitting(&base) > 0,
+                Err(_) => false,
+            };
+            if fits {
+                fitting.push((kernel.id().clone(), btf));
+            }
+        }
+        let release = named.release.as_deref().unwrap_or_default();
+        match (fitting.pop(), first_name) {
+            (Some(one), _) if fitting.is_empty() => Ok(one),
+            (Some((one, _)), _) => {
+                let ids = fitting.iter().map(|(id, _)| id.to_string());
+                let ids: Vec<String> = ids.chain([one.to_string()]).collect();
+                let message = format!("its modules belong to several kernels: {}", ids.join(", "));
+                Err(refused(ErrorKind::InvalidName, message)
+                    .with_help("choose one with --id ID/VERSION/ARCH/RELEASE"))
+            }
+            (None, Some(kernel)) => {
+                let message = format!(
+                    "its modules do not continue the BTF of {kernel}: they are of another build of this kernel"
+                );
+                Err(refused(ErrorKind::InvalidKernel, message).with_help(BUILD_HELP))
+            }
+            (None, None) => {
+                let message =
+                    format!("its modules are of the kernel {release}, which the hub does not have");
+                Err(refused(ErrorKind::NoKernels, message).with_help(
+                    "name the kernel's own package, image or BTF, too (linux-image-…, kernel-core-…); with --id, both need the same name",
+                ))
+            }
+        }
     }
 
     fn wait(&self, for_whom: Waiting) -> Result<()> {
@@ -326,7 +595,7 @@ impl<'a> Add<'a> {
             Err(e) if is_missing(&e) => Ok(Vec::new()),
             Err(e) => Err(e),
         };
-        let (mut files, mut chunk) = (Vec::new(), None);
+        let (mut files, mut chunk, mut modules) = (Vec::new(), None, None);
         for entry in entries.map_err(|e| unreadable(&folder, e))? {
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
@@ -341,6 +610,8 @@ impl<'a> Add<'a> {
             if hub_arch(name) != kernel.arch() {
                 continue;
             }
+            let here = PresentModules::find(&entry.path(), kernel.release());
+            modules = here.map_err(|e| unreadable(&entry.path(), e))?.or(modules);
             for ending in ENDINGS {
                 let path = entry.path().join(format!("{}{ending}", kernel.release()));
                 if let Some(metadata) = look(&path).map_err(|e| unreadable(&path, e))? {
@@ -350,7 +621,11 @@ impl<'a> Add<'a> {
         }
         // A file wins, so readers take no BTF from the chunk then.
         let chunk = chunk.filter(|_| files.is_empty());
-        Ok(Present { files, chunk })
+        Ok(Present {
+            files,
+            chunk,
+            modules,
+        })
     }
 
     /// What has to be done. The hub may have several files of the kernel, and a reader takes one of them. So all of them must
@@ -389,59 +664,146 @@ impl<'a> Add<'a> {
         Ok(Change::Unchanged)
     }
 
-    /// Writes a kernel's file, and removes the files that it replaces, which may have other names.
+    /// Writes a kernel's file if it has changed, and that of its modules, and removes the files that they replace.
     fn write(
         &self,
         hub: &LockedHub,
         kernel: &KernelId,
-        target: &Path,
-        present: &[PresentFile],
         btf: &[u8],
-    ) -> Result<()> {
-        let folder = target.parent().unwrap_or(Path::new("."));
+        change: Change,
+        present: &Present,
+        given: Given,
+    ) -> Result<AddedModules> {
+        let with_kernel = change != Change::Unchanged;
+        let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
+        let folder = match present.folder() {
+            // Beside the kernel's file, or where it would be without the chunk.
+            Some(folder) if !with_kernel => folder,
+            _ => target.parent().unwrap_or(Path::new(".")).to_owned(),
+        };
+        let base = read_kernel(&target, btf)?;
+        let (there, limit) = (present.modules.as_ref(), self.max_btf_bytes);
+        let mut modules = Plan::of(given, kernel, &base, there, self.force, limit)?;
+        drop(base);
+        let writing = Writing {
+            kernel,
+            folder: &folder,
+            btf,
+            with_kernel,
+            present,
+            modules: &modules,
+        };
+        if with_kernel || modules.is_change() {
+            let path = self.write_files(hub, &writing)?;
+            modules.added.path = path.or(modules.added.path);
+        }
+        Ok(modules.added)
+    }
+
+    /// Returns the path of the modules' file, if it was written.
+    fn write_files(&self, hub: &LockedHub, writing: &Writing<'_>) -> Result<Option<PathBuf>> {
+        let Writing {
+            kernel,
+            folder,
+            btf,
+            with_kernel,
+            present,
+            modules,
+        } = *writing;
         let _made = MadeFolders::make(&absolute(folder)?)?;
-        let failed = |e: io::Error| match e.kind() {
+        let target = folder.join(format!("{}{}", kernel.release(), ENDINGS[0]));
+        let modules_target = folder.join(format!("{}{MODULES_ENDING}", kernel.release()));
+        let failed = |path: &Path, e: io::Error| match e.kind() {
             _ if self.is_cancelled() => Error::cancelled("add"),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Error::new(ErrorKind::Hub, folder.display(), "cannot be written to")
                     .with_source(e)
                     .with_help("name a writable hub with --hub")
             }
-            io::ErrorKind::AlreadyExists => changed(target),
-            _ => Error::io(target, "cannot be written", e),
+            io::ErrorKind::AlreadyExists => changed(path),
+            _ => Error::io(path, "cannot be written", e),
         };
         remove_stale(folder);
-        let file = tar_xz::write(folder, kernel.release(), btf, &|| self.is_cancelled())
-            .map_err(failed)?;
+        let file = match with_kernel {
+            true => Some(
+                tar_xz::write(folder, kernel.release(), btf, &|| self.is_cancelled())
+                    .map_err(|e| failed(&target, e))?,
+            ),
+            false => None,
+        };
+        let modules_file = modules.write(folder, kernel, btf);
+        let modules_file = modules_file.map_err(|e| failed(&modules_target, e))?;
         self.go_on()?;
-        if present.is_empty() {
-            // Of a kernel that somebody has deleted.
-            forget_build_id(target).map_err(failed)?;
-            return file.persist_new(target).map_err(failed);
-        }
-        let _alone = hub.exclude_readers(|| self.wait(Waiting::Readers))?;
+        let replaced: Vec<&PresentFile> = match with_kernel {
+            true => present.files.iter().collect(),
+            false => Vec::new(),
+        };
+        let old_modules = present.modules.as_ref().filter(|_| modules.replaces());
+        let _alone = match !replaced.is_empty() || old_modules.is_some() {
+            true => Some(hub.exclude_readers(|| self.wait(Waiting::Readers))?),
+            false => None,
+        };
         // Only btfgen's commands respect the lock.
-        for PresentFile { path, metadata } in present {
-            if !is_as_seen(path, Some(metadata)).map_err(failed)? {
+        let seen = replaced.iter().map(|p| (&p.path, &p.metadata));
+        for (path, metadata) in seen.chain(old_modules.map(|m| (&m.path, &m.metadata))) {
+            if !is_as_seen(path, Some(metadata)).map_err(|e| failed(path, e))? {
                 return Err(changed(path));
             }
         }
-        for path in present.iter().map(|p| &*p.path).chain([target]) {
-            forget_build_id(path).map_err(failed)?;
+        // The kernel comes first. If the machine stops between the two, its digest is not that in the modules' file.
+        let kernels = replaced.iter().map(|p| &p.path);
+        if let Some(file) = file {
+            for path in kernels.clone().chain([&target]) {
+                forget_build_id(path).map_err(|e| failed(path, e))?;
+            }
+            take_name(file, &target, kernels).map_err(|(path, e)| failed(&path, e))?;
         }
-        if present.iter().any(|p| p.path == target) {
-            file.persist(target).map_err(failed)?;
-        } else {
-            file.persist_new(target).map_err(failed)?;
+        let old = old_modules.map(|m| &m.path);
+        match modules_file {
+            Some(file) => {
+                take_name(file, &modules_target, old.into_iter())
+                    .map_err(|(path, e)| failed(&path, e))?;
+                return Ok(Some(modules_target));
+            }
+            None => {
+                if let Some(old) = old {
+                    std::fs::remove_file(old)
+                        .map_err(|e| Error::io(old, "cannot be removed", e))?;
+                }
+            }
         }
-        for PresentFile { path, .. } in present.iter().filter(|p| p.path != target) {
-            std::fs::remove_file(path).map_err(|e| Error::io(path, "cannot be removed", e))?;
-        }
-        Ok(())
+        Ok(None)
     }
 }
 
+/// Gives a file its name, and removes the files that it replaces, which may have other names.
+fn take_name<'p>(
+    file: TempFile,
+    target: &Path,
+    replaced: impl Iterator<Item = &'p PathBuf> + Clone,
+) -> Result<(), (PathBuf, io::Error)> {
+    let named = match replaced.clone().any(|path| path == target) {
+        true => file.persist(target),
+        false => file.persist_new(target),
+    };
+    named.map_err(|e| (target.to_owned(), e))?;
+    for path in replaced.filter(|path| *path != target) {
+        std::fs::remove_file(path).map_err(|e| (path.clone(), e))?;
+    }
+    Ok(())
+}
+
 impl Present {
+    /// The folder of the kernel's file, or the one that a file beside the chunk would be in.
+    fn folder(&self) -> Option<PathBuf> {
+        let path = self.path()?;
+        Some(match &self.chunk {
+            // `ARCH.btfs`
+            Some(_) => path.with_extension(""),
+            None => path.parent()?.to_owned(),
+        })
+    }
+
     /// The file that has the kernel.
     fn path(&self) -> Option<&Path> {
         let file = self.files.first().map(|file| &file.path);
@@ -458,6 +820,13 @@ fn in_chunk(path: &Path, kernel: &KernelId) -> Result<Option<Digest>> {
         Err(e) if e.kind() == ErrorKind::Machine => Err(e),
         Err(_) => Ok(None),
     }
+}
+
+/// Reads a kernel's BTF from a chunk.
+fn read_in_chunk(path: &Path, kernel: &KernelId, max_bytes: u64) -> Result<Vec<u8>> {
+    let chunk = ChunkFile::open(path, ChunkPlace::of(kernel))?;
+    let missing = || Error::new(ErrorKind::Io, path.display(), "does not have this kernel");
+    chunk.read(chunk.find(kernel.release()).ok_or_else(missing)?, max_bytes)
 }
 
 /// Fails if the file to add is one of the files that it would replace.
@@ -510,14 +879,7 @@ impl Named {
             });
         }
         if from_host {
-            let host = Lookup::new().kernel_id().map_err(|e| {
-                Error::new(
-                    ErrorKind::InvalidName,
-                    path.display(),
-                    e.message().to_owned(),
-                )
-                .with_help("give a name with --id ID/VERSION/ARCH/RELEASE")
-            })?;
+            let host = host_kernel(path)?;
             let host = Self {
                 distro: distro.or(Some(host.distro().to_owned())),
                 version: version.or(Some(host.version().to_owned())),
@@ -549,6 +911,15 @@ impl Named {
     }
 }
 
+/// The kernel that this host runs.
+fn host_kernel(path: &Path) -> Result<KernelId> {
+    Lookup::new().kernel_id().map_err(|e| {
+        let message = e.message().to_owned();
+        Error::new(ErrorKind::InvalidName, path.display(), message)
+            .with_help("give a name with --id ID/VERSION/ARCH/RELEASE")
+    })
+}
+
 fn bad_id(id: &str) -> Error {
     Error::new(ErrorKind::InvalidName, format!("{id:?}"), "is not a kernel's id")
         .with_help("write ID/VERSION/ARCH/RELEASE, for example ubuntu/22.04/x86_64/5.15.0-71-generic, or only ID/VERSION")
@@ -570,7 +941,7 @@ fn is_kernels(btf: &Btf<'_>) -> bool {
 }
 
 /// An error of btfgen-vmlinux, with its help and its causes.
-fn unreadable(e: btfgen_vmlinux::Error) -> Error {
+pub(crate) fn unreadable(e: btfgen_vmlinux::Error) -> Error {
     let kind = match e.kind() {
         btfgen_vmlinux::ErrorKind::Cancelled => return Error::cancelled("add"),
         _ if e.is_machine_fault() => ErrorKind::Machine,

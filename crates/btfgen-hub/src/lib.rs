@@ -12,6 +12,8 @@
 mod add;
 #[cfg(feature = "add")]
 mod add_build_id;
+#[cfg(feature = "add")]
+mod add_modules;
 mod arch;
 mod build_id;
 mod chunk_file;
@@ -30,6 +32,8 @@ mod kernel_filter;
 mod kernel_source;
 mod listing;
 mod lock;
+#[cfg(feature = "add")]
+mod merged;
 mod modules;
 mod progress;
 #[cfg(feature = "write")]
@@ -48,6 +52,8 @@ pub use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING, Entry as ChunkEntry};
 
 #[cfg(feature = "add")]
 pub use crate::add::{Add, Added, Change};
+#[cfg(feature = "add")]
+pub use crate::add_modules::{AddedModules, ModulesChange};
 pub use crate::arch::{arch_fits, hub_arch, hub_id, other_ids};
 pub use crate::build_id::{forget_build_id, forget_build_ids_of_chunk};
 pub use crate::chunk_file::{ChunkFile, ChunkPlace, is_chunk};
@@ -72,7 +78,9 @@ pub use crate::modules::write_modules;
 pub use crate::modules::{MODULES_ENDING, Module, is_modules_file, join_modules, modules_beside};
 pub use crate::progress::Progress;
 #[cfg(feature = "write")]
-pub use crate::status::{ChunkCount, KernelCount, RecordedRepository, Status, StoreStatus};
+pub use crate::status::{
+    ChunkCount, KernelCount, ModulesCount, RecordedRepository, Status, StoreStatus,
+};
 pub use crate::threads::in_pool;
 pub use crate::type_store::{Ingested, TypeStore};
 #[cfg(feature = "write")]

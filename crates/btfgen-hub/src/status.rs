@@ -37,9 +37,11 @@ pub struct Status {
     pub build_ids: usize,
     /// The chunks, which contain some of the kernels.
     pub chunks: ChunkCount,
+    /// The files with the BTFs of modules.
+    pub modules: ModulesCount,
     /// The type store.
     pub store: StoreStatus,
-    /// The disk space of the kernels, in bytes.
+    /// The disk space of the kernels and their modules, in bytes.
     pub kernel_bytes: u64,
     /// The disk space of what fetches keep for later fetches, in bytes.
     pub kept_bytes: u64,
@@ -74,6 +76,16 @@ pub struct ChunkCount {
     pub bytes: u64,
     /// The sum of the sizes of the BTFs in them.
     pub btf_bytes: u64,
+}
+
+/// The modules of a hub's kernels.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[non_exhaustive]
+pub struct ModulesCount {
+    /// The number of kernels with modules.
+    pub kernels: usize,
+    /// The sum of the sizes of the modules' files.
+    pub bytes: u64,
 }
 
 /// The type store of a hub.
@@ -150,11 +162,13 @@ impl Status {
             kernels: counts.collect(),
             build_ids: hub.kernels().iter().filter(|k| k.has_build_id()).count(),
             chunks: chunk_count(&hub),
+            modules: modules_count(&hub),
             store: store_status(&hub),
             kernel_bytes: disk_bytes(
                 hub.kernels()
                     .iter()
                     .map(HubKernel::path)
+                    .chain(hub.kernels().iter().filter_map(HubKernel::modules_path))
                     .chain(hub.chunks().iter().map(|chunk| chunk.path()))
                     .map(Path::to_owned),
             ),
@@ -185,6 +199,14 @@ fn store_status(hub: &Hub) -> StoreStatus {
         bytes: store.stored_bytes(),
         kernels,
         missing: hub.kernels().len() - kernels,
+    }
+}
+
+fn modules_count(hub: &Hub) -> ModulesCount {
+    let with = hub.kernels().iter().filter(|k| k.modules_path().is_some());
+    ModulesCount {
+        kernels: with.clone().count(),
+        bytes: with.map(HubKernel::modules_file_bytes).sum(),
     }
 }
 

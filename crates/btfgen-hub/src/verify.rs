@@ -1,7 +1,7 @@
 //! Checks the files of a hub, for `btfgen hub verify`.
 
 use std::fs::Metadata;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ use crate::chunk_file::ChunkFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::Hub;
 use crate::hub_kernel::HubKernel;
-use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS};
+use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, read_kernel};
 use crate::kernel_filter::KernelFilter;
 use crate::lock::{LockedHub, OWN_FOLDER, Waiting};
 use crate::progress::Progress;
@@ -20,7 +20,7 @@ use crate::record::{RECORD, Record};
 use crate::seen::is_as_seen;
 use crate::threads::in_pool;
 
-/// Reads and checks every kernel of a hub.
+/// Reads and checks every kernel of a hub, and its modules.
 ///
 /// ```no_run
 /// let verified = btfgen_hub::Verify::hub("btfhub").run()?;
@@ -85,6 +85,8 @@ pub enum Fate {
 struct Failed {
     error: Error,
     kernel: HubKernel,
+    /// The kernel's modules file, if that is broken and the kernel is sound.
+    modules: Option<PathBuf>,
     seen: Option<Metadata>,
 }
 
@@ -174,7 +176,8 @@ impl<'a> Verify<'a> {
         let mut hub = self.open()?.filtered(&self.filter)?;
         let record = Record::read(&self.hub.join(OWN_FOLDER).join(RECORD))?;
         let failed = self.check_all(&hub)?;
-        let sound = hub.kernels().len() - failed.len();
+        let broken_kernels = failed.iter().filter(|failed| failed.modules.is_none());
+        let sound = hub.kernels().len() - broken_kernels.count();
         let bad_ids = build_id::check_all(&hub)?;
         let damaged_chunks = hub.damaged_chunks().to_vec();
         let rejected = hub.take_rejected();
@@ -258,11 +261,11 @@ impl<'a> Verify<'a> {
         let (mut broken, mut deletable) = (Vec::new(), Vec::new());
         let (in_chunks, in_files): (Vec<_>, Vec<_>) = failed
             .into_iter()
-            .partition(|failed| failed.kernel.chunk().is_some());
+            .partition(|failed| failed.kernel.chunk().is_some() && failed.modules.is_none());
         for failed in in_files {
             match failed.is_deletable(record) {
                 true => deletable.push(Deletable {
-                    path: failed.kernel.path().to_owned(),
+                    path: failed.path().to_owned(),
                     error: failed.error,
                     seen: failed.seen,
                 }),
@@ -314,8 +317,20 @@ impl<'a> Verify<'a> {
 
     fn check(&self, kernel: &HubKernel) -> Result<Option<Failed>> {
         self.go_on()?;
-        let seen = kernel.path().symlink_metadata().ok();
-        let error = kernel.verify(self.limit()).err();
+        let mut seen = kernel.path().symlink_metadata().ok();
+        let (mut modules, mut error) = (None, None);
+        match kernel.read_verified(self.limit()) {
+            Err(e) => error = Some(e),
+            Ok(btf) => {
+                if let Some(path) = kernel.modules_path() {
+                    let seen_modules = path.symlink_metadata().ok();
+                    error = verify_modules(kernel, &btf, self.limit()).err();
+                    if error.is_some() {
+                        (modules, seen) = (Some(path.to_owned()), seen_modules);
+                    }
+                }
+            }
+        }
         if let Some(progress) = self.progress {
             progress.kernel(kernel.id(), error.as_ref());
         }
@@ -325,20 +340,32 @@ impl<'a> Verify<'a> {
             error => Ok(error.map(|error| Failed {
                 error,
                 kernel: kernel.clone(),
+                modules,
                 seen,
             })),
         }
     }
 }
 
+/// Reads the modules of a kernel with this BTF.
+fn verify_modules(kernel: &HubKernel, btf: &[u8], max_bytes: u64) -> Result<()> {
+    let base = read_kernel(kernel.path(), btf)?;
+    kernel.read_modules(&base, max_bytes).map(drop)
+}
+
 impl Failed {
+    /// The broken file.
+    fn path(&self) -> &Path {
+        self.modules.as_deref().unwrap_or(self.kernel.path())
+    }
+
     /// Whether the file has the right name and is damaged, or a fetch brought it and nobody changed it since.
     fn is_deletable(&self, record: &Record) -> bool {
         match self.error.kind() {
             ErrorKind::InvalidKernel => true,
             ErrorKind::InvalidName | ErrorKind::OtherForm => {
                 let places = ENDINGS.map(|ending| format!("{}{ending}", self.kernel.id()));
-                let mut places = places.iter().filter(|p| self.kernel.path().ends_with(p));
+                let mut places = places.iter().filter(|p| self.path().ends_with(p));
                 let recorded = places.find_map(|place| record.file(place));
                 let seen = self.seen.as_ref();
                 recorded.is_some_and(|file| seen.is_some_and(|seen| file.is_unchanged(seen)))

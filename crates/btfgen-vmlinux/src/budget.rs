@@ -1,12 +1,10 @@
 //! The caller's options, and the remaining budget for a named file with all its layers, because a small file can unpack to much
 //! data several times.
 
-use std::cell::Cell;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The limit for bytes that are checked as BTF. It bounds images with many magics, by chance or on purpose.
 const MAX_SURVEYED_BYTES: u64 = 1 << 30;
@@ -41,20 +39,23 @@ impl Default for Options {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Budget(Rc<Left>);
+pub(crate) struct Budget(Arc<Left>);
 
 #[derive(Debug)]
 struct Left {
     options: Options,
-    unpacked: Cell<u64>,
-    surveyed: Cell<u64>,
+    unpacked: AtomicU64,
+    surveyed: AtomicU64,
+    /// For the BTFs of modules together.
+    modules: AtomicU64,
 }
 
 impl Budget {
     pub(crate) fn new(options: Options) -> Self {
-        Self(Rc::new(Left {
-            unpacked: Cell::new(options.max_unpacked_bytes),
-            surveyed: Cell::new(MAX_SURVEYED_BYTES),
+        Self(Arc::new(Left {
+            unpacked: AtomicU64::new(options.max_unpacked_bytes),
+            surveyed: AtomicU64::new(MAX_SURVEYED_BYTES),
+            modules: AtomicU64::new(options.max_btf_bytes),
             options,
         }))
     }
@@ -73,7 +74,7 @@ impl Budget {
 
     /// Whether the budget for unpacking is used up.
     pub(crate) fn is_spent(&self) -> bool {
-        self.0.unpacked.get() == 0
+        self.0.unpacked.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -94,11 +95,18 @@ impl Budget {
     pub(crate) fn survey(&self, bytes: u64) -> bool {
         take(&self.0.surveyed, bytes)
     }
+
+    /// Takes bytes from the budget for the BTFs of modules, which together may be as large as one kernel's. Returns false if
+    /// not enough bytes are left.
+    pub(crate) fn take_module(&self, bytes: u64) -> bool {
+        take(&self.0.modules, bytes)
+    }
 }
 
-fn take(left: &Cell<u64>, bytes: u64) -> bool {
-    let rest = left.get().checked_sub(bytes);
-    rest.inspect(|&rest| left.set(rest)).is_some()
+fn take(left: &AtomicU64, bytes: u64) -> bool {
+    let rest = |left: u64| left.checked_sub(bytes);
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest)
+        .is_ok()
 }
 
 #[derive(Debug)]
@@ -115,7 +123,7 @@ impl<R: Read> Read for Metered<R> {
         if take(left, got as u64) {
             return Ok(got);
         }
-        left.set(0);
+        left.store(0, Ordering::Relaxed);
         let message = format!(
             "the limit is {} bytes",
             self.budget.0.options.max_unpacked_bytes

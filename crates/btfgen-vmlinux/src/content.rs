@@ -1,4 +1,5 @@
-//! The bytes of a named or unpacked file. They stay on disk and are read in pieces, so that no image must fit into memory.
+//! The bytes of a named or unpacked file. They stay on disk and are read in pieces, so that no image must fit into memory. Only
+//! small files of modules are in memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,6 +18,9 @@ pub(crate) const MAX_FILE_BYTES: u64 = 8 << 30;
 /// The largest kernel without debug symbols to unpack from an image or to search.
 pub(crate) const MAX_KERNEL_BYTES: u64 = 512 << 20;
 
+/// The most bytes of a module's file to keep in memory.
+const SMALL_BYTES: u64 = 32 << 20;
+
 const COPY_BYTES: usize = 128 << 10;
 
 /// The largest read, so that a cancelled reading ends soon.
@@ -24,11 +28,17 @@ const READ_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Content {
-    file: File,
+    bytes: Bytes,
     len: u64,
     /// The path of a named file. Unpacked files have no path.
     path: Option<PathBuf>,
     budget: Budget,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    File(File),
+    Memory(Vec<u8>),
 }
 
 impl Content {
@@ -46,7 +56,7 @@ impl Content {
             return Err(place.error(ErrorKind::TooLarge, message));
         }
         Ok(Self {
-            file,
+            bytes: Bytes::File(file),
             len,
             path: Some(path.to_owned()),
             budget: place.budget.clone(),
@@ -80,8 +90,31 @@ impl Content {
                 .map_err(|e| no_room(temp_dir, e))?;
         }
         Ok(Self {
-            file,
+            bytes: Bytes::File(file),
             len,
+            path: None,
+            budget: place.budget.clone(),
+        })
+    }
+
+    /// Like [`Content::unpack`], but up to [`SMALL_BYTES`] stay in memory: a package has thousands of small modules.
+    pub(crate) fn unpack_small(
+        mut from: impl Read,
+        expected: u64,
+        limit: u64,
+        place: &Place,
+    ) -> Result<Self> {
+        let mut bytes = place.reserve(expected.min(SMALL_BYTES) as usize)?;
+        from.by_ref()
+            .take(SMALL_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|e| place.unreadable(e))?;
+        if bytes.len() as u64 > SMALL_BYTES {
+            return Self::unpack(bytes.chain(from), limit, place);
+        }
+        Ok(Self {
+            len: bytes.len() as u64,
+            bytes: Bytes::Memory(bytes),
             path: None,
             budget: place.budget.clone(),
         })
@@ -92,7 +125,7 @@ impl Content {
     pub(crate) fn unreadable(len: u64, place: &Place) -> Self {
         let device = File::options().write(true).open("/dev/null");
         Self {
-            file: device.expect("a null device"),
+            bytes: Bytes::File(device.expect("a null device")),
             len,
             path: None,
             budget: place.budget.clone(),
@@ -110,7 +143,7 @@ impl Content {
     /// A part as a stream. It ends at the end of the content.
     pub(crate) fn window(&self, range: Range<u64>) -> Window<'_> {
         Window {
-            file: &self.file,
+            bytes: &self.bytes,
             at: range.start.min(self.len),
             end: range.end.min(self.len),
             budget: &self.budget,
@@ -124,7 +157,7 @@ impl Content {
     /// Reads to the end of the file. It does not trust the size, which files of /sys do not always report.
     pub(crate) fn to_the_end(&self) -> Window<'_> {
         Window {
-            file: &self.file,
+            bytes: &self.bytes,
             at: 0,
             end: u64::MAX,
             budget: &self.budget,
@@ -145,7 +178,7 @@ impl Content {
 /// A part of a content. It has its own position, so that several parts can be read alternately.
 #[derive(Debug)]
 pub(crate) struct Window<'c> {
-    file: &'c File,
+    bytes: &'c Bytes,
     at: u64,
     end: u64,
     budget: &'c Budget,
@@ -164,8 +197,20 @@ impl Read for Window<'_> {
             return Ok(0);
         }
         self.budget.go_on()?;
-        self.file.seek(SeekFrom::Start(self.at))?;
-        let got = self.file.read(&mut buffer[..wanted])?;
+        let got = match self.bytes {
+            Bytes::File(file) => {
+                let mut file: &File = file;
+                file.seek(SeekFrom::Start(self.at))?;
+                file.read(&mut buffer[..wanted])?
+            }
+            Bytes::Memory(bytes) => {
+                let at = usize::try_from(self.at).unwrap_or(usize::MAX);
+                bytes
+                    .get(at..)
+                    .unwrap_or_default()
+                    .read(&mut buffer[..wanted])?
+            }
+        };
         self.at += got as u64;
         Ok(got)
     }

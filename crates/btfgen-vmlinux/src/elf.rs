@@ -23,11 +23,7 @@ use crate::place::Place;
 const MAX_SECTIONS: u32 = 1 << 14;
 
 pub(crate) fn read(content: Content, mut place: Place) -> Result<Layer> {
-    let class = content.read(4, 1, &place)?;
-    let file = match class[..] {
-        [1] => Outline::of::<FileHeader32<Endianness>>(&content, &place)?,
-        _ => Outline::of::<FileHeader64<Endianness>>(&content, &place)?,
-    };
+    let file = Outline::of_any(&content, &place)?;
     file.refuse_what_is_no_kernel(&place)?;
     if let Some(arch) = file.arch {
         place.image.arch = Some(arch.to_owned());
@@ -53,6 +49,28 @@ pub(crate) fn read(content: Content, mut place: Place) -> Result<Layer> {
         }
         None => Peeled::Dwarf(content, place),
     }))
+}
+
+/// The sections of a module.
+pub(crate) struct ModuleSections {
+    pub(crate) btf: Option<Range<u64>>,
+    /// Whether the BTF continues a `.BTF.base` instead of the kernel's BTF.
+    pub(crate) has_distilled_base: bool,
+    /// `.modinfo`
+    pub(crate) info: Option<Range<u64>>,
+}
+
+/// Finds the sections of a module.
+pub(crate) fn read_module(content: &Content, place: &Place) -> Result<ModuleSections> {
+    let file = Outline::of_any(content, place)?;
+    if file.file_type != elf::ET_REL || !file.is_module {
+        return Err(place.error(ErrorKind::NotAKernel, "is an ELF file, but not a module"));
+    }
+    Ok(ModuleSections {
+        btf: file.btf,
+        has_distilled_base: file.has_distilled_base,
+        info: file.module_info,
+    })
 }
 
 /// Remembers the error of a read, because the ELF reader does not return it.
@@ -101,6 +119,9 @@ struct Outline {
     btf: Option<Range<u64>>,
     debug_info: bool,
     is_module: bool,
+    module_info: Option<Range<u64>>,
+    /// Whether there is a `.BTF.base`.
+    has_distilled_base: bool,
     read_only_data: Option<Range<u64>>,
     is_little_endian: bool,
     notes: Vec<Range<u64>>,
@@ -109,6 +130,15 @@ struct Outline {
 }
 
 impl Outline {
+    /// The sections of an ELF file of either class.
+    fn of_any(content: &Content, place: &Place) -> Result<Self> {
+        let class = content.read(4, 1, place)?;
+        match class[..] {
+            [1] => Self::of::<FileHeader32<Endianness>>(content, place),
+            _ => Self::of::<FileHeader64<Endianness>>(content, place),
+        }
+    }
+
     fn of<H: FileHeader<Endian = Endianness>>(content: &Content, place: &Place) -> Result<Self> {
         let failure = Cell::new(None);
         let damaged = |e: object::read::Error| match failure.take() {
@@ -138,6 +168,8 @@ impl Outline {
             btf: None,
             debug_info: false,
             is_module: false,
+            module_info: None,
+            has_distilled_base: false,
             read_only_data: None,
             is_little_endian: endian.is_little_endian(),
             notes: Vec::new(),
@@ -156,8 +188,13 @@ impl Outline {
             match sections.section_name(endian, section).map_err(damaged)? {
                 _ if len == 0 => {}
                 b".BTF" => outline.btf = Some(range),
+                b".BTF.base" => outline.has_distilled_base = true,
                 b".debug_info" | b".zdebug_info" => outline.debug_info = true,
-                b".modinfo" | b".gnu.linkonce.this_module" => outline.is_module = true,
+                b".modinfo" => {
+                    outline.is_module = true;
+                    outline.module_info = Some(range);
+                }
+                b".gnu.linkonce.this_module" => outline.is_module = true,
                 b".rodata" => outline.read_only_data = Some(range),
                 b".kernel:vmlinux.strip" => outline.wrapped_kernel = Some(range),
                 _ => {}

@@ -11,9 +11,11 @@ mod compression;
 mod content;
 mod elf;
 mod error;
+mod folder;
 mod form;
 mod layer;
 mod lz4;
+mod modules;
 mod package;
 mod pahole;
 mod place;
@@ -26,5 +28,6 @@ pub use btfgen_archive::BuildId;
 
 pub use crate::budget::{DEFAULT_MAX_BTF_BYTES, DEFAULT_MAX_UNPACKED_BYTES};
 pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::modules::{Contents, ModuleBtf};
 pub use crate::reader::Reader;
 pub use crate::vmlinux::Vmlinux;

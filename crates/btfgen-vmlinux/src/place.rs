@@ -1,12 +1,14 @@
 //! The current layer of a reading, and what is known about the kernel so far.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use btfgen_archive::BuildId;
 
 use crate::arch::have_equal_images;
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind};
+use crate::modules::Modules;
 use crate::vmlinux::Vmlinux;
 
 /// The largest number of layers: twice the four of a package with a compressed image with a compressed kernel.
@@ -36,6 +38,8 @@ pub(crate) struct Place {
     pub(crate) hunted: bool,
     /// The budget that all layers share.
     pub(crate) budget: Budget,
+    /// Where the modules of a package go, if the caller wants them.
+    pub(crate) modules: Option<Arc<Modules>>,
     depth: usize,
 }
 
@@ -50,6 +54,7 @@ impl Place {
             is_kernel: false,
             hunted: false,
             budget,
+            modules: None,
             depth: 0,
         }
     }
@@ -73,6 +78,10 @@ impl Place {
         let mut inner = self.inside(format!("{path} in the {of}"))?;
         inner.subject = format!("{}:{path}", self.subject);
         Ok(inner)
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
     }
 
     pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {

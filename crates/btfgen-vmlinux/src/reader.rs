@@ -12,8 +12,10 @@ use crate::compression::{Codec, Followed};
 use crate::content::{Content, MAX_FILE_BYTES, MAX_KERNEL_BYTES};
 use crate::elf;
 use crate::error::{ErrorKind, Result};
+use crate::folder;
 use crate::form::{Form, HEAD_BYTES};
 use crate::layer::{Layer, Peeled};
+use crate::modules::{Contents, Modules};
 use crate::package::{deb, rpm, tar};
 use crate::pahole;
 use crate::place::Place;
@@ -85,16 +87,58 @@ impl Reader {
     /// # Errors
     /// Any [`ErrorKind`].
     pub fn read(&self, path: &Path) -> Result<Vmlinux> {
-        let place = Place::of(path, Budget::new(self.options.clone()));
-        match peel(Content::open(path, &place)?, place)? {
-            Peeled::Btf(vmlinux) => Ok(vmlinux),
-            Peeled::Dwarf(content, place) => pahole::make_btf(&content, place),
-        }
+        let place = self.place(path);
+        finish(peel(Content::open(path, &place)?, place)?)
+    }
+
+    /// Reads the BTFs of a kernel and of its modules, whatever of them is there: in a file that [`Reader::read`] accepts, in a
+    /// package with only modules, in a module's own file, in the bare BTF of a module, or in a folder with any of the last two,
+    /// such as `/lib/modules/RELEASE` and `/sys/kernel/btf`. The folder's kernel is only a bare BTF `vmlinux`. With
+    /// `/sys/kernel/btf/vmlinux` come the modules beside it.
+    ///
+    /// The modules are read on several threads, while the package is unpacked once. Their BTFs together may be as large as
+    /// [`Reader::max_btf_bytes`]. Debug information of modules is not read.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`]. A module that cannot be read is in [`Contents::left_out`].
+    pub fn read_all(&self, path: &Path) -> Result<Contents> {
+        let (peeled, mut contents) = Modules::collect(|modules| {
+            let mut place = self.place(path);
+            place.modules = Some(Arc::clone(modules));
+            if path.is_dir() {
+                return folder::read(path, &place);
+            }
+            if path == Path::new(folder::RUNNING_KERNEL) {
+                return folder::read(path.parent().unwrap_or(path), &place);
+            }
+            let content = Content::open(path, &place)?;
+            match peel(content, place.clone()) {
+                Ok(peeled) => Ok(Some(peeled)),
+                Err(e) if e.kind() == ErrorKind::NoKernel && !modules.is_empty() => Ok(None),
+                Err(e) if e.kind() == ErrorKind::Module => {
+                    modules.offer_file(path, place).map(|()| None)
+                }
+                Err(e) => Err(e),
+            }
+        })?;
+        contents.kernel = peeled.map(finish).transpose()?;
+        Ok(contents)
+    }
+
+    fn place(&self, path: &Path) -> Place {
+        Place::of(path, Budget::new(self.options.clone()))
+    }
+}
+
+fn finish(peeled: Peeled) -> Result<Vmlinux> {
+    match peeled {
+        Peeled::Btf(vmlinux) => Ok(vmlinux),
+        Peeled::Dwarf(content, place) => pahole::make_btf(&content, place),
     }
 }
 
 /// Peels off all layers around the BTF.
-fn peel(mut content: Content, mut place: Place) -> Result<Peeled> {
+pub(crate) fn peel(mut content: Content, mut place: Place) -> Result<Peeled> {
     loop {
         let head = content.read(0, HEAD_BYTES, &place)?;
         if head.is_empty() {

@@ -8,6 +8,7 @@ mod suite {
     mod damaged;
     mod images;
     mod machine;
+    mod modules;
     mod packages;
     mod pahole;
     mod refused;

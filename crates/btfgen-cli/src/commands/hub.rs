@@ -72,7 +72,7 @@ struct StatusArguments {
 
 /// Check that every file is readable, is a kernel's BTF, and has the right name
 ///
-/// verify names the broken files. The exit code is 1 if a broken file remains, and 0 if --delete deleted all. --delete deletes
+/// The modules of a kernel must continue its BTF. verify names the broken files. The exit code is 1 if a broken file remains, and 0 if --delete deleted all. --delete deletes
 /// only damaged files with the right name, files that a fetch brought, and chunks without a sound kernel; it waits until no
 /// other command uses the hub. An
 /// error of the machine, such as a failing disk or too little memory, ends the check: the file that was being read does not
@@ -201,6 +201,11 @@ fn print(status: &Status) -> Result<()> {
         };
         let disk = bytes(status.kernel_bytes);
         writeln!(out, "{disk} on the disk{chunks}{kept}")?;
+        if status.modules.kernels > 0 {
+            let kernels = count(status.modules.kernels, "kernel");
+            let size = bytes(status.modules.bytes);
+            writeln!(out, "modules of {kernels}: {size}")?;
+        }
         let store = &status.store;
         let missing = match store.missing {
             0 => String::new(),

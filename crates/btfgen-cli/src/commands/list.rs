@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     count: bool,
 
-    /// Also show sizes, and files or links; the same as --verbose
+    /// Also show sizes, files or links, and modules; the same as --verbose
     #[arg(short, long)]
     long: bool,
 
@@ -56,11 +56,22 @@ struct Listed {
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    /// The file with the BTFs of the kernel's modules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modules: Option<ListedModules>,
     #[serde(skip_serializing_if = "Option::is_none")]
     link_target: Option<String>,
     /// The build id, if it is known; in an archive only its first eight bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     build_id: Option<String>,
+}
+
+/// The BTFs of a kernel's modules.
+#[derive(Serialize)]
+struct ListedModules {
+    path: String,
+    /// The size of the file.
+    bytes: u64,
 }
 
 /// What `--json` prints.
@@ -124,6 +135,10 @@ fn in_hubs(
             kernel: k.id().clone(),
             bytes: k.file_bytes(),
             path: Some(k.path().display().to_string()),
+            modules: k.modules_path().map(|path| ListedModules {
+                path: path.display().to_string(),
+                bytes: k.modules_file_bytes(),
+            }),
             link_target: None,
             build_id: console.json.then(|| build_id(k)).flatten(),
         })
@@ -156,6 +171,7 @@ fn archived(path: &Path, filter: &KernelFilter, console: Console) -> Result<Vec<
             kernel: e.kernel,
             bytes: e.size,
             path: None,
+            modules: None,
             link_target: e.link_target.map(|target| target.to_string()),
         })
         .collect();
@@ -187,10 +203,14 @@ fn print(kernels: &[Listed], long: bool) -> Result<()> {
     for listed in kernels {
         let file = listed.path.as_deref().map(printable);
         let link = listed.link_target.as_ref().map(|t| format!("-> {t}"));
+        let modules = listed.modules.as_ref();
+        let modules = modules.map_or_else(String::new, |modules| {
+            format!(" and {} of modules", bytes(modules.bytes))
+        });
         table.row([
             listed.kernel.to_string(),
             listed.bytes.to_string(),
-            file.or(link).unwrap_or_default(),
+            file.or(link).unwrap_or_default() + &modules,
         ]);
     }
     sink::text(|out| table.print(out, |_| Vec::new()))

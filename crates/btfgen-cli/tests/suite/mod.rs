@@ -1,6 +1,7 @@
 //! What the tests have in common: the command, and hubs made for them.
 
 mod add;
+mod add_modules;
 mod architectures;
 mod build_id;
 mod claims;

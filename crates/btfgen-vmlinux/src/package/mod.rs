@@ -11,6 +11,7 @@ use crate::banner;
 use crate::content::{Content, MAX_FILE_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Peel, Peeled};
+use crate::modules::ModuleFile;
 use crate::place::Place;
 use crate::vmlinux::Vmlinux;
 
@@ -71,13 +72,16 @@ fn without_extension(name: &str) -> &str {
 
 /// A search through the files of a package, in their order.
 ///
-/// It ends at the first file with BTF, because all files of a package are of one kernel. It keeps a file with only debug
+/// It ends at the first file with BTF, because all files of a package are of one kernel, unless the caller wants the modules,
+/// too. It keeps a file with only debug
 /// information, in case no other file has BTF.
 pub(crate) struct Search {
     place: Place,
     what: &'static str,
     peel: Peel,
     tried: u32,
+    /// The kernel, while the search goes on for modules.
+    found: Option<Vmlinux>,
     dwarf: Option<Peeled>,
     error: Option<Error>,
 }
@@ -90,6 +94,7 @@ impl Search {
             what,
             peel,
             tried: 0,
+            found: None,
             dwarf: None,
             error: None,
         }
@@ -105,11 +110,23 @@ impl Search {
         size: u64,
         body: &mut dyn Read,
     ) -> Result<Option<Vmlinux>> {
+        if let Some(modules) = &self.place.modules
+            && let Some(file) = ModuleFile::of(path).filter(|_| size > 0)
+        {
+            let mut inner = self.place.member(file.path, self.what)?;
+            inner.package.release = file.release.map(str::to_owned);
+            let content = Content::unpack_small(body, size, MAX_FILE_BYTES, &inner)?;
+            if content.len() < size {
+                return Err(inner.error(ErrorKind::Damaged, "is truncated"));
+            }
+            modules.offer(file.path, content, inner)?;
+            return Ok(None);
+        }
         // Only one file of a set of hard links has content in an archive.
         let Some(file) = KernelFile::of(path).filter(|_| size > 0) else {
             return Ok(None);
         };
-        if self.tried == MAX_KERNEL_FILES {
+        if self.tried == MAX_KERNEL_FILES || self.found.is_some() {
             return Ok(None);
         }
         self.tried += 1;
@@ -117,7 +134,8 @@ impl Search {
         inner.package.release = file.release.map(str::to_owned);
         let content = unpack(body, size, MAX_FILE_BYTES, &inner)?;
         match (self.peel)(content, inner) {
-            Ok(Peeled::Btf(vmlinux)) => return Ok(Some(vmlinux)),
+            Ok(Peeled::Btf(vmlinux)) if self.place.modules.is_none() => return Ok(Some(vmlinux)),
+            Ok(Peeled::Btf(vmlinux)) => self.found = Some(vmlinux),
             Ok(dwarf) => {
                 self.dwarf.get_or_insert(dwarf);
             }
@@ -133,7 +151,8 @@ impl Search {
 
     /// The result: what [`Search::offer`] found, or the best of what it kept.
     pub(crate) fn finish(self, found: Option<Vmlinux>) -> Result<Peeled> {
-        match (found.map(Peeled::Btf).or(self.dwarf), self.error) {
+        let found = found.or(self.found).map(Peeled::Btf);
+        match (found.or(self.dwarf), self.error) {
             (Some(peeled), _) => Ok(peeled),
             (None, Some(error)) => Err(error),
             (None, None) => Err(self.place.error(
