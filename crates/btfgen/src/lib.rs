@@ -16,6 +16,7 @@
 
 mod access;
 mod answers;
+mod byte_order;
 mod candidates;
 mod claims;
 mod graph;

@@ -9,6 +9,7 @@ use btfgen_hub::{
     TypeStore, default_hub, in_pool,
 };
 
+use crate::byte_order;
 use crate::claims::Claims;
 use crate::groups::{Failure, Groups};
 use crate::harvest::Harvest;
@@ -322,6 +323,9 @@ impl<'a> Pack<'a> {
         let builder = self.builder(&needs).map_err(unpacked)?;
         let (kernels, too_long) = nameable(&builder, hub.kernels());
         left_out.extend(too_long);
+        let max_btf_bytes = self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES);
+        let (kernels, other_order) = byte_order::loadable(&needs, kernels, max_btf_bytes);
+        left_out.extend(other_order);
         if self.strict && !left_out.is_empty() {
             return Err(left_out.swap_remove(0));
         }

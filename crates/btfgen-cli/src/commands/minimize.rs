@@ -54,6 +54,8 @@ struct Report<'r> {
     /// Relocations that found nothing in the kernel.
     unresolved: Vec<String>,
     refused: Vec<Refused>,
+    /// Objects that libbpf does not load on this kernel, because they have the other byte order.
+    other_byte_order: Vec<String>,
 }
 
 impl Arguments {
@@ -75,6 +77,10 @@ impl Arguments {
         interrupt::check(&stop)?;
         sink.write(&minimized.btf)?;
         let answers = || needs.iter().zip(&minimized.outcomes);
+        let others = needs.objects().iter().filter(|object| {
+            // libbpf loads an object only on kernels of its byte order.
+            object.btf().byte_order() != btf.byte_order()
+        });
         let report = Report {
             path: &self.output,
             // `void` is not stored.
@@ -89,6 +95,7 @@ impl Arguments {
             refused: answers()
                 .filter_map(|(need, o)| Some(Refused::new(&needs, need, need.refusal_with(o)?)))
                 .collect(),
+            other_byte_order: others.map(|object| object.name().to_owned()).collect(),
         };
         self.summarize(console, &report);
         if console.json {
@@ -110,6 +117,12 @@ impl Arguments {
                 "{kernel}: holds no types, so nothing is found in it"
             ));
         }
+        console.warn_all(
+            format_args!(
+                "{kernel}: libbpf refuses to load these objects on this kernel, because they have the other byte order (LIBBPF_ERRNO__ENDIAN):"
+            ),
+            report.other_byte_order.iter().map(|name| printable(name)),
+        );
         let refused = report.refused.iter().map(|refused| refused.told(""));
         warn_refused(console, "on this kernel", refused.collect());
         let unresolved = count(report.unresolved.len(), "relocation");
