@@ -69,6 +69,12 @@ impl Architecture {
         }
     }
 
+    /// What `uname -m` prints, for example `aarch64`; the first name if there are several, as for 32-bit x86.
+    pub fn machine(self) -> &'static str {
+        let machines = self.column(MACHINES);
+        machines.split(' ').next().unwrap_or(machines)
+    }
+
     /// What `uname -m` prints on this architecture's kernel for a process with the personality `PER_LINUX32`: `i686` on `x86_64`.
     pub fn compat_machine(self) -> Option<&'static str> {
         Some(self.column(COMPAT)).filter(|name| *name != NONE)
@@ -87,7 +93,6 @@ impl Architecture {
 
 // The columns by their numbers. Those before `MACHINE` have names.
 const NAME: usize = 0;
-#[cfg(test)]
 const MACHINES: usize = 1;
 const MACHINE: usize = 3;
 const BITS: usize = 4;
@@ -107,7 +112,7 @@ mod tests {
     /// Check that every line of the table is a comment or a whole row, and that no name is in two rows.
     #[test]
     fn table() {
-        let mut seen = HashSet::new();
+        let (mut seen, mut compats) = (HashSet::new(), HashSet::new());
         for line in ARCHITECTURES.lines().filter(|line| !line.starts_with('#')) {
             let columns: Vec<&str> = line.split('\t').collect();
             let [name, machines, _, machine, bits, order, compat] = columns[..] else {
@@ -121,6 +126,7 @@ mod tests {
                 let machines = shown.column(MACHINES).split(' ');
                 assert!(bits == "64" && shown.column(BITS) == "32", "{line}");
                 assert!(machines.clone().any(|name| name == compat), "{line}");
+                assert!(compats.insert(compat), "{compat} is in two rows");
             }
             assert_eq!(machine.parse::<u16>().unwrap().to_string(), machine);
             let arch = Architecture { row: line };

@@ -261,6 +261,7 @@ pub(crate) fn check_module(btf: &[u8], base: &Btf<'_>) -> Result<(), btfgen_btf:
 }
 
 /// Reads a modules file whose BTFs together have at most `max_bytes`, without a look at the BTFs.
+#[cfg(feature = "add")]
 pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<ModulesContent> {
     unpack(path, &read_packed(path, max_bytes)?, max_bytes)
 }
@@ -276,6 +277,7 @@ fn read_packed(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     })
 }
 
+/// Unpacks a modules file.
 fn unpack(path: &Path, packed: &[u8], max_bytes: u64) -> Result<ModulesContent> {
     let limit = tar_limit(max_bytes);
     let damaged = |e| damaged(path, e);

@@ -15,6 +15,7 @@
 //! print. A caller who wants the messages may install its own callback with `libbpf_set_print` afterwards.
 
 mod check;
+mod errno;
 mod error;
 mod loaded;
 mod relo;
@@ -23,6 +24,7 @@ mod sys;
 pub use btfgen_object::{MAX_ACCESSORS, ReloKind, essential_name};
 
 pub use crate::check::{Checked, Checker};
+pub use crate::errno::error_text;
 pub use crate::error::{Error, ErrorKind};
 pub use crate::loaded::LoadedBtf;
 pub use crate::relo::{Failure, Match, Relocation, Resolution, Resolver};

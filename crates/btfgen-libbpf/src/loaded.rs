@@ -9,6 +9,7 @@ use std::sync::Once;
 
 use btfgen_btf::Btf;
 
+use crate::errno::error_text;
 use crate::error::{Error, ErrorKind};
 
 /// A BTF, and libbpf's own copy of it, against which relocations run. It can be read as a [`Btf`].
@@ -111,7 +112,10 @@ fn refusal(errno: &io::Error, size: u32) -> Error {
         let message = format!("no memory for a BTF of {size} bytes");
         return Error::new(ErrorKind::OutOfMemory, message);
     }
-    Error::new(ErrorKind::InvalidBtf, format!("libbpf refuses it: {errno}"))
+    Error::new(
+        ErrorKind::InvalidBtf,
+        format!("libbpf refuses it: {}", error_text(errno)),
+    )
 }
 
 #[cfg(test)]

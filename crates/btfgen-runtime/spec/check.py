@@ -15,7 +15,8 @@ def table(name):
     return [line.split("\t") for line in lines if not line.startswith("#")]
 
 
-ARCHITECTURES = [" ".join(row[:3]).replace(" -", "").split(" ") for row in table("architectures.tsv")]
+ROWS = table("architectures.tsv")
+ARCHITECTURES = [" ".join(row[:3]).replace(" -", "").split(" ") for row in ROWS]
 DISTRIBUTIONS = table("distributions.tsv")
 
 
@@ -126,6 +127,19 @@ def look_up(directories, machine, release, archive, host_id=None, ids={}):
     return ["any-distribution", here[0]] if len(set(here)) == 1 and len(here) <= 100 else ["ambiguous"]
 
 
+def kernel_machine(told, bits, kallsyms, personality):
+    """The kernel's machine; None if it is not known."""
+    real = [row[1].split(" ")[0] for row in ROWS if row[6] == told]
+    address = re.match("[0-9A-Fa-f]*(?= )", kallsyms or "")
+    digits = len(address[0]) if address else 0
+    if not real or (bits == 32 and digits == 8):
+        return told
+    if bits == 64 or digits == 16:
+        return real[0]
+    is_known = re.fullmatch("[0-9A-Fa-f]+\\s*", personality or "")
+    return told if is_known and int(personality, 16) & 0xff != 8 else None
+
+
 def content_of(os_release):
     if "file" in os_release:
         return (FOLDER / "os-release" / os_release["file"]).read_bytes()
@@ -143,6 +157,8 @@ def main():
 
     for text, expected in vectors["values"]:
         check(f"value {text}", unquote(text.encode()), expected)
+    for *facts, expected in vectors["machines"]:
+        check(f"machine {facts}", kernel_machine(*facts), expected)
     for host in vectors["hosts"]:
         what = json.dumps(host["os_release"])
         os = parse(content_of(host["os_release"]))

@@ -13,6 +13,7 @@ use crate::found::{Content, Entry, Found, Origin};
 use crate::host::{self, Host};
 use crate::inspect::inspect;
 use crate::lookup::{ArchiveSource, ELSEWHERE, Lookup};
+use crate::machine::{self, Machine};
 use crate::os_release::OsRelease;
 use crate::own;
 use crate::source::Source;
@@ -167,7 +168,10 @@ fn find_host(lookup: &Lookup<'_>, environment: Environment, steps: &mut Steps) -
     let (release, machine) = host::uname();
     let host = Host {
         release: lookup.release.clone().unwrap_or(release),
-        machine: lookup.arch.clone().unwrap_or(machine),
+        machine: match &lookup.arch {
+            Some(arch) => arch.clone(),
+            None => machine_of(machine, steps)?,
+        },
         os: named_os_release(lookup, environment, steps)?.or_else(|| host::find_os_release(steps)),
     };
     steps.passed(
@@ -176,6 +180,20 @@ fn find_host(lookup: &Lookup<'_>, environment: Environment, steps: &mut Steps) -
         format_args!("{} {}", host.machine, host.release),
     );
     Ok(host)
+}
+
+/// The machine of the running kernel, which uname(2) calls `told`.
+fn machine_of(told: String, steps: &mut Steps) -> Result<String> {
+    match machine::machine(&told, steps) {
+        Machine::AsTold => Ok(told),
+        Machine::Other(real) => Ok(real.to_owned()),
+        Machine::Unknown(real) => {
+            let message = format!(
+                "uname says {told}, which may be an {real} kernel's name for programs of 32 bits, and /proc does not tell"
+            );
+            Err(Error::new(ErrorKind::NotFound, message))
+        }
+    }
 }
 
 /// The os-release file that the program or the environment names.

@@ -78,6 +78,7 @@ mod inspect;
 mod ladder;
 mod loader;
 mod lookup;
+mod machine;
 mod os_release;
 mod own;
 mod source;

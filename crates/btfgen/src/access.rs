@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use btfgen_libbpf::ReloKind;
 
+use crate::byte_order::ByteOrders;
 use crate::outcome::{Outcome, Refusal};
 
 /// What a need asks, as far as its outcome alone does not tell whether libbpf refuses it.
@@ -12,6 +13,8 @@ pub(crate) struct Asked {
     pub(crate) kind: ReloKind,
     /// The instructions that load or store the field.
     pub(crate) accesses: Accesses,
+    /// Those of the objects that ask. Kernels of another one never answer.
+    pub(crate) byte_orders: ByteOrders,
 }
 
 /// The loads and stores of one need.
@@ -27,7 +30,7 @@ pub(crate) struct Accesses {
 const MAX_OFFSET: u64 = i16::MAX as u64;
 
 impl Asked {
-    /// Why libbpf refuses the relocation with this outcome, in the order of `bpf_core_patch_insn` of relo_core.c.
+    /// Why libbpf refuses the relocation with this outcome, in the order of `bpf_core_patch_insn` of `relo_core.c`.
     pub(crate) fn refusal(&self, outcome: &Outcome) -> Option<Refusal> {
         let Outcome::Value {
             value,
@@ -68,6 +71,7 @@ mod tests {
                 local_size,
                 bytes: bytes.iter().copied().collect(),
             },
+            byte_orders: ByteOrders::BOTH,
         };
         let value = |value, size, size_mismatch| Outcome::Value {
             value,

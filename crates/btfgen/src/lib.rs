@@ -17,6 +17,7 @@
 mod access;
 mod answers;
 mod build_ids;
+mod byte_order;
 mod candidates;
 mod claims;
 mod graph;

@@ -103,22 +103,29 @@ impl Matrix {
         outcomes.get(need).copied()
     }
 
-    /// The indices of the needs that found nothing on any kernel, see [`Outcome::is_found`]. If libbpf refuses the object
+    /// The indices of the needs that found nothing on any kernel of their objects' byte order, see [`Outcome::is_found`]. If libbpf refuses the object
     /// for a need on some kernel, the need is not among them.
     pub fn unresolved(&self) -> impl Iterator<Item = usize> {
         let is_missing = |set: &OutcomeSet, need: usize| {
             let outcome = set.outcomes[need];
+            if !self.asked[need].byte_orders.has(set.byte_order) {
+                return true;
+            }
             outcome.refusal().is_none() && !outcome.is_found(self.asked[need].kind)
         };
         (0..self.asked.len()).filter(move |&need| self.sets.iter().all(|set| is_missing(set, need)))
     }
 
-    /// The needs that libbpf refuses on some kernels, in the needs' order.
+    /// The needs that libbpf refuses on some kernels of their objects' byte order, in the needs' order.
     pub fn refused(&self) -> Vec<RefusedNeed<'_>> {
         let mut refused: BTreeMap<(usize, Refusal), Vec<&KernelId>> = BTreeMap::new();
         for row in &self.kernels {
-            for (need, outcome) in self.sets[row.set].outcomes.iter().enumerate() {
-                if let Some(reason) = self.asked[need].refusal(outcome) {
+            let set = &self.sets[row.set];
+            for (need, outcome) in set.outcomes.iter().enumerate() {
+                let asked = &self.asked[need];
+                if let Some(reason) = asked.refusal(outcome)
+                    && asked.byte_orders.has(set.byte_order)
+                {
                     refused.entry((need, reason)).or_default().push(&row.kernel);
                 }
             }
@@ -180,6 +187,7 @@ mod tests {
 
     use super::*;
     use crate::access::Accesses;
+    use crate::byte_order::ByteOrders;
 
     fn kernel(release: &str) -> KernelId {
         KernelId::new("a", "1", "x86_64", release).expect("it is a kernel's name")
@@ -215,6 +223,7 @@ mod tests {
         let asked = [ReloKind::FieldByteOffset, ReloKind::FieldExists].map(|kind| Asked {
             kind,
             accesses: Accesses::default(),
+            byte_orders: ByteOrders::BOTH,
         });
         gathering.finish(asked.into())
     }

@@ -11,6 +11,7 @@ use btfgen_libbpf::{ReloKind, Relocation, Resolver, essential_name};
 use btfgen_object::{Signature, digest_of};
 
 use crate::access::{Accesses, Asked};
+use crate::byte_order::ByteOrders;
 use crate::object::{Object, SourceLine};
 use crate::outcome::{Outcome, Refusal};
 
@@ -30,6 +31,7 @@ pub struct Need {
     path: String,
     uses: Vec<NeedUse>,
     accesses: Accesses,
+    byte_orders: ByteOrders,
 }
 
 /// A use of a need: one relocation record of one object.
@@ -106,8 +108,10 @@ impl Needs {
                             local_size: local_size(relocation, &mut resolver),
                             bytes: BTreeSet::new(),
                         },
+                        byte_orders: ByteOrders::default(),
                     });
                 }
+                needs[need].byte_orders.add(object.btf().byte_order());
                 needs[need].accesses.bytes.append(&mut accesses[r]);
                 needs[need].uses.push(NeedUse {
                     object: o,
@@ -294,6 +298,7 @@ impl Need {
         Asked {
             kind: self.kind(),
             accesses: self.accesses.clone(),
+            byte_orders: self.byte_orders,
         }
     }
 

@@ -10,6 +10,7 @@ use btfgen_hub::{
 };
 
 use crate::build_ids::{Identified, identify};
+use crate::byte_order;
 use crate::claims::Claims;
 use crate::groups::{Failure, Groups};
 use crate::harvest::Harvest;
@@ -334,6 +335,9 @@ impl<'a> Pack<'a> {
         let builder = self.builder(&needs).map_err(unpacked)?;
         let (kernels, too_long) = nameable(&builder, hub.kernels());
         left_out.extend(too_long);
+        let max_btf_bytes = self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES);
+        let (kernels, other_order) = byte_order::loadable(&needs, kernels, max_btf_bytes);
+        left_out.extend(other_order);
         let Identified {
             kernels,
             builder,

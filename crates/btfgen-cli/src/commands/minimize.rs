@@ -63,6 +63,8 @@ struct Report<'r> {
     absent: &'r [AbsentType],
     /// Whether modules were looked at.
     with_modules: bool,
+    /// Objects that libbpf does not load on this kernel, because they have the other byte order.
+    other_byte_order: Vec<String>,
 }
 
 impl Arguments {
@@ -84,6 +86,10 @@ impl Arguments {
         interrupt::check(&stop)?;
         sink.write(&minimized.btf)?;
         let answers = || needs.iter().zip(&minimized.outcomes);
+        let others = needs.objects().iter().filter(|object| {
+            // libbpf loads an object only on kernels of its byte order.
+            object.btf().byte_order() != btf.byte_order()
+        });
         let report = Report {
             path: &self.output,
             // `void` is not stored.
@@ -100,6 +106,7 @@ impl Arguments {
                 .collect(),
             absent: &minimized.absent,
             with_modules,
+            other_byte_order: others.map(|object| object.name().to_owned()).collect(),
         };
         self.summarize(console, &report);
         if console.json {
@@ -121,6 +128,12 @@ impl Arguments {
                 "{kernel}: holds no types, so nothing is found in it"
             ));
         }
+        console.warn_all(
+            format_args!(
+                "{kernel}: libbpf refuses to load these objects on this kernel, because they have the other byte order (LIBBPF_ERRNO__ENDIAN):"
+            ),
+            report.other_byte_order.iter().map(|name| printable(name)),
+        );
         let refused = report.refused.iter().map(|refused| refused.told(""));
         warn_refused(console, "on this kernel", refused.collect());
         let unresolved = count(report.unresolved.len(), "relocation");

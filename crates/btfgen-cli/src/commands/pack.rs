@@ -34,6 +34,10 @@ EXAMPLES
   btfgen pack app.bpf.o -o btfs.tar.gz --json | jq '.left_out[].path'";
 
 /// Minimize all kernels of a hub for some objects, and pack them into one archive
+///
+/// libbpf loads an object only on kernels of its byte order. So a kernel is packed if one of the objects has its byte order;
+/// the others are left out. For kernels of both byte orders, give the objects of both, which `clang -target bpfel` and
+/// `-target bpfeb` compile.
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "btfgen", after_help = EXAMPLES)]
 pub(crate) struct Arguments {

@@ -7,7 +7,9 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::suite::{NEW, OLD, btfgen, hub, names, pack, place, place_kernel, run, stdout};
+use crate::suite::{
+    NEW, OLD, btfgen, hub, names, pack, pack_all, place, place_kernel, run, stdout,
+};
 
 fn command(arguments: &[&str], hub: &Path) -> Command {
     let mut command = btfgen();
@@ -129,12 +131,38 @@ fn add() {
     assert_eq!(names(&hub.join("a/1")), ["arm", "armel"]);
 }
 
+/// Check that a lookup in a process with the personality `PER_LINUX32` finds the real kernel's entry, and not that of a 32-bit
+/// kernel of the same release.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn personality() {
+    let dir = tempdir().unwrap();
+    let own = dir.path().join("hub");
+    place_kernel(&own, "a/1/x86_64/0.0.1");
+    let other = fs::read(btfgen_testkit::sample_btf(OLD)).unwrap();
+    place(&own, "a/1/i386/0.0.1.btf", &other);
+    let archive = dir.path().join("a.tar.gz");
+    run(&mut pack(&own, &archive), 0, &["2 kernels"]);
+    let os_release = place(dir.path(), "os-release", b"ID=a\nVERSION_ID=1\n");
+    for personality in ["linux32", "linux64"] {
+        let mut lookup = Command::new("setarch");
+        lookup.args([personality, env!("CARGO_BIN_EXE_btfgen"), "lookup"]);
+        lookup.arg(&archive).arg("--os-release").arg(&os_release);
+        let report = stdout(lookup.args(["--release", "0.0.1", "--json"]));
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["name"], "a/1/x86_64/0.0.1", "{report}");
+        let steps = report["steps"].as_array().unwrap();
+        let doubted = steps.iter().any(|step| step["subject"] == "uname, i686");
+        assert_eq!(doubted, personality == "linux32", "{report}");
+    }
+}
+
 /// Check that a filter that matches nothing says which architectures there are, for a hub and for an archive, in text and JSON.
 #[test]
 fn filters_that_match_nothing() {
     let dir = tempdir().unwrap();
     let archive = dir.path().join("a.tar.gz");
-    run(&mut pack(&hub(), &archive), 0, &[]);
+    run(&mut pack_all(&archive), 0, &[]);
     for mut list in [command(&["list"], &hub()), {
         let mut list = btfgen();
         list.arg("list").arg(&archive);

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{TempDir, tempdir};
 
-use crate::suite::{NEW, OLD, btfgen, hub, names, object, pack, place, place_kernel, run};
+use crate::suite::{
+    NEW, OLD, btfgen, hub, names, object, pack, pack_all, place, place_kernel, run,
+};
 
 fn archive(dir: &TempDir) -> PathBuf {
     let out = dir.path().join("a.tar.gz");
-    run(&mut pack(&hub(), &out), 0, &[]);
+    run(&mut pack_all(&out), 0, &[]);
     out
 }
 
@@ -86,7 +88,9 @@ fn ambiguous() {
     let other = other.iter().find(|k| k.contains("/s390x/")).unwrap();
     let other = fs::read(btfgen_testkit::sample_btf(other)).unwrap();
     place(own.path(), "c/1/s390x/5.btf", &other);
-    run(&mut pack(own.path(), &out), 0, &[]);
+    let mut both_orders = pack(own.path(), &out);
+    both_orders.arg(btfgen_testkit::object("execsnoop.eb"));
+    run(&mut both_orders, 0, &[]);
     run(
         extract(&out, "5").args(["-o", "-"]),
         1,

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{TempDir, tempdir};
 
-use crate::suite::{NEW, OLD, btfgen, hub, pack, run, stdout};
+use crate::suite::{NEW, OLD, btfgen, pack_all, run, stdout};
 
 /// A folder with an archive of the sample hub, `a.tar.gz`, and Debian 12's os-release.
 fn folder() -> TempDir {
     let dir = tempdir().unwrap();
-    run(&mut pack(&hub(), &dir.path().join("a.tar.gz")), 0, &[]);
+    run(&mut pack_all(&dir.path().join("a.tar.gz")), 0, &[]);
     let os_release = "ID=debian\nVERSION_ID=\"12\"\n";
     fs::write(dir.path().join("os-release"), os_release).unwrap();
     dir

@@ -78,6 +78,13 @@ fn pack(hub: &Path, output: &Path) -> Command {
     command
 }
 
+/// `btfgen pack` of the sample hub for objects of both byte orders, so that all its kernels are packed.
+fn pack_all(output: &Path) -> Command {
+    let mut command = pack(&hub(), output);
+    command.arg(btfgen_testkit::object("execsnoop.eb"));
+    command
+}
+
 /// Runs a command, and checks its exit code and that stderr has all pieces.
 #[track_caller]
 fn run(command: &mut Command, code: i32, pieces: &[&str]) -> Output {

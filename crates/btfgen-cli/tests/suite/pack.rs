@@ -1,6 +1,7 @@
 //! `btfgen pack`
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use tempfile::tempdir;
@@ -253,6 +254,81 @@ fn loads_of_32_bits() {
         let help = refused[0]["help"].as_str().unwrap();
         assert!(help.contains("BPF_CORE_READ_BITFIELD_PROBED"));
     }
+}
+
+/// Check that kernels of another byte order than all objects are left out with the reason and the way out, in text and in JSON,
+/// that `--strict` makes that an error, and that objects of both byte orders serve all kernels.
+#[test]
+fn byte_orders() {
+    const BIG: &str = "debian/12/s390x/6.1.0-47-s390x";
+    let dir = tempdir().unwrap();
+    let out = dir.path().join("a.tar.gz");
+    let both = ["--only", NEW, "--only", BIG];
+    let little = btfgen_testkit::object("execsnoop");
+    let big = btfgen_testkit::object("execsnoop.eb");
+    let pack = |objects: &[&PathBuf]| {
+        let mut pack = btfgen();
+        pack.arg("pack").args(objects).arg("--hub").arg(hub());
+        pack.arg("-o").arg(&out);
+        pack
+    };
+    for (object, packed, left, order, target) in [
+        (&little, NEW, BIG, "big", "bpfeb"),
+        (&big, BIG, NEW, "little", "bpfel"),
+    ] {
+        let why = format!("the kernel is {order}-endian and all objects are ");
+        let help = format!("help: also compile the objects with `clang -target {target}`");
+        let pieces = ["1 kernel left out:", &why, "LIBBPF_ERRNO__ENDIAN", &help];
+        let output = run(pack(&[object]).args(both).arg("--json"), 0, &pieces);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["left_out"][0]["kernel"], left);
+        assert_eq!(report["kernels"][0]["kernel"], packed);
+        assert_eq!(report["totals"]["kernels"], 1);
+        fs::remove_file(&out).unwrap();
+        run(
+            pack(&[object]).args(both).arg("--strict"),
+            1,
+            &[&why, &help],
+        );
+        let pieces = ["none of the kernels could be packed", &why];
+        run(pack(&[object]).args(["--only", left]), 1, &pieces);
+        assert!(!out.exists());
+        let mut alone = pack(&[object]);
+        run(alone.args(["--only", packed, "--strict"]), 0, &[]);
+        fs::remove_file(&out).unwrap();
+
+        let mut minimize = btfgen();
+        minimize
+            .arg("minimize")
+            .arg(btfgen_testkit::sample_btf(left));
+        minimize.arg(object).args(["--json", "-o"]);
+        minimize.arg(dir.path().join("minimal.btf"));
+        let pieces = ["because they have the other byte order"];
+        let output = run(&mut minimize, 0, &pieces);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["other_byte_order"].as_array().unwrap().len(), 1);
+    }
+    let mut strict = pack(&[&little, &big]);
+    run(strict.args(both).arg("--strict"), 0, &["2 kernels"]);
+}
+
+/// Check that a kernel of an architecture with both byte orders counts as what its BTF is.
+#[test]
+fn byte_order_of_mips() {
+    let dir = tempdir().unwrap();
+    let own = dir.path().join("hub");
+    for (name, kernel) in [
+        ("mipsel", NEW),
+        ("mips64", "debian/12/s390x/6.1.0-47-s390x"),
+    ] {
+        let content = fs::read(btfgen_testkit::sample_btf(kernel)).unwrap();
+        place(&own, &format!("a/1/{name}/6.1.0.btf"), &content);
+    }
+    let mut pack = crate::suite::pack(&own, &dir.path().join("a.tar.gz"));
+    let output = run(pack.arg("--json"), 0, &[]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["kernels"][0]["kernel"], "a/1/mips/6.1.0");
+    assert_eq!(report["left_out"][0]["kernel"], "a/1/mips64/6.1.0");
 }
 
 /// Check that a kernel's BTF without a type is packed, and that each command which reads one names it.

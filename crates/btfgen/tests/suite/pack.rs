@@ -25,7 +25,7 @@ fn pack(objects: &[&str], threads: usize, out: &Path) -> btfgen::Packed {
 fn archive_holds_every_kernel() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (one, two) = (dir.path().join("one.tar.gz"), dir.path().join("two.tar.gz"));
-    let names = ["execsnoop", "bootstrap", "enums"];
+    let names = ["execsnoop", "execsnoop.eb", "bootstrap", "enums"];
     let packed = pack(&names, 1, &one);
     pack(&names, 3, &two);
     let bytes = std::fs::read(&one).expect("it was written");

@@ -31,10 +31,14 @@ fn store(hub: &Path) -> PathBuf {
 
 fn pack(hub: &Path, objects: &[PathBuf], store: StoreUse) -> Packed {
     let pack = Pack::new().hub(hub).store(store);
-    let pack = objects
-        .iter()
-        .fold(pack, |pack, object| pack.object(object));
+    let pack = objects.iter().fold(pack, with);
     pack.build().expect("the hub can be packed")
+}
+
+/// Adds an object in both byte orders, so that no kernel is left out.
+fn with<'p>(pack: Pack<'p>, object: &PathBuf) -> Pack<'p> {
+    let name = name(object).replace(".bpf.o", ".eb.bpf.o");
+    pack.object(object).object(object.with_file_name(name))
 }
 
 /// The archive of a pack that neither reads nor writes a store.
@@ -94,7 +98,7 @@ fn same_archive() {
         });
         let pack = |store| {
             let pack = Pack::new().hub(&hub).filter(filter.clone()).store(store);
-            let pack = some.iter().fold(pack, |pack, object| pack.object(object));
+            let pack = some.iter().fold(pack, with);
             pack.build().expect("the hub can be packed").into_archive()
         };
         assert!(pack(StoreUse::Kept) == pack(StoreUse::None));
