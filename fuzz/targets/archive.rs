@@ -236,4 +236,8 @@ fn check_manifest(archive: &Archive<'_>) {
         }
         Err(error) => assert_eq!(kind, error.kind()),
     }
+    if let Ok(ids) = archive.build_ids() {
+        assert_eq!(ids.is_empty(), ids.iter().next().is_none());
+        assert!(ids.iter().all(|(kernel, _)| ids.get(&kernel).is_some()));
+    }
 }
