@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use btfgen_archive::KernelId;
+use btfgen_archive::{Architecture, KernelId};
 use btfgen_files::TempFile;
 use btfgen_hub::{DEFAULT_MAX_BTF_BYTES, Hub, HubKernel, hub_arch};
 use liblzma::write::XzEncoder;
@@ -180,11 +180,16 @@ impl Simulation {
 }
 
 impl Line {
-    /// The first kernel of each architecture, `x86_64` first, and at last one of 32 bits.
+    /// The first kernel of each little-endian architecture, `x86_64` first, and at last one of 32 bits.
     fn of(kernels: &[&HubKernel]) -> Self {
         let mut of_arch: BTreeMap<(bool, String), Source> = BTreeMap::new();
         for &kernel in kernels {
             let arch = hub_arch(kernel.id().arch()).to_owned();
+            // The programs of the measurements are little-endian, so a pack would leave these kernels out.
+            let known = Architecture::named(&arch).and_then(Architecture::is_little_endian);
+            if known == Some(false) {
+                continue;
+            }
             let source = Source {
                 kernel: kernel.clone(),
                 to_32_bits: false,
