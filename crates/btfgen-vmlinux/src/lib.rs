@@ -8,6 +8,7 @@ mod btf;
 mod budget;
 mod compression;
 mod content;
+mod dwarf_modules;
 mod elf;
 mod error;
 mod folder;
