@@ -222,6 +222,14 @@ impl<'a> Add<'a> {
         self
     }
 
+    /// The modules whose BTF pahole makes from the debug information in a package of debug symbols; `all` stands for all. By
+    /// default none, because all take minutes.
+    #[must_use]
+    pub fn dwarf_modules(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.reader = self.reader.dwarf_modules(names);
+        self
+    }
+
     /// Calls `callback` several times a second while another process keeps this one from changing the hub.
     #[must_use]
     pub fn waiting(mut self, callback: &'a (dyn Fn(Waiting) + Sync)) -> Self {

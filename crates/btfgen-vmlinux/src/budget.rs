@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) max_btf_bytes: u64,
     pub(crate) max_unpacked_bytes: u64,
     pub(crate) pahole: PathBuf,
+    /// The modules whose BTF is made from debug information.
+    pub(crate) dwarf_modules: Vec<String>,
     pub(crate) temp_dir: PathBuf,
     pub(crate) cancel: Option<Arc<AtomicBool>>,
 }
@@ -32,6 +34,7 @@ impl Default for Options {
             max_btf_bytes: DEFAULT_MAX_BTF_BYTES,
             max_unpacked_bytes: DEFAULT_MAX_UNPACKED_BYTES,
             pahole: "pahole".into(),
+            dwarf_modules: Vec::new(),
             temp_dir: std::env::temp_dir(),
             cancel: None,
         }

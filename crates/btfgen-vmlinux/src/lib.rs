@@ -9,6 +9,7 @@ mod budget;
 mod build_id;
 mod compression;
 mod content;
+mod dwarf_modules;
 mod elf;
 mod error;
 mod folder;

@@ -1,5 +1,6 @@
 //! The modules of a kernel: reads their split BTFs, on all processors, while the package is unpacked.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use btfgen_btf::Header;
 use crate::banner;
 use crate::compression::{Codec, Followed, MAGIC_BYTES};
 use crate::content::Content;
+use crate::dwarf_modules::DwarfModules;
 use crate::elf;
 use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
@@ -84,6 +86,19 @@ impl<'p> ModuleFile<'p> {
             release: banner::is_release(release).then_some(release),
         })
     }
+
+    /// Recognizes the debug symbols of one of these modules: `usr/lib/debug/lib/modules/RELEASE/…/NAME.ko`, also with `.debug`
+    /// appended.
+    pub(crate) fn with_debug_info(path: &'p str, wanted: &[String]) -> Option<Self> {
+        let path = path.trim_start_matches(['.', '/']);
+        let symbols = path.strip_prefix("usr/lib/debug/")?;
+        let file = Self::of(symbols.strip_suffix(".debug").unwrap_or(symbols))?;
+        let name = stem(file.path)?;
+        let is_wanted = wanted
+            .iter()
+            .any(|wanted| *wanted == name || wanted == "all");
+        is_wanted.then_some(Self { path, ..file })
+    }
 }
 
 /// Whether a file has a module's ending.
@@ -101,7 +116,7 @@ fn stem(path: &str) -> Option<String> {
 }
 
 /// The name that the kernel gives to a module: `KBUILD_MODNAME` in the kernel's `scripts/Makefile.lib`.
-fn canonical(name: &str) -> String {
+pub(crate) fn canonical(name: &str) -> String {
     name.replace(['-', ','], "_")
 }
 
@@ -123,6 +138,7 @@ pub(crate) struct Modules {
     /// `None` without threads.
     queue: Mutex<Option<SyncSender<Job>>>,
     found: Mutex<Found>,
+    dwarf: Mutex<DwarfModules>,
 }
 
 #[derive(Debug, Default)]
@@ -143,7 +159,9 @@ impl std::fmt::Debug for Job {
 
 impl Modules {
     /// Runs `read`, which gives modules to [`Modules::offer`]. Returns what `read` returns, and the modules.
-    pub(crate) fn collect<T>(read: impl FnOnce(&Arc<Self>) -> Result<T>) -> Result<(T, Contents)> {
+    pub(crate) fn collect<T>(
+        read: impl FnOnce(&Arc<Self>) -> Result<T>,
+    ) -> Result<(T, Contents, DwarfModules)> {
         let modules = Arc::new(Self::default());
         let threads = thread::available_parallelism()
             .map_or(1, usize::from)
@@ -166,7 +184,10 @@ impl Modules {
         let found = std::mem::take(&mut *lock(&modules.found));
         match found.fatal {
             Some(error) => Err(error),
-            None => Ok((read, sorted(found.contents))),
+            None => {
+                let dwarf = std::mem::take(&mut *lock(&modules.dwarf));
+                Ok((read, sorted(found.contents), dwarf))
+            }
         }
     }
 
@@ -192,6 +213,17 @@ impl Modules {
             place,
             name,
         })
+    }
+
+    /// Takes the debug information of a module from a package.
+    ///
+    /// # Errors
+    /// If it cannot be unpacked.
+    pub(crate) fn offer_dwarf(&self, path: &str, body: &mut dyn Read, place: Place) -> Result<()> {
+        lock(&self.found).seen += 1;
+        let module = path.strip_suffix(".debug").unwrap_or(path);
+        let name = stem(module).unwrap_or_else(|| canonical(module));
+        lock(&self.dwarf).unpack(name, body, place)
     }
 
     /// Takes a module's file or bare BTF, which a thread opens.
@@ -251,10 +283,7 @@ impl Modules {
         let mut found = lock(&self.found);
         match read {
             Ok(Some(module)) if !place.budget.take_module(module.btf.len() as u64) => {
-                let max = place.budget.options().max_btf_bytes;
-                let message =
-                    format!("the BTFs of the modules together have more than {max} bytes");
-                found.fatal = Some(place.error(ErrorKind::TooLarge, message));
+                found.fatal = Some(too_large(&place));
             }
             Ok(Some(module)) => found.contents.modules.push(module),
             Ok(None) => found.contents.without_btf += 1,
@@ -275,7 +304,7 @@ impl Drop for EndOfQueue<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -334,6 +363,13 @@ pub(crate) fn read(mut content: Content, place: &Place, name: String) -> Result<
     }))
 }
 
+/// The error for modules whose BTFs are too large together.
+pub(crate) fn too_large(place: &Place) -> Error {
+    let max = place.budget.options().max_btf_bytes;
+    let message = format!("the BTFs of the modules together have more than {max} bytes");
+    place.error(ErrorKind::TooLarge, message)
+}
+
 /// The length of a BTF as a size, or the error for one that is too large.
 fn limit(len: u64, place: &Place) -> Result<usize> {
     let max = place.budget.options().max_btf_bytes;
@@ -360,7 +396,7 @@ fn modinfo(info: &[u8], key: &str) -> Option<String> {
 }
 
 /// Sorts by name, so that the result does not depend on threads, and leaves out the second module of a name.
-fn sorted(mut contents: Contents) -> Contents {
+pub(crate) fn sorted(mut contents: Contents) -> Contents {
     let key = |module: &ModuleBtf| (module.name.clone(), module.subject.clone());
     contents.modules.sort_by_cached_key(key);
     let mut modules: Vec<ModuleBtf> = Vec::with_capacity(contents.modules.len());

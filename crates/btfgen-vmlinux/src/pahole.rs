@@ -57,7 +57,7 @@ pub(crate) fn make_btf(content: &Content, place: Place) -> Result<Vmlinux> {
             copy
         }
     };
-    pahole.encode(&vmlinux, &out, &place)?;
+    pahole.encode(&vmlinux, &out, None, &place)?;
 
     let made_nothing = |e| {
         place
@@ -82,13 +82,13 @@ pub(crate) fn make_btf(content: &Content, place: Place) -> Result<Vmlinux> {
     Ok(place.found(btf, &step))
 }
 
-struct Pahole<'p> {
+pub(crate) struct Pahole<'p> {
     program: &'p Path,
     version: String,
 }
 
 impl<'p> Pahole<'p> {
-    fn find(place: &'p Place) -> Result<Self> {
+    pub(crate) fn find(place: &'p Place) -> Result<Self> {
         let Options {
             pahole: program,
             temp_dir,
@@ -146,7 +146,14 @@ impl<'p> Pahole<'p> {
         }
     }
 
-    fn encode(&self, vmlinux: &Path, out: &Path, place: &Place) -> Result<()> {
+    /// Makes the BTF of a kernel, or of a module, which continues that of its kernel.
+    pub(crate) fn encode(
+        &self,
+        file: &Path,
+        out: &Path,
+        base: Option<&Path>,
+        place: &Place,
+    ) -> Result<()> {
         let failed = |message: String| place.error(ErrorKind::Pahole, message);
         let mut messages =
             tempfile::tempfile_in(out.parent().unwrap_or(out)).map_err(|e| no_room(out, e))?;
@@ -155,7 +162,8 @@ impl<'p> Pahole<'p> {
             command
                 .args(["-J", "--btf_gen_floats"])
                 .arg(joined("--btf_encode_detached=", out))
-                .arg(vmlinux)
+                .args(base.map(|base| joined("--btf_base=", base)))
+                .arg(file)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(stderr);

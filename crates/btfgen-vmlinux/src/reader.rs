@@ -15,7 +15,7 @@ use crate::error::{ErrorKind, Result};
 use crate::folder;
 use crate::form::{Form, HEAD_BYTES};
 use crate::layer::{Layer, Peeled};
-use crate::modules::{Contents, Modules};
+use crate::modules::{Contents, Modules, canonical};
 use crate::package::{deb, rpm, tar};
 use crate::pahole;
 use crate::place::Place;
@@ -60,6 +60,15 @@ impl Reader {
         self
     }
 
+    /// The modules whose BTF [`Reader::read_all`] makes from the debug information in a package of debug symbols, if the package
+    /// also has the kernel; `all` stands for all. `pahole` takes a tenth of a second for a small module, and seconds for a large
+    /// one.
+    #[must_use]
+    pub fn dwarf_modules(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.options.dwarf_modules = names.into_iter().map(|name| canonical(&name)).collect();
+        self
+    }
+
     /// The folder for unpacked files. A package of debug symbols may need some GiB. Only `pahole` needs files with names; if a
     /// killed process left such files, the next run of `pahole` removes them.
     #[must_use]
@@ -97,12 +106,13 @@ impl Reader {
     /// `/sys/kernel/btf/vmlinux` come the modules beside it.
     ///
     /// The modules are read on several threads, while the package is unpacked once. Their BTFs together may be as large as
-    /// [`Reader::max_btf_bytes`]. Debug information of modules is not read.
+    /// [`Reader::max_btf_bytes`]. Debug information of
+    /// modules is read only for [`Reader::dwarf_modules`].
     ///
     /// # Errors
     /// Any [`ErrorKind`]. A module that cannot be read is in [`Contents::left_out`].
     pub fn read_all(&self, path: &Path) -> Result<Contents> {
-        let (peeled, mut contents) = Modules::collect(|modules| {
+        let (peeled, mut contents, dwarf) = Modules::collect(|modules| {
             let mut place = self.place(path);
             place.modules = Some(Arc::clone(modules));
             if path.is_dir() {
@@ -122,6 +132,7 @@ impl Reader {
             }
         })?;
         contents.kernel = peeled.map(finish).transpose()?;
+        dwarf.make_btfs(&mut contents)?;
         Ok(contents)
     }
 

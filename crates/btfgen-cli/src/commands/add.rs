@@ -26,6 +26,7 @@ EXAMPLES
   btfgen add *.rpm --id rhel/8
   btfgen add linux-image-5.15.0-71-generic.deb linux-modules-5.15.0-71-generic.deb --id ubuntu/22.04
   btfgen add /lib/modules/$(uname -r) --from-host
+  btfgen add linux-image-6.1.0-47-686-dbg_6.1.170-3_i386.deb --id debian/12 --dwarf-modules overlay,nf_conntrack
   btfgen add /sys/kernel/btf/vmlinux --from-host
   btfgen add /boot/vmlinuz-$(uname -r) --from-host --hub ./btfhub
   btfgen add vmlinux --id ubuntu/22.04/x86_64/5.15.0-71-generic";
@@ -74,6 +75,15 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_modules: bool,
 
+    /// Make the BTFs of these modules from the debug information in a -dbg package, with pahole; `all` makes all, in minutes
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        value_delimiter = ',',
+        conflicts_with = "no_modules"
+    )]
+    dwarf_modules: Vec<String>,
+
     /// Do not add the kernels to the hub's type store; the next pack does it
     #[arg(long)]
     no_store: bool,
@@ -97,6 +107,7 @@ impl Arguments {
             .from_host(self.from_host)
             .force(self.force)
             .modules(!self.no_modules)
+            .dwarf_modules(self.dwarf_modules.clone())
             .max_btf_bytes(self.limit.max_btf_size);
         if let Some(id) = &self.id {
             if id.split('/').count() > 2 && self.files.len() > 1 {

@@ -76,6 +76,62 @@ fn made_by_pahole() {
     );
 }
 
+/// Check that pahole makes the BTFs of the modules that are asked for, which continue the kernel's BTF, and no others.
+#[test]
+fn modules_by_pahole() {
+    const MODULE: &str = r#"
+struct task_struct { int pid; char comm[16]; double load; };
+struct own { struct task_struct *task; int x; };
+__attribute__((section(".modinfo"))) const char info[] = "name=nf_own\0vermagic=6.1.0-dwarf SMP ";
+int start(struct own *own) { return own->x + own->task->pid; }
+"#;
+    let folder = Folder::new();
+    let kernel = fs::read(vmlinux_with_dwarf(&folder, KERNEL)).unwrap();
+    let source = folder.write("module.c", MODULE.as_bytes());
+    let out = folder.path().join("module.o");
+    let built = Command::new("cc")
+        .args(["-g", "-O0", "-c", "-o"])
+        .args([&out, &source])
+        .status();
+    assert!(built.unwrap().success());
+    let module = fs::read(&out).unwrap();
+    let files = [
+        File::Plain(
+            "./usr/lib/debug/lib/modules/6.1.0-dwarf/kernel/nf-own.ko",
+            &module,
+        ),
+        File::Plain("./usr/lib/debug/boot/vmlinux-6.1.0-dwarf", &kernel),
+        File::Plain(
+            "./usr/lib/debug/lib/modules/6.1.0-dwarf/kernel/broken.ko.debug",
+            b"broken",
+        ),
+    ];
+    let package = folder.write("dbg.deb", &deb("all", &files, ZSTD));
+    let with = |names: &[&str]| {
+        let reader = Reader::new().dwarf_modules(names.iter().map(ToString::to_string));
+        reader.read_all(&package).unwrap()
+    };
+    assert!(with(&[]).modules.is_empty());
+    let contents = with(&["nf-own"]);
+    let [own] = &*contents.modules else {
+        panic!("{contents:?}");
+    };
+    assert_eq!(
+        (&*own.name, own.release.as_deref()),
+        ("nf_own", Some("6.1.0-dwarf"))
+    );
+    let base = btfgen_btf::Btf::parse(contents.kernel.as_ref().unwrap().btf()).unwrap();
+    let split = btfgen_btf::Btf::parse_split(&own.btf, &base).unwrap();
+    assert_eq!(split.check_base(), Ok(()));
+    let own = split.types().skip(base.type_count() as usize - 1);
+    let names: Vec<&[u8]> = own.map(|ty| ty.name()).collect();
+    assert!(names.contains(&&b"own"[..]) && !names.contains(&&b"task_struct"[..]));
+
+    let contents = with(&["all"]);
+    assert_eq!(contents.modules.len(), 1);
+    assert!(contents.left_out[0].subject().ends_with("broken.ko.debug"));
+}
+
 /// Check that pahole does not run if another file of the package has BTF.
 #[test]
 fn ready_btf_first() {
