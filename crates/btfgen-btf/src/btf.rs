@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::Header;
 use crate::info::{Info, TYPE_LEN};
 use crate::kind::Kind;
+use crate::modules::ModulePart;
 use crate::types::Type;
 use crate::words::{ByteOrder, Words};
 
@@ -30,7 +31,7 @@ impl fmt::Display for TypeId {
 /// A BTF. All names and types that its types refer to exist.
 pub struct Btf<'d> {
     data: Cow<'d, [u8]>,
-    base: Option<&'d Self>,
+    pub(crate) base: Option<&'d Self>,
     order: ByteOrder,
     types: Range<usize>,
     strings: Range<usize>,
@@ -38,6 +39,8 @@ pub struct Btf<'d> {
     places: Vec<u32>,
     pointer_size: Option<u32>,
     classic: bool,
+    /// The modules whose types follow those of the kernel.
+    pub(crate) modules: Vec<ModulePart>,
 }
 
 impl fmt::Debug for Btf<'_> {
@@ -71,7 +74,7 @@ impl<'d> Btf<'d> {
     }
 
     /// Reads a BTF that continues another one, as a module's BTF continues the kernel's: its ids and string offsets start
-    /// where those of the base end.
+    /// where those of the base end. [`Btf::check_base`] tells whether it was made with this base.
     ///
     /// # Errors
     /// Those of [`Btf::parse`], but never [`ErrorKind::Split`].
@@ -80,7 +83,10 @@ impl<'d> Btf<'d> {
     }
 
     fn parse_with(data: Cow<'d, [u8]>, base: Option<&'d Self>) -> Result<Self> {
-        let header = Header::parse(&data)?;
+        let header = match base {
+            None => Header::parse(&data)?,
+            Some(_) => Header::parse_split(&data)?,
+        };
         let section = |what: &str, range: Range<u64>| {
             let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
             match (start, end) {
@@ -98,7 +104,7 @@ impl<'d> Btf<'d> {
         let types = section("type", header.types())?;
         let strings = section("string", header.strings())?;
         let layout = section("layout", header.layout())?;
-        if data[strings.end - 1] != 0 {
+        if data[strings.clone()].last().is_some_and(|&last| last != 0) {
             let message = "its strings do not end with a NUL";
             return Err(Error::new(ErrorKind::Damaged, message));
         }
@@ -120,6 +126,7 @@ impl<'d> Btf<'d> {
             places: split.places,
             pointer_size: None,
             classic: split.classic && header.header_len() == Header::LEN as u64,
+            modules: Vec::new(),
             data,
         };
         let (types, strings) = (btf.type_count(), btf.string_count());
@@ -172,7 +179,7 @@ impl<'d> Btf<'d> {
     }
 
     /// The offset of its own strings, which is behind those of the base.
-    fn first_string(&self) -> usize {
+    pub(crate) fn first_string(&self) -> usize {
         self.base.map_or(0, Self::string_count)
     }
 

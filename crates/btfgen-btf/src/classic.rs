@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::words::ByteOrder;
 
 /// A data section without a name or variables. No relocation can ask for it, and no field is compatible with it.
-const PLACEHOLDER: [u32; 3] = [0, (Kind::Datasec as u32) << 24, 0];
+pub(crate) const PLACEHOLDER: [u32; 3] = [0, (Kind::Datasec as u32) << 24, 0];
 
 impl Btf<'_> {
     /// The bytes of the same BTF in a form that libbpf 1.7 and older can read: a header of 24 bytes, kinds up to 19, and up

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Dangling,
     /// The BTF needs a base, as a module's does: its strings do not begin with the empty string.
     Split,
+    /// A split BTF was made with another base.
+    OtherBase,
     /// A type that the format cannot express.
     Inexpressible,
 }
@@ -41,6 +43,11 @@ impl Error {
 
     pub(crate) fn of_type(kind: ErrorKind, id: u32, message: impl Display) -> Self {
         Self::new(kind, format!("type [{id}] {message}"))
+    }
+
+    pub(crate) fn of_module(self, name: &str) -> Self {
+        let message = format!("module {name}: {}", self.message);
+        Self { message, ..self }
     }
 
     /// The kind of error.

@@ -69,6 +69,19 @@ impl Header {
     /// # Errors
     /// [`HeaderFault`].
     pub fn parse(bytes: &[u8]) -> Result<Self, HeaderFault> {
+        let header = Self::parse_split(bytes)?;
+        if header.strings.is_empty() {
+            let message = "it has no strings, not even the empty string";
+            return Err(HeaderFault::Sections(message));
+        }
+        Ok(header)
+    }
+
+    /// Like [`Header::parse`], for the BTF of a module, which may have no strings of its own.
+    ///
+    /// # Errors
+    /// [`HeaderFault`].
+    pub fn parse_split(bytes: &[u8]) -> Result<Self, HeaderFault> {
         let order = match *bytes {
             [] => return Err(HeaderFault::Empty),
             [0x9f, 0xeb, ..] => ByteOrder::Little,
@@ -118,10 +131,7 @@ impl Header {
         if self.types.end > self.strings.start {
             return Err("its types overlap its strings");
         }
-        if self.strings.is_empty() {
-            return Err("it has no strings, not even the empty string");
-        }
-        if self.strings.end - self.strings.start - 1 > Self::MAX_STRING_OFFSET {
+        if self.strings.end - self.strings.start > Self::MAX_STRING_OFFSET + 1 {
             return Err("its strings are larger than 2 GiB");
         }
         Ok(())

@@ -35,6 +35,7 @@
 
 #![forbid(unsafe_code)]
 
+mod base;
 mod btf;
 mod classic;
 mod compose;
@@ -42,6 +43,7 @@ mod error;
 mod header;
 mod info;
 mod kind;
+mod modules;
 mod record;
 #[cfg(feature = "testing")]
 #[doc(hidden)]

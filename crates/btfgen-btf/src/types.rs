@@ -69,6 +69,7 @@ const TRAILING: usize = 3;
 
 const MEMBER_WORDS: usize = 3;
 const PARAM_WORDS: usize = 2;
+const SECTION_WORDS: usize = 3;
 
 impl<'b> Type<'b> {
     pub(crate) fn new(btf: &'b Btf<'_>, id: TypeId, words: Words<'b>) -> Self {
@@ -219,6 +220,28 @@ impl<'b> Type<'b> {
         let this = *self;
         self.records(self.kind() == Kind::FuncProto, PARAM_WORDS)
             .map(move |at| TypeId(this.word(at + 1)))
+    }
+
+    /// The types of the variables of a data section; none for other kinds.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = TypeId> + use<'b> {
+        let this = *self;
+        self.records(self.kind() == Kind::Datasec, SECTION_WORDS)
+            .map(move |at| TypeId(this.word(at)))
+    }
+
+    /// The offsets of its name, and of the names of its members, enumerators or parameters.
+    pub(crate) fn name_offsets(&self) -> impl Iterator<Item = u32> + use<'b> {
+        let this = *self;
+        let words = match self.kind() {
+            Kind::Struct | Kind::Union => MEMBER_WORDS,
+            Kind::Enum64 => 3,
+            Kind::Enum | Kind::FuncProto => PARAM_WORDS,
+            _ => 0,
+        };
+        let parts = self.records(words > 0, words.max(1));
+        std::iter::once(NAME)
+            .chain(parts)
+            .map(move |at| this.word(at))
     }
 
     /// Whether libbpf 1.7 and older can read it unchanged; see [`Btf::to_classic`].

@@ -324,9 +324,71 @@ fn split() {
         .skip_modifiers_and_typedefs(TypeId(4))
         .expect("it ends");
     assert_eq!(behind.id(), TypeId(2));
+    // Some modules of Linux have only types that are named as some of the kernel.
+    let without_strings = made_up_btf(&[&[1, info(Kind::Typedef, 0), 1]], b"");
+    let split = Btf::parse_split(&without_strings, &base).expect("good");
+    let last = split.types().last().expect("it is there");
+    assert_eq!((last.kind(), last.name()), (Kind::Typedef, &b"int"[..]));
     let nowhere = made_up_btf(&[&[0, info(Kind::Ptr, 0), 3]], b"\0");
     let error = Btf::parse_split(&nowhere, &base).expect_err("there is no type 3");
     assert_eq!(error.kind(), ErrorKind::Dangling);
+}
+
+/// Check that a split BTF is refused if its names, references or sizes show that it was made with another base.
+#[test]
+fn another_base_is_noticed() {
+    // [1] int, [2] a prototype, [3] a function, [4] a struct of 8 bytes
+    let base = made_up_btf(
+        &[
+            &INT,
+            &[0, info(Kind::FuncProto, 0), 0],
+            &[5, info(Kind::Func, 0), 2],
+            &[5, info(Kind::Struct, 0), 8],
+        ],
+        b"\0int\0eight\0",
+    );
+    let base = Btf::parse(&base).expect("good");
+    // Own types begin at [5], own strings at 11.
+    let check = |types: &[&[u32]]| {
+        let bytes = made_up_btf(types, b"own\0");
+        let split = Btf::parse_split(&bytes, &base).expect("good");
+        split.check_base().map_err(|e| (e.kind(), e.to_string()))
+    };
+    let own = |member: u32, size: u32| [11, info(Kind::Struct, 1), size, 5, member, 0];
+    assert_eq!(check(&[&own(4, 8), &[0, info(Kind::Ptr, 0), 5]]), Ok(()));
+    assert_eq!(check(&[&[0, info(Kind::Array, 0), 0, 4, 1, 2]]), Ok(()));
+    for (types, message) in [
+        (&own(3, 8)[..], "type [5] has type [3] as its member"),
+        (&own(4, 7), "member \"eight\" that does not end within it"),
+        (&[12, info(Kind::Fwd, 0), 0], "a name at offset 12"),
+        (&[6, info(Kind::Fwd, 0), 0], "a name at offset 6"),
+        (&[11, info(Kind::Enum, 1), 4, 2, 0], "a name at offset 2"),
+        (&[0, info(Kind::Ptr, 0), 3], "type [3] as its target"),
+        (
+            &[0, info(Kind::Const, 0), 5],
+            "[5] as its target, which leads nowhere",
+        ),
+        (&[11, info(Kind::Var, 0), 2, 0], "type [2] as its type"),
+        (
+            &[0, info(Kind::Array, 0), 0, 1, 4, 2],
+            "type [4] as its index",
+        ),
+        (
+            &[0, info(Kind::FuncProto, 1), 0, 0, 2],
+            "[2] as its parameter",
+        ),
+        (
+            &[11, info(Kind::Datasec, 1), 4, 4, 0, 4],
+            "[4] as its variable",
+        ),
+    ] {
+        let (kind, text) = check(&[types]).expect_err(message);
+        assert_eq!(kind, ErrorKind::OtherBase);
+        assert!(text.contains(message), "{text}");
+    }
+    let twin = big_endian(&made_up_btf(&[&INT], b"own\0"), 4);
+    let error = Btf::parse_split(&twin, &base).expect("good").check_base();
+    assert_eq!(error.map_err(|e| e.kind()), Err(ErrorKind::OtherBase));
 }
 
 /// Check that BTFs of real kernels are read, and that each has a `task_struct`.

@@ -14,6 +14,7 @@ use crate::hub_kernel::HubKernel;
 use crate::kernel_filter::{Codenames, KernelFilter};
 use crate::listing::{Found, LAYOUT_HELP, list};
 use crate::lock::ReaderLock;
+use crate::modules::ModulesFile;
 use crate::seen::{FileId, file_id};
 
 /// The kernels of one or more hubs.
@@ -76,12 +77,16 @@ impl Hub {
             }
             hub.locks.extend(lock);
             let first_chunk = hub.chunks.len();
+            let mut modules = Vec::new();
             for found in found {
-                hub.take(&root, found, &mut kernels);
+                hub.take(&root, found, &mut kernels, &mut modules);
             }
             // After the files, because a file wins.
             for n in first_chunk..hub.chunks.len() {
                 hub.take_chunk(&root, n, &mut kernels);
+            }
+            for (id, file) in modules {
+                hub.take_modules(&root, id, file, &mut kernels);
             }
         }
         hub.kernels = kernels.into_values().collect();
@@ -123,8 +128,18 @@ impl Hub {
         !self.is_filtered
     }
 
-    fn take(&mut self, root: &Path, found: Found, kernels: &mut BTreeMap<KernelId, HubKernel>) {
+    fn take(
+        &mut self,
+        root: &Path,
+        found: Found,
+        kernels: &mut BTreeMap<KernelId, HubKernel>,
+        modules: &mut Vec<(KernelId, ModulesFile)>,
+    ) {
         match found {
+            Found::Modules(id, file, file_id) => {
+                self.files.insert(file_id);
+                modules.push((id, file));
+            }
             Found::Link(path) => self.note_codename(root, &path),
             Found::Rejected(error, file) => {
                 self.rejected.push(error);
@@ -165,6 +180,28 @@ impl Hub {
                 Some(other) if other.path().starts_with(root) => {}
                 Some(other) => self.rejected.push(same_kernel(&kernel, other)),
                 None => drop(kernels.insert(kernel.id.clone(), kernel)),
+            }
+        }
+    }
+
+    /// Takes the modules of a kernel of the same folder.
+    fn take_modules(
+        &mut self,
+        root: &Path,
+        id: KernelId,
+        file: ModulesFile,
+        kernels: &mut BTreeMap<KernelId, HubKernel>,
+    ) {
+        match kernels.get_mut(&id) {
+            Some(kernel) if kernel.path().starts_with(root) => kernel.modules = Some(file),
+            // The folder's own kernel is left out, and so are its modules.
+            Some(_) if self.rejected.iter().any(|e| e.kernel() == Some(&id)) => {}
+            _ => {
+                let message = "has modules without their kernel: the hub does not have its BTF";
+                let subject = file.path.display();
+                let error = Error::new(ErrorKind::InvalidName, subject, message).with_kernel(&id);
+                self.rejected
+                    .push(error.with_help("add the kernel with `btfgen add`, or delete the file"));
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::arch::arch_fits;
 use crate::chunk_file::{ChunkFile, within};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel_file::{self, parse_kernel};
+use crate::modules::ModulesFile;
 
 /// One kernel of a hub: a file, or a part of a chunk. It is not read until [`HubKernel::read`].
 #[derive(Debug, Clone)]
@@ -17,6 +18,7 @@ pub struct HubKernel {
     pub(crate) id: KernelId,
     source: Source,
     file_bytes: u64,
+    pub(crate) modules: Option<ModulesFile>,
 }
 
 /// Where a kernel's BTF is.
@@ -37,6 +39,7 @@ impl HubKernel {
             id,
             source: Source::File(path),
             file_bytes,
+            modules: None,
         }
     }
 
@@ -52,6 +55,7 @@ impl HubKernel {
                         index,
                     },
                     file_bytes: share,
+                    modules: None,
                 }),
                 None => invalid.push(entry.release.clone()),
             }

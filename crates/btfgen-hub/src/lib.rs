@@ -27,6 +27,7 @@ mod kernel_filter;
 mod kernel_source;
 mod listing;
 mod lock;
+mod modules;
 mod progress;
 #[cfg(feature = "write")]
 pub mod record;
@@ -62,6 +63,9 @@ pub use crate::kernel_file::{
 pub use crate::kernel_filter::{Codenames, KernelFilter};
 pub use crate::kernel_source::{kernel_source, read_kernel_file};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};
+#[cfg(feature = "write")]
+pub use crate::modules::write_modules;
+pub use crate::modules::{MODULES_ENDING, Module, is_modules_file};
 pub use crate::progress::Progress;
 #[cfg(feature = "write")]
 pub use crate::status::{ChunkCount, KernelCount, RecordedRepository, Status, StoreStatus};

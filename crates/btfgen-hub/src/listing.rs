@@ -12,6 +12,7 @@ use crate::chunk_file::{ChunkFile, ChunkPlace, RecentChunks, is_chunk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
 use crate::kernel_file::{has_ending, without_ending};
+use crate::modules::{MODULES_ENDING, ModulesFile, is_modules_file};
 use crate::seen::{FileId, file_id};
 
 pub(crate) const LAYOUT_HELP: &str = "a hub contains ID/VERSION/ARCH/RELEASE.btf.tar.xz (or .btf.xz, .btf), like btfhub-archive, and chunks ID/VERSION/ARCH.btfs";
@@ -20,6 +21,8 @@ pub(crate) const LAYOUT_HELP: &str = "a hub contains ID/VERSION/ARCH/RELEASE.btf
 pub(crate) enum Found {
     Kernel(HubKernel, FileId),
     Chunk(Arc<ChunkFile>),
+    /// The BTFs of a kernel's modules.
+    Modules(KernelId, ModulesFile, FileId),
     /// A file with a kernel's name that cannot be taken.
     Rejected(Error, Option<FileId>),
     /// A chunk in its place that is damaged as a whole.
@@ -74,7 +77,7 @@ fn look_at(
         return Ok(None);
     }
     let rejected = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
-    let is_kernels = has_ending(path) || is_chunk(path);
+    let is_kernels = has_ending(path) || is_chunk(path) || is_modules_file(path);
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         // A link whose target is missing may still stand for a codename.
@@ -109,8 +112,14 @@ fn look_at(
         return chunk(root, path, metadata, recent).map(Some);
     }
     let file = file_id(&metadata);
+    let of_kernel = |id| HubKernel::in_file(id, path.to_owned(), metadata.len());
     Ok(Some(match kernel(root, path, &metadata) {
-        Ok(kernel) => Found::Kernel(kernel, file),
+        Ok(id) if is_modules_file(path) => {
+            let path = path.to_owned();
+            let file_bytes = metadata.len();
+            Found::Modules(id, ModulesFile { path, file_bytes }, file)
+        }
+        Ok(id) => Found::Kernel(of_kernel(id), file),
         Err(e) => Found::Rejected(e, Some(file)),
     }))
 }
@@ -142,7 +151,8 @@ fn chunk(
     }
 }
 
-fn kernel(root: &Path, path: &Path, metadata: &Metadata) -> Result<HubKernel> {
+/// The kernel that a file belongs to.
+fn kernel(root: &Path, path: &Path, metadata: &Metadata) -> Result<KernelId> {
     let refused = |message: &str| Error::new(ErrorKind::InvalidName, path.display(), message);
     let place = path.strip_prefix(root).unwrap_or(path);
     let place = place
@@ -151,12 +161,9 @@ fn kernel(root: &Path, path: &Path, metadata: &Metadata) -> Result<HubKernel> {
     if !metadata.is_file() {
         return Err(refused("is not a regular file"));
     }
-    let id: KernelId = without_ending(place)
-        .unwrap_or(place)
-        .parse()
-        .map_err(|e| {
-            let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
-            error.with_help(LAYOUT_HELP)
-        })?;
-    Ok(HubKernel::in_file(id, path.to_owned(), metadata.len()))
+    let stem = without_ending(place).or_else(|| place.strip_suffix(MODULES_ENDING));
+    stem.unwrap_or(place).parse().map_err(|e| {
+        let error = refused("its path is not ID/VERSION/ARCH/RELEASE").with_source(e);
+        error.with_help(LAYOUT_HELP)
+    })
 }

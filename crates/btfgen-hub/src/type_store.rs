@@ -209,11 +209,69 @@ impl TypeStore {
                 Ingested { number, btf }
             }
         };
-        let mut state = self.write();
-        let name = kernel.id().to_string();
-        state.files.note(&name, stamp, digest, ingested.number);
-        state.is_changed = true;
+        self.note(&kernel.id().to_string(), stamp, digest, ingested.number);
         Ok(ingested)
+    }
+
+    /// The number of a kernel together with its modules, if they are in the store and have not changed. `own` is the number of
+    /// the kernel alone.
+    pub fn find_with_modules(&self, kernel: &HubKernel, own: usize) -> Option<usize> {
+        let name = with_modules(&kernel.id().to_string(), self.digest(own)?);
+        let metadata = fs::metadata(kernel.modules_path()?).ok()?;
+        self.read().files.find(&name, &Stamp::of(&metadata))
+    }
+
+    /// Like [`TypeStore::ingest`], for a kernel together with its modules ([`HubKernel::read_with_modules`]). `own` is the number
+    /// of the kernel alone.
+    ///
+    /// # Errors
+    /// Those of [`TypeStore::ingest`] and of [`HubKernel::read_with_modules`].
+    pub fn ingest_with_modules(
+        &self,
+        kernel: &HubKernel,
+        own: usize,
+        max_btf_bytes: u64,
+        is_wanted: impl Fn(Type<'_>) -> bool,
+    ) -> Result<Ingested> {
+        let Some(modules) = &kernel.modules else {
+            return self.ingest(kernel, max_btf_bytes, is_wanted);
+        };
+        let changed = || {
+            let message = "has changed while it was read";
+            Error::new(ErrorKind::InvalidKernel, kernel.path().display(), message)
+        };
+        let file = modules.read(max_btf_bytes)?;
+        let own = self.digest(own).ok_or_else(changed)?;
+        let name = with_modules(&kernel.id().to_string(), own);
+        let digest = Digest::of_value(&(own, Digest::of(&file.bytes)));
+        let known = self.read().find(digest);
+        let ingested = match known {
+            Some(number) => Ingested { number, btf: None },
+            None => {
+                let base = kernel.read_btf(max_btf_bytes)?;
+                if Digest::of(base.bytes()) != own {
+                    return Err(changed());
+                }
+                let all = kernel.join(&base, &file, max_btf_bytes)?;
+                let number = self.add_compared(&modules.path, &all, is_wanted)?;
+                let btf = Some(all);
+                Ingested { number, btf }
+            }
+        };
+        self.note(&name, file.stamp, digest, ingested.number);
+        Ok(ingested)
+    }
+
+    /// The digest of a kernel's BTF.
+    fn digest(&self, number: usize) -> Option<Digest> {
+        let kernel = self.with(|definitions| definitions.kernel(number));
+        Some(kernel.ok()??.digest)
+    }
+
+    fn note(&self, name: &str, stamp: Stamp, digest: Digest, number: usize) {
+        let mut state = self.write();
+        state.files.note(name, stamp, digest, number);
+        state.is_changed = true;
     }
 
     /// Adds a BTF, and compares what was added with it.
@@ -307,7 +365,15 @@ impl TypeStore {
         }
         let mut files = state.files.clone();
         if let Some(kept) = &self.kept {
-            files.retain(|name| kept.contains(name));
+            let with_modules = state.see(&self.stored, |all| {
+                let names = kept.iter().filter_map(|id| {
+                    let kernel = all.kernel(files.kernel_of(id)?)?;
+                    Some(with_modules(id, kernel.digest))
+                });
+                names.collect::<HashSet<_>>()
+            });
+            let with_modules = with_modules.map_err(io::Error::other)?;
+            files.retain(|name| kept.contains(name) || with_modules.contains(name));
         }
         let used: HashSet<usize> = files.kernels().collect();
         let bytes = state.see(&self.stored, |all| {
@@ -380,6 +446,12 @@ impl Proofs {
         bytes.extend(u128::from(sum).to_be_bytes());
         bytes
     }
+}
+
+/// The name in a store of a kernel together with its modules. With another BTF, the kernel has another name, because its modules
+/// continue the BTF.
+fn with_modules(id: &str, own: Digest) -> String {
+    format!("{id}/{own}")
 }
 
 /// The file for the proofs of the store in this file.

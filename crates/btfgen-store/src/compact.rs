@@ -43,6 +43,10 @@ impl Tables {
                     }
                 }
                 Some(Shape::Reference(_)) => words[0] = names[words[0] as usize],
+                Some(Shape::OfModule) => {
+                    words[0] = names[words[0] as usize];
+                    words[2] = nodes[words[2] as usize];
+                }
                 Some(Shape::Void) | None => {}
             }
             nodes[number] = tables.intern_node(&words)?;
@@ -84,8 +88,8 @@ impl Tables {
         if let Some(only) = list.only() {
             return Ok(List::of_one(nodes[only as usize]));
         }
-        let runs = all.candidates(list)?.into_iter();
-        let words = runs.flat_map(|(definition, count)| [nodes[definition.0 as usize], count]);
+        let runs = all.runs(list)?.into_iter();
+        let words = runs.flat_map(|(node, count)| [nodes[node as usize], count]);
         let words: Vec<u32> = words.collect();
         Ok(List::of_several(self.lists.intern(&words)?))
     }
@@ -119,8 +123,8 @@ impl Used {
             lists.insert(list);
         })?;
         for list in lists {
-            for (definition, _) in all.candidates(list)? {
-                used.mark(definition.0)?;
+            for (node, _) in all.runs(list)? {
+                used.mark(node)?;
             }
         }
         for kernel in kernels {
@@ -161,6 +165,10 @@ impl Used {
                 }
             }
             Some(Shape::Reference(_)) => self.mark_name(words[0])?,
+            Some(Shape::OfModule) => {
+                self.mark(words[2])?;
+                self.mark_name(words[0])?;
+            }
             Some(Shape::Void) | None => {}
         }
         Ok(())

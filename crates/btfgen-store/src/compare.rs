@@ -8,6 +8,7 @@ mod candidates;
 mod tests;
 mod walk;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use btfgen_btf::{Btf, Kind, Type, TypeId};
@@ -93,9 +94,18 @@ impl Definitions<'_> {
         let long = long.map_or(TypeId::VOID, |ty| ty.id());
         let same = walk.root(long, known.long);
         same.map_err(|at| at.below(long, b"long"))?;
+        // Only where the kernel has no type of a kind and name, those of modules are candidates.
+        let mut of_kernel = HashSet::new();
+        if btf.has_modules() {
+            let own = btf.types_of(is_looked_up);
+            let own = own.filter(|ty| btf.module_of(ty.id()).is_none());
+            of_kernel.extend(own.map(looked_up_as));
+        }
         for ty in btf.types_of(is_looked_up) {
             let name = ty.name();
-            if !name.is_empty() && is_wanted(ty) {
+            let is_hidden =
+                || btf.module_of(ty.id()).is_some() && of_kernel.contains(&looked_up_as(ty));
+            if !name.is_empty() && is_wanted(ty) && !is_hidden() {
                 let same = candidate(&mut candidates, &mut walk, ty, name);
                 same.map_err(|at| at.below(ty.id(), name))?;
             }
@@ -120,6 +130,13 @@ fn candidate(
     let essential = essential_name(name);
     let next = candidates.next(ty.kind(), essential);
     let (node, number) = next.map_err(|what| At(ty.id(), what))?;
+    let node = match walk.module_of(ty) {
+        None => node,
+        Some(module) => {
+            let in_module = walk.in_module(node, module);
+            in_module.map_err(|what| At(ty.id(), what))?
+        }
+    };
     if essential.len() == name.len() {
         // The walk need not compare it again.
         walk.same_name(ty.name_offset(), number);
@@ -163,6 +180,15 @@ fn zeros(definitions: &Definitions<'_>) -> Result<(), &'static str> {
 
 fn require(is_so: bool, what: &'static str) -> Result<(), &'static str> {
     if is_so { Ok(()) } else { Err(what) }
+}
+
+/// The kind and the name by which relocations look a type up.
+fn looked_up_as(ty: Type<'_>) -> (Kind, &[u8]) {
+    let kind = match ty.kind() {
+        Kind::Enum64 => Kind::Enum,
+        kind => kind,
+    };
+    (kind, essential_name(ty.name()))
 }
 
 /// Whether relocations look types of this kind up by name.

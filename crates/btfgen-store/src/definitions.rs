@@ -8,6 +8,7 @@ use btfgen_btf::Kind;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::lists::{self, List};
+use crate::node::Shape;
 use crate::sequences::Sequences;
 
 /// The definitions of some kernels' types, and the candidates of each name on each kernel.
@@ -29,7 +30,20 @@ pub struct Key(u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Definition(pub(crate) u32);
 
-impl Definitions<'_> {
+/// A candidate of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Candidate<'a> {
+    /// Its definition.
+    pub definition: Definition,
+    /// The name of the module whose type it is; `None` for a type of the kernel itself. A list has either only types of the
+    /// kernel or only types of modules.
+    pub module: Option<&'a [u8]>,
+    /// How often it follows itself.
+    pub count: u32,
+}
+
+impl<'a> Definitions<'a> {
     /// The kernels, in the order of their numbers.
     pub fn kernels(&self) -> impl ExactSizeIterator<Item = Kernel> {
         self.kernels.iter().copied()
@@ -86,29 +100,46 @@ impl Definitions<'_> {
         lists::find(self.blocks, kernel.lists, key.0)
     }
 
-    /// The candidates in a list, and how often each one follows itself.
+    /// The candidates in a list.
     ///
     /// # Errors
     /// [`Error::Damaged`].
-    pub fn candidates(&self, list: List) -> Result<Vec<(Definition, u32)>> {
+    pub fn candidates(&self, list: List) -> Result<Vec<Candidate<'a>>> {
+        let candidate = |(node, count)| {
+            let words = self.node(node)?;
+            let (node, module) = match Shape::of(words) {
+                Some(Shape::OfModule) => (words[2], Some(self.name(words[0])?)),
+                _ => (node, None),
+            };
+            Ok(Candidate {
+                definition: Definition(node),
+                module,
+                count,
+            })
+        };
+        self.runs(list)?.into_iter().map(candidate).collect()
+    }
+
+    /// The nodes in a list, and how often each one follows itself.
+    pub(crate) fn runs(&self, list: List) -> Result<Vec<(u32, u32)>> {
         if list == List::NONE {
             return Ok(Vec::new());
         }
         if let Some(only) = list.only() {
-            return Ok(vec![(Definition(only), 1)]);
+            return Ok(vec![(only, 1)]);
         }
         let words = list.several().and_then(|number| self.lists.get(number));
         let words = words.ok_or(Error::Damaged("a list of candidates is missing"))?;
         let pairs = words.chunks_exact(2);
-        Ok(pairs.map(|pair| (Definition(pair[0]), pair[1])).collect())
+        Ok(pairs.map(|pair| (pair[0], pair[1])).collect())
     }
 
-    pub(crate) fn node(&self, node: u32) -> Result<&[u32]> {
+    pub(crate) fn node(&self, node: u32) -> Result<&'a [u32]> {
         let words = self.nodes.get(node);
         words.ok_or(Error::Damaged("a definition is missing"))
     }
 
-    pub(crate) fn name(&self, name: u32) -> Result<&[u8]> {
+    pub(crate) fn name(&self, name: u32) -> Result<&'a [u8]> {
         let bytes = self.names.get(name);
         bytes.ok_or(Error::Damaged("a name is missing"))
     }

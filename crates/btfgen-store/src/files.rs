@@ -96,6 +96,11 @@ impl Files {
         self.by_digest.insert(digest, kernel);
     }
 
+    /// The number of the kernel in a file.
+    pub fn kernel_of(&self, name: &str) -> Option<usize> {
+        Some(self.by_name.get(name)?.kernel as usize)
+    }
+
     /// Forgets all files but some.
     pub fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
         self.by_name.retain(|name, _| is_there(name));

@@ -23,7 +23,7 @@ use crate::node::{self, MAX_HEIGHT, NO_NAME, Shape, VOID_WORDS};
 use crate::sequences::Sequences;
 
 /// Begins every store. The last byte is the version of the format and of the rules by which definitions are made.
-const MAGIC: [u8; 8] = *b"btfstor\x01";
+const MAGIC: [u8; 8] = *b"btfstor\x02";
 
 /// Every section begins at a multiple of this number of bytes.
 const ALIGNMENT: usize = 8;
@@ -207,16 +207,25 @@ fn check(definitions: &Definitions<'_>) -> Result<()> {
     let mut heights = Vec::with_capacity(nodes.len() as usize);
     for (number, words) in (0..).zip(nodes.iter()) {
         let shape = Shape::of(words).ok_or(Error::Damaged("a definition has no known form"))?;
-        if let Shape::Type(kind) = shape {
-            let mut inner = node::type_places(kind, words.len());
-            if inner.any(|place| words[place] >= number) {
-                return Err(Error::Damaged("a definition contains itself"));
+        let refers = match shape {
+            Shape::Type(kind) => {
+                let mut inner = node::type_places(kind, words.len());
+                inner.any(|place| words[place] >= number)
             }
-            let mut all = node::name_places(kind, words.len());
-            if all.any(|place| words[place] >= names.len()) {
-                return Err(Error::Damaged("a definition has an unknown name"));
+            Shape::OfModule => words[2] >= number,
+            Shape::Void | Shape::Reference(_) => false,
+        };
+        if refers {
+            return Err(Error::Damaged("a definition contains itself"));
+        }
+        let is_named = match shape {
+            Shape::Type(kind) => {
+                let mut all = node::name_places(kind, words.len());
+                all.all(|place| words[place] < names.len())
             }
-        } else if words[0] >= names.len() {
+            _ => words[0] < names.len(),
+        };
+        if !is_named {
             return Err(Error::Damaged("a definition has an unknown name"));
         }
         let height = node::height(words, &heights);

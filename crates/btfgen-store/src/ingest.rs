@@ -14,6 +14,9 @@ use crate::tables::Tables;
 impl Tables {
     /// Adds a kernel's BTF, and returns its number. A BTF that is there is not added again.
     ///
+    /// A module's type ([`Btf::with_modules`]) is a candidate only if the kernel itself has none of its kind and essential name:
+    /// libbpf looks into modules only then.
+    ///
     /// A BTF whose named types cannot all be definitions is added without any: [`Kernel::is_covered`]. Such a BTF is damaged or
     /// newer than this crate.
     ///
@@ -100,17 +103,32 @@ impl<'i, 'd> Ingest<'i, 'd> {
     ) -> Result<Option<Vec<List>>> {
         let mut lists = vec![List::NONE; self.tables.keys.view().len() as usize];
         let mut several: HashMap<u32, Vec<u32>> = HashMap::new();
-        for ty in self.btf.types_of(node::is_root) {
+        let btf = self.btf;
+        // The keys of the kernel's own types, once all of these have been seen: modules' types come behind them.
+        let mut own: Option<Vec<bool>> = None;
+        for ty in btf.types_of(node::is_root) {
             if ty.name().is_empty() || !is_wanted(ty) {
                 continue;
             }
-            let Some(node) = self.node(ty.id(), Reach::ByValue, 0)? else {
-                return Ok(None);
-            };
             let key = self.key(ty)?;
             if key as usize >= lists.len() {
                 lists.resize(key as usize + 1, List::NONE);
             }
+            let module = btf.module_of(ty.id());
+            if module.is_some() {
+                let has = |list: &List| *list != List::NONE;
+                let own = own.get_or_insert_with(|| lists.iter().map(has).collect());
+                if own.get(key as usize) == Some(&true) {
+                    continue;
+                }
+            }
+            let Some(node) = self.node(ty.id(), Reach::ByValue, 0)? else {
+                return Ok(None);
+            };
+            let node = match module {
+                Some(module) => self.of_module(module, node)?,
+                None => node,
+            };
             match lists[key as usize] {
                 List::NONE => lists[key as usize] = List::of_one(node),
                 first => {
@@ -126,6 +144,11 @@ impl<'i, 'd> Ingest<'i, 'd> {
             lists[key as usize] = List::of_several(number);
         }
         Ok(Some(lists))
+    }
+
+    fn of_module(&mut self, module: &str, node: u32) -> Result<u32> {
+        let name = self.tables.names.intern(module.as_bytes())?;
+        self.tables.intern_node(&node::of_module(name, node))
     }
 
     /// The int that gives the size of a pointer.

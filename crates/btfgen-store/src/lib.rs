@@ -22,7 +22,7 @@ pub mod testing;
 mod tests;
 
 pub use crate::compare::Difference;
-pub use crate::definitions::{Definition, Definitions, Key};
+pub use crate::definitions::{Candidate, Definition, Definitions, Key};
 pub use crate::error::{Error, Result};
 pub use crate::files::{Files, Stamp};
 pub use crate::kernel::{Digest, Kernel, Machine};

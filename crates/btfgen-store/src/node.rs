@@ -5,6 +5,8 @@
 //! the name. A type is the number of a node, which is smaller than the node's own number. And behind a pointer, a struct or union
 //! is only a [`Reference`](Shape::Reference): its kind and its name. No loader looks further, and without this a change of one
 //! struct would change all definitions of all kernels.
+//!
+//! A candidate that is a module's type has one more node around its definition, which names the module.
 
 use std::ops::Range;
 
@@ -29,6 +31,9 @@ const COMMON: usize = 3;
 /// bits are those of the struct's or union's info word without members.
 const REFERENCE: u32 = 1 << 23;
 
+/// The info word of a candidate that is a module's type. As in a BTF, a declaration tag has a name and refers to a type.
+const OF_MODULE: u32 = (Kind::DeclTag as u32) << 24 | REFERENCE;
+
 /// What the words of a node mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -37,6 +42,8 @@ pub(crate) enum Shape {
     Reference(Kind),
     /// A type with all its words.
     Type(Kind),
+    /// A candidate that is a module's type: the module's name, and the node of the type. No other node refers to it.
+    OfModule,
 }
 
 impl Shape {
@@ -49,6 +56,9 @@ impl Shape {
             return Some(Self::Void);
         }
         let kind = Info::new(info).kind();
+        if info == OF_MODULE {
+            return rest.is_empty().then_some(Self::OfModule);
+        }
         if info & REFERENCE != 0 {
             let is_reference = reference_info(kind) == info && size_or_type == 0 && rest.is_empty();
             return (kind.is_composite() && is_reference).then_some(Self::Reference(kind));
@@ -63,6 +73,11 @@ impl Shape {
 /// The info word of a reference to a struct or union.
 pub(crate) fn reference_info(kind: Kind) -> u32 {
     (kind as u32) << 24 | REFERENCE
+}
+
+/// The words of a candidate that is a type of the module with this name.
+pub(crate) fn of_module(name: u32, node: u32) -> [u32; 3] {
+    [name, OF_MODULE, node]
 }
 
 /// The words of a node of this kind behind the common ones: of the type itself, and of each member, enumerator or parameter.

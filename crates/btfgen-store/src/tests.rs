@@ -3,7 +3,7 @@
 use btfgen_btf::testing::made_up_btf;
 use btfgen_btf::{Btf, ByteOrder, Kind, Type, TypeId, assemble};
 
-use crate::definitions::{Definition, Definitions};
+use crate::definitions::{Candidate, Definition, Definitions};
 use crate::error::Error;
 use crate::node::is_root;
 use crate::sequences::Sequences;
@@ -55,8 +55,8 @@ fn is_covered(types: &[Vec<u32>]) -> bool {
     ingested(&words(types)).kernels[0].is_covered()
 }
 
-/// The candidates of a key, and how often each follows itself.
-fn runs(tables: &Tables, kind: Kind, name: &[u8]) -> Vec<(Definition, u32)> {
+/// The candidates of a key of the first kernel.
+fn runs<'t>(tables: &'t Tables, kind: Kind, name: &[u8]) -> Vec<Candidate<'t>> {
     let all = tables.definitions();
     let key = all.keys(&[(kind, name)]).unwrap()[0];
     let list = all.list(0, key).expect("the tables are good");
@@ -65,8 +65,10 @@ fn runs(tables: &Tables, kind: Kind, name: &[u8]) -> Vec<(Definition, u32)> {
 
 fn candidates(tables: &Tables, kind: Kind, name: &[u8]) -> Vec<Definition> {
     let runs = runs(tables, kind, name);
-    let repeated = |(definition, count)| std::iter::repeat_n(definition, count as usize);
-    runs.into_iter().flat_map(repeated).collect()
+    let repeated = runs
+        .into_iter()
+        .flat_map(|run| vec![run.definition; run.count as usize]);
+    repeated.collect()
 }
 
 /// A BTF with the candidates of one key.
@@ -231,7 +233,7 @@ fn a_candidate_that_comes_again() {
         two,
     ]));
     let counts = runs(&tables, Kind::Struct, b"foo");
-    let counts: Vec<u32> = counts.into_iter().map(|(_, count)| count).collect();
+    let counts: Vec<u32> = counts.into_iter().map(|run| run.count).collect();
     assert_eq!(counts, [1, 1, 2, 1]);
     let made = synthesized(&tables, Kind::Struct, b"foo");
     let btf = Btf::parse(&made.btf).expect("it is BTF");
@@ -249,7 +251,7 @@ fn many_equal_types() {
     let mut types = vec![AN_INT.to_vec()];
     types.resize(100_001, holder(FOO, 1));
     let tables = ingested(&words(&types));
-    assert_eq!(runs(&tables, Kind::Struct, b"foo")[0].1, 100_000);
+    assert_eq!(runs(&tables, Kind::Struct, b"foo")[0].count, 100_000);
     let made = synthesized(&tables, Kind::Struct, b"foo");
     assert_eq!(
         Btf::parse(&made.btf).expect("it is BTF").type_count(),
@@ -409,6 +411,48 @@ fn continued_tables() {
     assert_eq!(a.blocks.items(), b.blocks.items());
     assert!(a.kernels().eq(b.kernels()));
     assert_eq!(at_once.heights, continued.heights);
+}
+
+/// The split BTF of a module that continues a kernel with three types.
+fn module(types: &[Vec<u32>]) -> Vec<u8> {
+    let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
+    made_up_btf(&types, b"\0")
+}
+
+/// Check that a module's type is a candidate, with the module's name, only where the kernel has none of its kind and name,
+/// whatever the flavours; that a list has the types of all modules; and that nothing of it is lost in a store of some kernels.
+#[test]
+fn types_of_modules() {
+    let kernel = words(&[AN_INT.to_vec(), holder(FOO, 1), A_LONG.to_vec()]);
+    let kernel = Btf::parse(&kernel).expect("the test's BTF is good");
+    let first = module(&[holder(FOO_X, 3), holder(BAR, 3), holder(BAR, 4)]);
+    let second = module(&[holder(BAR, 3), alias(Kind::Typedef, FOO, 4)]);
+    let all = kernel.with_modules([("first", &first[..]), ("second", &second)]);
+    let all = all.expect("the modules fit");
+    let mut tables = Tables::new();
+    let number = tables.ingest(&all).expect("it is small");
+    let alone = tables.ingest(&kernel).expect("it is small");
+    let some = Tables::of_some(&tables.definitions(), |kernel| kernel == number);
+    let (some, _) = some.expect("the tables are good");
+    for tables in [&tables, &some] {
+        assert_eq!(tables.definitions().compare(number, &all), Ok(()));
+        let modules = |kind, name: &[u8]| -> Vec<Option<&[u8]>> {
+            let runs = runs(tables, kind, name).into_iter();
+            runs.map(|run| run.module).collect()
+        };
+        let [first, second] = [Some(&b"first"[..]), Some(&b"second"[..])];
+        assert_eq!(modules(Kind::Struct, b"foo"), [None]);
+        assert_eq!(modules(Kind::Struct, b"bar"), [first, first, second]);
+        assert_eq!(modules(Kind::Typedef, b"foo"), [second]);
+        let bars = candidates(tables, Kind::Struct, b"bar");
+        assert_eq!(bars[0], bars[2], "the modules share the definition");
+        let made = synthesized(tables, Kind::Struct, b"bar");
+        assert_eq!(made.candidates[0].len(), 3);
+    }
+    let definitions = tables.definitions();
+    let bar = definitions.keys(&[(Kind::Struct, b"bar")]).unwrap()[0];
+    assert_eq!(definitions.list(alone, bar).unwrap(), crate::List::NONE);
+    assert!(definitions.compare(alone, &all).is_err());
 }
 
 /// Check that every kind that is looked up has a key, and no other kind.

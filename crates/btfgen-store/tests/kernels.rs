@@ -77,9 +77,10 @@ fn synthesized_types_are_the_kernels() {
             .map(|key| {
                 let list = definitions.list(number, key).expect("the store is good");
                 let candidates = definitions.candidates(list).expect("the store is good");
-                let repeated =
-                    |(definition, count)| std::iter::repeat_n(definition, count as usize);
-                candidates.into_iter().flat_map(repeated).collect()
+                let candidates = candidates.into_iter();
+                candidates
+                    .flat_map(|run| vec![run.definition; run.count as usize])
+                    .collect()
             })
             .collect();
         let full = btf_rs::Btf::from_bytes(&bytes).expect("good");

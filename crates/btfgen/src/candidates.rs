@@ -2,13 +2,15 @@
 //!
 //! libbpf scans all types of the kernel again for every root of every object. With 58 objects, that took two thirds of the
 //! whole time. One scan with a table of the roots' names finds the same candidates in the same order (`bpf_core_add_cands`:
-//! compatible kind, same name without flavour, by ascending id).
+//! compatible kind, same name without flavour, by ascending id). As libbpf does (`bpf_core_find_cands`), it takes modules' types
+//! only for roots without candidates among the kernel's own types.
 
 use std::collections::HashMap;
 
 use btfgen_btf::{Kind, Type};
 use btfgen_libbpf::{Checked, Checker, LoadedBtf, essential_name};
 
+use crate::modules::ModuleChoice;
 use crate::needs::{Needs, Root};
 
 /// The roots by name. It is made once and used for every kernel.
@@ -17,13 +19,14 @@ pub(crate) struct RootNames<'n> {
     /// A name may have several roots, one for each kind that the needs ask for.
     by_name: HashMap<&'n [u8], Vec<usize>>,
     roots: &'n [Root],
+    modules: ModuleChoice,
     /// The first two bytes of the names, as a set of bits: most of a kernel's names are excluded by them.
     prefixes: Box<[u64; 1024]>,
     kinds: u32,
 }
 
 impl<'n> RootNames<'n> {
-    pub(crate) fn new(needs: &'n Needs) -> Self {
+    pub(crate) fn new(needs: &'n Needs, modules: ModuleChoice) -> Self {
         let roots = needs.roots();
         let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
         let mut prefixes = Box::new([0; 1024]);
@@ -40,6 +43,7 @@ impl<'n> RootNames<'n> {
         Self {
             by_name,
             roots,
+            modules,
             prefixes,
             kinds,
         }
@@ -56,12 +60,25 @@ impl<'n> RootNames<'n> {
         let mut checker = Checker::new(btf);
         let mut found = vec![Vec::new(); self.roots.len()];
         let is_wanted = |kind| self.kinds & 1 << normalized(kind) as u32 != 0;
+        let mut in_kernel = vec![false; self.roots.len()];
         for ty in btf.types_of(is_wanted) {
             for r in self.roots_of(ty) {
+                match btf.module_of(ty.id()) {
+                    None => in_kernel[r] = true,
+                    // The kernel's own types come first.
+                    Some(_) if in_kernel[r] => continue,
+                    Some(module) if !self.modules.has(module.as_bytes()) => continue,
+                    Some(_) => {}
+                }
                 found[r].push(checker.check(ty.id())?);
             }
         }
         Ok(found)
+    }
+
+    /// The modules whose types count.
+    pub(crate) fn modules(&self) -> &ModuleChoice {
+        &self.modules
     }
 
     /// Whether a type is a candidate of any root.

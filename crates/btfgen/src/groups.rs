@@ -1,23 +1,19 @@
 //! Minimizes all kernels of a pack: kernels that the needs cannot tell apart share the work.
 //!
-//! 1. Kernels that the type store does not have are read, and their definitions are added. Their full BTFs are at hand, so the
-//!    first one with each set of answers is also asked itself, and must answer as its definitions.
+//! 1. Kernels that the type store does not have are read, and their definitions are added (`lookup.rs`).
 //! 2. Kernels with the same candidates are one group, which has one minimal BTF.
 //! 3. For minimal BTFs of which no kernel's full BTF was asked yet, now or by an earlier pack, one is read and asked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use btfgen_hub::{
-    Error, ErrorKind, HubKernel, Progress, Result, TypeStore, load_kernel, parse_kernel,
-};
+use btfgen_hub::{Error, ErrorKind, HubKernel, Progress, Result, TypeStore};
 use btfgen_store::{Definitions, Digest, Kernel};
 use rayon::prelude::*;
 
 use crate::harvest::{FullKernel, Harvest};
 use crate::lists::{ListAnswers, View, Views};
+use crate::lookup::{Known, Types};
 use crate::questions::{MinimizeError, Minimized, Questions};
 
 /// What one pack may spend on step 3, because to read a full BTF takes as long as hundreds of kernels of the store. Each pack
@@ -63,133 +59,24 @@ impl From<btfgen_store::Error> for Failure {
     }
 }
 
-/// What is known of a kernel after step 1.
-enum Known {
-    /// Its number in the store, and whether it was added now.
-    Stored { number: usize, is_new: bool },
-    /// It has no definitions, so it was minimized alone.
-    Alone(FullKernel, Minimized),
-}
-
 impl Groups<'_> {
     /// Minimizes all kernels.
     pub(crate) fn harvest(&self) -> Result<Harvest, Failure> {
         let mut harvest = Harvest::default();
-        let known = self.read_new(&mut harvest)?;
-        if self.strict && !harvest.left_out.is_empty() {
-            return Err(Failure::Failed(harvest.left_out.swap_remove(0).1));
-        }
+        let known = self.look_up(&mut harvest)?;
         self.store
             .with(|definitions| self.minimize(definitions, known, &mut harvest))??;
         harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
-        if self.strict && !harvest.left_out.is_empty() {
-            return Err(Failure::Failed(harvest.left_out.swap_remove(0).1));
-        }
+        self.go_on_if_strict(&mut harvest)?;
         Ok(harvest)
     }
 
-    /// Step 1. Kernels that fail are left out; the result has the others, by their places in the pack.
-    fn read_new(&self, harvest: &mut Harvest) -> Result<Vec<(usize, Known)>> {
-        let first_failed = AtomicUsize::new(usize::MAX);
-        let asked = Mutex::default();
-        let all: Vec<Option<Result<Known>>> = self
-            .kernels
-            .par_iter()
-            .enumerate()
-            .map(|(n, kernel)| {
-                (self.go_on)()?;
-                // The result is the error of the first kernel that fails, even if a later kernel fails earlier. So kernels
-                // before it are still read.
-                if self.strict && n > first_failed.load(Ordering::Relaxed) {
-                    return Ok(None);
-                }
-                let known = self.know(kernel, &asked);
-                if let Some(progress) = self.progress {
-                    progress.kernel(kernel.id(), known.as_ref().err());
-                }
-                match known {
-                    // The kernel may be good. An archive without it would look complete, but would not be.
-                    Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
-                    Err(_) => drop(first_failed.fetch_min(n, Ordering::Relaxed)),
-                    Ok(_) => {}
-                }
-                Ok(Some(known))
-            })
-            .collect::<Result<_>>()?;
-        let mut good = Vec::with_capacity(all.len());
-        for (n, known) in all.into_iter().enumerate() {
-            match known {
-                Some(Ok(known)) => good.push((n, known)),
-                Some(Err(e)) => self.leave_out(harvest, n, e),
-                None => {}
-            }
+    /// Fails if a kernel was left out, and none may be.
+    pub(crate) fn go_on_if_strict(&self, harvest: &mut Harvest) -> Result<(), Failure> {
+        match self.strict && !harvest.left_out.is_empty() {
+            true => Err(Failure::Failed(harvest.left_out.swap_remove(0).1)),
+            false => Ok(()),
         }
-        Ok(good)
-    }
-
-    /// Finds a kernel in the store, or adds it. `asked` has the answers for which some kernel's full BTF is asked.
-    fn know(&self, kernel: &HubKernel, asked: &Mutex<HashSet<Digest>>) -> Result<Known> {
-        if let Some(number) = self.store.find(kernel) {
-            return self.stored(kernel, number);
-        }
-        let is_wanted = |ty: btfgen_btf::Type<'_>| self.questions.roots().want(ty);
-        let ingested = self.store.ingest(kernel, self.max_btf_bytes, is_wanted)?;
-        let Some(btf) = ingested.btf else {
-            return self.stored(kernel, ingested.number);
-        };
-        let full = FullKernel::of(&btf);
-        let view = self.store.with(|definitions| {
-            let view = View::of(&self.lists, definitions, ingested.number)?;
-            let answered = self.lists.answered(definitions, &view)?;
-            Some((view, answered))
-        });
-        let Ok(Some((view, answered))) = view else {
-            let btf = load_kernel(kernel.path(), btf)?;
-            let minimized = self.questions.minimize_alone(&btf);
-            let minimized = minimized.map_err(|e| e.of_kernel(kernel.path()))?;
-            return Ok(Known::Alone(full, minimized));
-        };
-        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = asked.insert(answered);
-        drop(asked);
-        if is_first || self.prove_all {
-            let btf = load_kernel(kernel.path(), btf)?;
-            let proof = self
-                .store
-                .with(|definitions| self.lists.prove(definitions, &view, &btf));
-            if let Ok(Some(proof)) = proof {
-                proof.map_err(|e| e.of_kernel(kernel.path()))?;
-                self.store
-                    .note_proof(proof_of(answered, Digest::of(btf.bytes())));
-            }
-        }
-        Ok(Known::Stored {
-            number: ingested.number,
-            is_new: true,
-        })
-    }
-
-    /// A kernel of the store.
-    fn stored(&self, kernel: &HubKernel, number: usize) -> Result<Known> {
-        let stored = self.store.with(|definitions| definitions.kernel(number));
-        if let Ok(Some(stored)) = stored
-            && (!stored.is_covered() || stored.bytes > self.max_btf_bytes)
-        {
-            let (full, minimized) = self.alone(kernel)?;
-            return Ok(Known::Alone(full, minimized));
-        }
-        Ok(Known::Stored {
-            number,
-            is_new: false,
-        })
-    }
-
-    /// Minimizes a kernel without definitions.
-    fn alone(&self, kernel: &HubKernel) -> Result<(FullKernel, Minimized)> {
-        let btf = parse_kernel(kernel.path(), kernel.read(self.max_btf_bytes)?)?;
-        let minimized = self.questions.minimize_alone(&btf);
-        let minimized = minimized.map_err(|e| e.of_kernel(kernel.path()))?;
-        Ok((FullKernel::of(&btf), minimized))
     }
 
     /// Steps 2 and 3.
@@ -205,13 +92,17 @@ impl Groups<'_> {
         for (n, known) in known {
             match known {
                 Known::Alone(full, minimized) => self.add_alone(harvest, n, full, minimized),
-                Known::Stored { number, is_new } => {
-                    harvest.known += usize::from(!is_new);
+                Known::Stored(stored) => {
+                    harvest.known += usize::from(!stored.is_new);
                     let kernel = definitions
-                        .kernel(number)
+                        .kernel(stored.number)
                         .ok_or(btfgen_store::Error::Damaged("a kernel is missing"))?;
-                    let member = Member { n, kernel };
-                    match views.as_ref().and_then(|views| views.of(number)) {
+                    let member = Member {
+                        n,
+                        kernel,
+                        types: stored.types,
+                    };
+                    match views.as_ref().and_then(|views| views.of(stored.number)) {
                         Some(view) => groups.entry(view).or_default().push(member),
                         None => without.push(member),
                     }
@@ -242,7 +133,8 @@ impl Groups<'_> {
                     let all = all.entry(minimized.btf.clone()).or_default();
                     all.extend(proofs);
                     let members = members.iter().map(|member| member.full(self));
-                    harvest.add(self.questions.needs(), members, minimized);
+                    let members: Vec<_> = members.collect();
+                    harvest.add(self.questions.needs(), &members, minimized);
                 }
                 Some(Err(e)) => {
                     for member in members {
@@ -292,8 +184,7 @@ impl Groups<'_> {
                 let message = "has changed while it was read";
                 Error::new(ErrorKind::InvalidKernel, kernel.path().display(), message)
             };
-            let full = kernel.read(self.max_btf_bytes);
-            let full = full.and_then(|bytes| parse_kernel(kernel.path(), bytes));
+            let full = self.read(kernel, member.types);
             let full = full.map_err(|e| match e.kind() {
                 ErrorKind::Machine => Failure::Failed(e),
                 _ => Failure::Stale(e),
@@ -315,10 +206,10 @@ impl Groups<'_> {
     fn add_alone(&self, harvest: &mut Harvest, n: usize, full: FullKernel, minimized: Minimized) {
         harvest.alone += 1;
         let kernel = self.kernels[n].id().clone();
-        harvest.add(self.questions.needs(), [(kernel, full)], minimized);
+        harvest.add(self.questions.needs(), &[(kernel, full)], minimized);
     }
 
-    fn leave_out(&self, harvest: &mut Harvest, n: usize, e: Error) {
+    pub(crate) fn leave_out(&self, harvest: &mut Harvest, n: usize, e: Error) {
         let id = self.kernels[n].id();
         harvest.left_out.push((id.clone(), e.with_kernel(id)));
     }
@@ -330,6 +221,7 @@ struct Member {
     /// Its place in the pack.
     n: usize,
     kernel: Kernel,
+    types: Types,
 }
 
 /// The proof that a kernel's full BTF answers as its definitions.
@@ -341,7 +233,7 @@ struct Proof {
 }
 
 /// The digest of the proof that a kernel's full BTF gives these answers.
-fn proof_of(answered: Digest, kernel: Digest) -> Digest {
+pub(crate) fn proof_of(answered: Digest, kernel: Digest) -> Digest {
     Digest::of_value(&(answered, kernel))
 }
 
@@ -351,6 +243,7 @@ impl Member {
             types: self.kernel.types,
             bytes: self.kernel.bytes,
             byte_order: self.kernel.byte_order(),
+            has_modules: groups.kernels[self.n].modules_path().is_some(),
         };
         (groups.kernels[self.n].id().clone(), full)
     }

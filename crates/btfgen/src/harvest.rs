@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use btfgen_archive::KernelId;
 use btfgen_btf::{Btf, ByteOrder};
-use btfgen_hub::Error;
+use btfgen_hub::{Error, HubKernel};
 
 use crate::matrix::Gathering;
+use crate::modules::ModuleTypes;
 use crate::needs::Needs;
 use crate::packed::PackedKernel;
 use crate::questions::Minimized;
@@ -19,6 +20,7 @@ pub(crate) struct Harvest {
     pub(crate) kernels: Vec<(PackedKernel, Arc<[u8]>)>,
     pub(crate) contents: HashSet<Arc<[u8]>>,
     pub(crate) matrix: Gathering,
+    pub(crate) modules: ModuleTypes,
     pub(crate) left_out: Vec<(KernelId, Error)>,
     /// The kernels that the type store had.
     pub(crate) known: usize,
@@ -26,21 +28,24 @@ pub(crate) struct Harvest {
     pub(crate) alone: usize,
 }
 
-/// What the result says of a kernel's full BTF.
+/// What the result says of a kernel's full BTF. If types of modules were looked at, they are included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FullKernel {
     /// The number of types, without `void`.
     pub(crate) types: u32,
     pub(crate) bytes: u64,
     pub(crate) byte_order: ByteOrder,
+    /// Whether the hub has the BTFs of its modules.
+    pub(crate) has_modules: bool,
 }
 
 impl FullKernel {
-    pub(crate) fn of(btf: &Btf<'_>) -> Self {
+    pub(crate) fn of(kernel: &HubKernel, btf: &Btf<'_>) -> Self {
         Self {
             types: btf.type_count() - 1,
             bytes: btf.bytes().len() as u64,
             byte_order: btf.byte_order(),
+            has_modules: kernel.modules_path().is_some(),
         }
     }
 }
@@ -50,10 +55,14 @@ impl Harvest {
     pub(crate) fn add(
         &mut self,
         needs: &Needs,
-        kernels: impl IntoIterator<Item = (KernelId, FullKernel)>,
+        kernels: &[(KernelId, FullKernel)],
         minimized: Minimized,
     ) {
-        let Minimized { btf, outcomes } = minimized;
+        let Minimized {
+            btf,
+            outcomes,
+            absent,
+        } = minimized;
         let content = match self.contents.get(btf.as_slice()) {
             Some(known) => Arc::clone(known),
             None => {
@@ -66,6 +75,10 @@ impl Harvest {
             outcome.refusal().is_none() && !outcome.is_found(need.kind())
         });
         let missing = missing.count();
+        let known = kernels
+            .iter()
+            .map(|(kernel, full)| (kernel, full.has_modules));
+        self.modules.add(&absent, known);
         for (kernel, full) in kernels {
             let packed = PackedKernel {
                 kernel: kernel.clone(),
@@ -75,7 +88,8 @@ impl Harvest {
                 missing,
             };
             self.kernels.push((packed, Arc::clone(&content)));
-            self.matrix.add(kernel, full.byte_order, outcomes.clone());
+            self.matrix
+                .add(kernel.clone(), full.byte_order, outcomes.clone());
         }
     }
 }

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use btfgen_btf::{Btf, TypeId};
 use btfgen_libbpf::{Checker, LoadedBtf, Resolver};
-use btfgen_store::{Definition, Definitions, Digest, Key, List, Machine, is_root};
+use btfgen_store::{Candidate, Definition, Definitions, Digest, Key, List, Machine, is_root};
 use rayon::prelude::*;
 
 use crate::answers::{RootAnswers, Seen};
 use crate::minimal::Answered;
+use crate::modules::{AbsentType, absent_types};
 use crate::questions::{MinimizeError, Minimized, Questions};
 
 /// A kernel as the needs see it: its candidates of each root, and what else the answers depend on.
@@ -56,6 +57,12 @@ impl<'d> Views<'d> {
         }
         let keys = definitions.keys(&roots)?;
         Ok(Some(Self { definitions, keys }))
+    }
+
+    /// Whether a kernel has no candidates of some root.
+    pub(crate) fn lacks_some(&self, kernel: usize) -> bool {
+        let view = self.of(kernel);
+        view.is_some_and(|view| view.lists.contains(&List::NONE))
     }
 
     /// A kernel's view; `None` if the definitions do not cover the kernel.
@@ -118,7 +125,12 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
             let signatures = root.needs.iter().map(|&need| needs.signature(need));
             (root.kind, &root.name, signatures.collect::<Vec<_>>())
         });
-        let asked = (env!("CARGO_PKG_VERSION"), roots.collect::<Vec<_>>());
+        let modules = questions.roots().modules();
+        let asked = (
+            env!("CARGO_PKG_VERSION"),
+            roots.collect::<Vec<_>>(),
+            modules,
+        );
         Self {
             questions,
             known: Mutex::default(),
@@ -153,10 +165,31 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
             }
             Ok(())
         });
+        let absent = self.absent(definitions, view).ok()?;
         Some(minimal.map(|btf| Minimized {
             btf,
             outcomes: self.questions.collect(&answers),
+            absent,
         }))
+    }
+
+    /// The types that the kernels with this view do not have themselves.
+    fn absent(
+        &self,
+        definitions: &Definitions<'_>,
+        view: &View,
+    ) -> btfgen_store::Result<Vec<AbsentType>> {
+        let lists = view.lists.iter();
+        let modules = lists.map(|&list| {
+            let all = self.of_modules(definitions, list)?.into_iter();
+            let names = all.map(|candidate| {
+                let module = candidate.module?;
+                Some(String::from_utf8_lossy(module).into_owned())
+            });
+            Ok(names.collect())
+        });
+        let modules: Vec<_> = modules.collect::<btfgen_store::Result<_>>()?;
+        Ok(absent_types(self.questions.needs(), modules.into_iter()))
     }
 
     /// A digest of the questions and of a view's answers; `None` if the definitions do not serve.
@@ -277,13 +310,25 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
         let needs = self.questions.needs();
         let asks_identity = needs.roots()[root].asks_identity(needs);
         let mut seen = HashSet::new();
-        let runs = definitions.candidates(list)?.into_iter();
-        let runs = runs.filter(|&(definition, _)| asks_identity || seen.insert(definition));
-        let all = runs.flat_map(|(definition, count)| {
-            let count = if asks_identity { count } else { 1 };
-            std::iter::repeat_n(definition, count as usize)
+        let runs = self.of_modules(definitions, list)?.into_iter();
+        let runs = runs.filter(|run| asks_identity || seen.insert(run.definition));
+        let all = runs.flat_map(|run| {
+            let count = if asks_identity { run.count } else { 1 };
+            std::iter::repeat_n(run.definition, count as usize)
         });
         Ok(all.collect())
+    }
+
+    /// The candidates in a list, without those of modules that do not count.
+    fn of_modules<'d>(
+        &self,
+        definitions: &Definitions<'d>,
+        list: List,
+    ) -> btfgen_store::Result<Vec<Candidate<'d>>> {
+        let mut all = definitions.candidates(list)?;
+        let chosen = self.questions.roots().modules();
+        all.retain(|candidate| candidate.module.is_none_or(|module| chosen.has(module)));
+        Ok(all)
     }
 }
 

@@ -4,6 +4,7 @@ use btfgen_libbpf::LoadedBtf;
 use btfgen_store::Tables;
 
 use crate::lists::{ListAnswers, View};
+use crate::modules::ModuleChoice;
 use crate::needs::Needs;
 use crate::outcome::Outcome;
 use crate::questions::{MinimizeError, Minimized, Questions};
@@ -15,7 +16,18 @@ pub struct Minimizer<'n>(Questions<'n>);
 impl<'n> Minimizer<'n> {
     /// Creates a minimizer for a set of needs.
     pub fn new(needs: &'n Needs) -> Self {
-        Self(Questions::new(needs))
+        Self(Questions::new(needs, ModuleChoice::default()))
+    }
+
+    /// Only types of these modules count, of a BTF with types of modules ([`Btf::with_modules`](crate::Btf::with_modules)).
+    /// Without any, those of all modules do.
+    #[must_use]
+    pub fn modules(self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut modules = ModuleChoice::default();
+        names
+            .into_iter()
+            .for_each(|name| modules.add(name.as_ref()));
+        Self(Questions::new(self.0.needs(), modules))
     }
 
     /// The outcome of every need against a kernel's BTF, in the order of [`Needs::iter`].

@@ -213,14 +213,22 @@ impl Need {
 
     /// The local root type in C's spelling: `struct task_struct`.
     pub fn root(&self) -> String {
-        let ty = self.relocation.root();
-        let name = String::from_utf8_lossy(ty.name());
+        self.named_root(self.relocation.root().name())
+    }
+
+    /// Like [`Need::root`], without the flavour: the name by which the type is looked up.
+    pub(crate) fn root_name(&self) -> String {
+        self.named_root(essential_name(self.relocation.root().name()))
+    }
+
+    fn named_root(&self, name: &[u8]) -> String {
+        let name = String::from_utf8_lossy(name);
         let name = if name.is_empty() {
             "(anonymous)".into()
         } else {
             name
         };
-        match keyword(ty.kind()) {
+        match keyword(self.relocation.root().kind()) {
             "" => name.into_owned(),
             keyword => format!("{keyword} {name}"),
         }

@@ -15,6 +15,7 @@ use crate::harvest::Harvest;
 use crate::linkable::{TargetArch, linkable_object};
 use crate::lists::ListAnswers;
 use crate::matrix::Matrix;
+use crate::modules::ModuleChoice;
 use crate::needs::Needs;
 use crate::object::Object;
 use crate::output::{Output, commit};
@@ -63,6 +64,7 @@ pub struct Pack<'a> {
     max_btf_bytes: Option<u64>,
     claims: Claims,
     store: StoreUse,
+    modules: ModuleChoice,
     progress: Option<&'a dyn Progress>,
     cancel: Option<&'a AtomicBool>,
 }
@@ -210,6 +212,15 @@ impl<'a> Pack<'a> {
     #[must_use]
     pub fn claims(mut self, claims: Claims) -> Self {
         self.claims = claims;
+        self
+    }
+
+    /// Takes types that the kernel itself does not have only from this module, and from others that are named. By default, the
+    /// types of all modules count that the hub has. If several modules define a name differently, libbpf refuses an object that
+    /// asks where they disagree, as it does on a kernel with all these modules loaded; see [`Packed::module_types`].
+    #[must_use]
+    pub fn module(mut self, name: impl AsRef<str>) -> Self {
+        self.modules.add(name.as_ref());
         self
     }
 
@@ -394,7 +405,7 @@ impl<'a> Pack<'a> {
         needs: &Needs,
         kernels: &[&HubKernel],
     ) -> Result<Harvest, Failure> {
-        let questions = Questions::new(needs);
+        let questions = Questions::new(needs, self.modules.clone());
         if let Some(progress) = self.progress {
             progress.start(kernels.len());
         }
@@ -432,6 +443,7 @@ impl<'a> Pack<'a> {
             contents,
             matrix,
             left_out: failed,
+            modules,
             ..
         } = harvest;
         left_out.extend(failed.into_iter().map(|(_, e)| e));
@@ -470,6 +482,7 @@ impl<'a> Pack<'a> {
             left_out,
             needs,
             matrix,
+            module_types: modules.finish(),
             totals,
             store: StoreReport::default(),
             archive,

@@ -4,6 +4,7 @@ use btfgen_archive::KernelId;
 use btfgen_hub::Error;
 
 use crate::matrix::Matrix;
+use crate::modules::ModuleType;
 use crate::needs::Needs;
 
 /// The result of a pack.
@@ -18,6 +19,8 @@ pub struct Packed {
     pub needs: Needs,
     /// The outcomes of all needs on all kernels.
     pub matrix: Matrix,
+    /// The types that only modules have, and those that may be types of modules which the hub does not have.
+    pub module_types: Vec<ModuleType>,
     /// Totals.
     pub totals: Totals,
     /// What the type store saved and what was kept in it.

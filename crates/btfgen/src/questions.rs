@@ -10,6 +10,7 @@ use btfgen_libbpf::{Checked, Checker, LoadedBtf, Resolver};
 use crate::answers::{RootAnswers, answers, without_match};
 use crate::candidates::RootNames;
 use crate::minimal::{Answered, minimal_btf};
+use crate::modules::{AbsentType, ModuleChoice, absent_types};
 use crate::needs::Needs;
 use crate::outcome::Outcome;
 use crate::visible::Evidence;
@@ -31,6 +32,8 @@ pub struct Minimized {
     /// The outcome of every need, in the order of [`Needs::iter`]. A local type id asks no kernel, so its outcome is
     /// [`Outcome::Type`] 0.
     pub outcomes: Vec<Outcome>,
+    /// The types that the kernel itself does not have, and the modules that have them.
+    pub absent: Vec<AbsentType>,
 }
 
 /// The reason why a kernel could not be minimized.
@@ -76,10 +79,10 @@ impl MinimizeError {
 }
 
 impl<'n> Questions<'n> {
-    pub(crate) fn new(needs: &'n Needs) -> Self {
+    pub(crate) fn new(needs: &'n Needs, modules: ModuleChoice) -> Self {
         Self {
             needs,
-            roots: RootNames::new(needs),
+            roots: RootNames::new(needs, modules),
             without_match: without_match(needs),
         }
     }
@@ -100,10 +103,15 @@ impl<'n> Questions<'n> {
             candidates: &candidates,
             answers: &answers,
         };
-        let btf = self.compose(kernel, |bytes| self.prove(bytes, &answers))?;
+        let minimal = self.compose(kernel, |bytes| self.prove(bytes, &answers))?;
+        let modules = candidates.iter().map(|ids| {
+            let modules = ids.iter().map(|&id| btf.module_of(id).map(str::to_owned));
+            modules.collect()
+        });
         Ok(Minimized {
-            btf,
+            btf: minimal,
             outcomes: self.collect(&answers),
+            absent: absent_types(self.needs, modules),
         })
     }
 

@@ -9,6 +9,7 @@ mod suite {
     mod libbpf_versions;
     mod loader;
     mod made_up;
+    mod modules;
     mod objects;
     mod order;
     mod pack;

@@ -14,7 +14,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::{fs, thread};
 
-pub use btfgen_btf::testing::made_up_btf;
+pub use btfgen_btf::testing::{made_up_btf, module_btf};
 
 const OBJECTS: &str = concat!(env!("OUT_DIR"), "/objects");
 const KERNELS: &str = concat!(env!("OUT_DIR"), "/kernels");

@@ -81,16 +81,35 @@ fn every_kind() -> Vec<Vec<u32>> {
     ]
 }
 
-fn btf_of(types: &[Vec<u32>]) -> Vec<u8> {
+fn btf_of(types: &[Vec<u32>]) -> Btf<'static> {
+    parse_of(types).expect("the test's BTF is good")
+}
+
+/// `None` if these are no types.
+fn parse_of(types: &[Vec<u32>]) -> Option<Btf<'static>> {
+    Btf::parse(bytes_of(types, STRINGS)).ok()
+}
+
+fn bytes_of(types: &[Vec<u32>], strings: &[u8]) -> Vec<u8> {
     let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
-    made_up_btf(&types, STRINGS)
+    made_up_btf(&types, strings)
+}
+
+/// The kernel is the first types, and two modules have the others. `None` if they are no types without each other.
+fn with_modules(types: &[Vec<u32>], cuts: [usize; 2]) -> Option<Btf<'static>> {
+    let kernel = parse_of(&types[..cuts[0]])?;
+    let first = bytes_of(&types[cuts[0]..cuts[1]], b"\0");
+    let second = bytes_of(&types[cuts[1]..], b"\0");
+    kernel
+        .with_modules([("a", &first[..]), ("b", &second)])
+        .ok()
 }
 
 /// The same BTF in the other byte order.
-fn big_endian(types: &[Vec<u32>]) -> Vec<u8> {
+fn big_endian(types: &[Vec<u32>]) -> Btf<'static> {
     let words = types.iter().flatten().flat_map(|word| word.to_be_bytes());
     let words: Vec<u8> = words.collect();
-    assemble(ByteOrder::Big, &words, STRINGS)
+    Btf::parse(assemble(ByteOrder::Big, &words, STRINGS)).expect("the test's BTF is good")
 }
 
 /// A store that can be changed.
@@ -103,11 +122,10 @@ struct Store {
 }
 
 impl Store {
-    fn of(btfs: &[&[u8]]) -> Self {
+    fn of(btfs: &[&Btf<'_>]) -> Self {
         let mut tables = Tables::new();
         for btf in btfs {
-            let btf = Btf::parse(*btf).expect("the test's BTF is good");
-            tables.ingest(&btf).expect("it is small");
+            tables.ingest(btf).expect("it is small");
         }
         let all = tables.definitions();
         let words = [all.nodes, all.lists, all.blocks, all.keys];
@@ -136,11 +154,10 @@ impl Store {
     }
 
     /// Compares each kernel of the store with its BTF.
-    fn compare(&self, btfs: &[&[u8]]) -> Result<(), String> {
+    fn compare(&self, btfs: &[&Btf<'_>]) -> Result<(), String> {
         let all = self.definitions().ok_or("these are no tables")?;
         for (kernel, btf) in btfs.iter().enumerate() {
-            let btf = Btf::parse(*btf).expect("the test's BTF is good");
-            all.compare(kernel, &btf)
+            all.compare(kernel, btf)
                 .map_err(|difference| difference.to_string())?;
         }
         Ok(())
@@ -161,7 +178,7 @@ fn equal() {
     let little = btf_of(&every_kind());
     let big = big_endian(&every_kind());
     let other = btf_of(&every_kind()[..2]);
-    let btfs = [&little[..], &big, &other];
+    let btfs = [&little, &big, &other];
     let store = Store::of(&btfs);
     assert_eq!(store.compare(&btfs), Ok(()));
     assert!(store.kernels.iter().all(Kernel::is_covered));
@@ -176,10 +193,12 @@ fn equal() {
 /// Check that every change of a word in the store is found.
 #[test]
 fn changes_of_the_store() {
-    // The second kernel lacks types of the first one, so there are definitions that only one has.
+    // The second kernel lacks types of the first one, so there are definitions that only one has. The third one has them in
+    // modules.
     let first = btf_of(&every_kind());
     let second = btf_of(&every_kind()[..20]);
-    let btfs = [&first[..], &second];
+    let third = with_modules(&every_kind(), [20, 25]).expect("they fit");
+    let btfs = [&first, &second, &third];
     let mut store = Store::of(&btfs);
     let good = store.clone();
     assert_eq!(store.compare(&btfs), Ok(()));
@@ -209,7 +228,8 @@ fn changes_of_the_store() {
 fn changes_of_names_and_kernels() {
     let first = btf_of(&every_kind());
     let second = btf_of(&every_kind()[..20]);
-    let btfs = [&first[..], &second];
+    let third = with_modules(&every_kind(), [20, 25]).expect("they fit");
+    let btfs = [&first, &second, &third];
     let good = Store::of(&btfs);
     let found = |what: &str, change: &dyn Fn(&mut Store)| {
         let mut store = good.clone();
@@ -259,7 +279,9 @@ fn changes_of_the_btf() {
             for other in others(types[ty][at]) {
                 let mut changed = types.clone();
                 changed[ty][at] = other;
-                unseen += u32::from(are_alike(&btf_of(&types), &btf_of(&changed)) == Some(true));
+                if let Some(changed) = parse_of(&changed) {
+                    unseen += u32::from(are_alike(&btf_of(&types), &changed));
+                }
             }
         }
     }
@@ -267,27 +289,24 @@ fn changes_of_the_btf() {
     assert!(unseen > 100, "{unseen}");
 }
 
-/// Whether a BTF has the definitions of another one, asked of ingest and of the comparison, which must agree. `None` if it is no
-/// BTF.
-fn are_alike(original: &[u8], changed: &[u8]) -> Option<bool> {
-    let original = Btf::parse(original).expect("the test's BTF is good");
-    let changed = Btf::parse(changed).ok()?;
+/// Whether a BTF has the definitions of another one, asked of ingest and of the comparison, which must agree.
+fn are_alike(original: &Btf<'_>, changed: &Btf<'_>) -> bool {
     let mut tables = Tables::new();
-    let known = tables.ingest(&original).expect("it is small");
-    let new = tables.ingest(&changed).expect("it is small");
-    let own = tables.definitions().compare(new, &changed);
+    let known = tables.ingest(original).expect("it is small");
+    let new = tables.ingest(changed).expect("it is small");
+    let own = tables.definitions().compare(new, changed);
     assert_eq!(own, Ok(()), "its own definitions");
     if tables.kernels[known].lists == NO_LISTS {
-        return Some(false);
+        return false;
     }
     // The facts of the one, and the definitions of the other.
     let (lists, long) = (tables.kernels[known].lists, tables.kernels[known].long);
     let is_same = tables.kernels[new].lists == lists && tables.kernels[new].long == long;
     tables.kernels[new].lists = lists;
     tables.kernels[new].long = long;
-    let compared = tables.definitions().compare(new, &changed);
+    let compared = tables.definitions().compare(new, changed);
     assert_eq!(compared.is_ok(), is_same, "{compared:?}");
-    Some(is_same)
+    is_same
 }
 
 /// Types of all kinds with names out of a few. Most refer to types before them, and pointers to any type.
@@ -385,7 +404,21 @@ proptest! {
         let ty = ty.get_mut(&mut changed);
         let word = at.get_mut(ty);
         *word = if bit < 32 { *word ^ 1 << bit } else { to };
-        are_alike(&btf_of(&types), &btf_of(&changed));
+        if let Some(changed) = parse_of(&changed) {
+            are_alike(&btf_of(&types), &changed);
+        }
+    }
+
+    /// Check the same if some of the types are those of modules.
+    #[test]
+    fn random_modules(types in types(), cuts in any::<[prop::sample::Index; 2]>(), ty in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), to in 0..40_u32) {
+        let mut cuts = cuts.map(|cut| cut.index(types.len()));
+        cuts.sort_unstable();
+        let mut changed = types.clone();
+        *at.get_mut(&mut ty.get_mut(&mut changed)[..]) = to;
+        if let (Some(types), Some(changed)) = (with_modules(&types, cuts), with_modules(&changed, cuts)) {
+            are_alike(&types, &changed);
+        }
     }
 }
 

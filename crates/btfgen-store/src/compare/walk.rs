@@ -17,6 +17,9 @@ const MAX_PARTS: usize = 0xffff;
 /// `struct btf_type`: what follows it has the members, enumerators or parameters.
 const COMMON: usize = 12;
 
+/// The info word of a candidate that is a module's type.
+const OF_MODULE: u32 = (Kind::DeclTag as u32) << 24 | 1 << 23;
+
 /// The type that differs, and what differs.
 #[derive(Debug)]
 pub(super) struct At(pub(super) TypeId, pub(super) &'static str);
@@ -81,6 +84,21 @@ impl<'d> Walk<'d> {
             depth: 0,
         };
         self.compare(id, place).map(drop)
+    }
+
+    /// The module of a type.
+    pub(super) fn module_of(&self, ty: Type<'_>) -> Option<&'d str> {
+        self.btf.module_of(ty.id())
+    }
+
+    /// The node of the definition in a candidate that is a type of a module.
+    pub(super) fn in_module(&self, node: u32, module: &str) -> Result<u32, &'static str> {
+        let Some(&[name, OF_MODULE, inner]) = self.definitions.nodes.get(node) else {
+            return Err("it is a module's type, but the candidate is not");
+        };
+        let is_its = self.definitions.names.get(name) == Some(module.as_bytes());
+        require(is_its && inner < node, "the module")?;
+        Ok(inner)
     }
 
     /// Compares a type with a node. Returns how deeply types are nested in it.

@@ -10,8 +10,9 @@ use crate::files::Stamp;
 use crate::kernel::Digest;
 use crate::tables::Tables;
 
-/// A kernel with structs in structs, behind pointers and in lists of several, and one with some of them.
-fn kernels() -> [Vec<u8>; 2] {
+/// A kernel with structs in structs, behind pointers and in lists of several, one with some of them, and one with types of
+/// modules.
+fn kernels() -> [Btf<'static>; 3] {
     let struct_with_two = 4 << 24 | 2;
     let types: [&[u32]; 7] = [
         &[1, 1 << 24, 8, 64],
@@ -23,9 +24,13 @@ fn kernels() -> [Vec<u8>; 2] {
         &[6, 6 << 24 | 1, 4, 8, 1],
     ];
     let strings = b"\0long\0f\0m\0foo\0";
+    let module = made_up_btf(&types[6..], b"\0");
+    let btf = |types| Btf::parse(made_up_btf(types, strings)).expect("the test's BTF is good");
+    let with_modules = btf(&types[..5]).with_modules([("a", &module[..]), ("b", &module)]);
     [
-        made_up_btf(&types, strings),
-        made_up_btf(&types[..5], strings),
+        btf(&types),
+        btf(&types[..5]),
+        with_modules.expect("the modules fit"),
     ]
 }
 
@@ -34,10 +39,9 @@ fn file() -> Vec<u64> {
     let mut tables = Tables::new();
     let mut files = Files::default();
     let stamp = Stamp::of(&std::fs::metadata(".").expect("there is a current folder"));
-    for (n, bytes) in kernels().iter().enumerate() {
-        let btf = Btf::parse(bytes).expect("the test's BTF is good");
-        let kernel = tables.ingest(&btf).expect("it is small");
-        files.note(&format!("{n}.btf"), stamp, Digest::of(bytes), kernel);
+    for (n, btf) in kernels().iter().enumerate() {
+        let kernel = tables.ingest(btf).expect("it is small");
+        files.note(&format!("{n}.btf"), stamp, Digest::of(btf.bytes()), kernel);
     }
     let bytes = write(&tables.definitions(), &files);
     let (words, rest) = bytes.as_chunks::<8>();
@@ -63,15 +67,15 @@ fn use_all(all: &Definitions<'_>) {
     ];
     let keys = all.keys(&wanted).unwrap_or_default();
     for (number, kernel) in all.kernels().enumerate().take(3) {
-        for bytes in kernels() {
-            drop(all.compare(number, &Btf::parse(&bytes).expect("the test's BTF is good")));
+        for btf in kernels() {
+            drop(all.compare(number, &btf));
         }
         for &key in keys.iter().filter(|_| kernel.is_covered()) {
             let list = all.list(number, key);
             let Ok(runs) = list.and_then(|list| all.candidates(list)) else {
                 continue;
             };
-            let roots = [runs.into_iter().map(|(definition, _)| definition).collect()];
+            let roots = [runs.into_iter().map(|run| run.definition).collect()];
             if let Ok(made) = all.synthesize(kernel.machine(), &roots) {
                 Btf::parse(&made.btf).expect("what we write is BTF");
             }
@@ -84,10 +88,9 @@ fn use_all(all: &Definitions<'_>) {
 fn whole_and_cut_off() -> Result<(), Error> {
     let file = file();
     let image = read(bytes(&file))?;
-    assert_eq!(image.files()?.len(), 2);
-    for (n, bytes) in kernels().iter().enumerate() {
-        let btf = Btf::parse(bytes).expect("the test's BTF is good");
-        assert_eq!(image.definitions.compare(n, &btf), Ok(()));
+    assert_eq!(image.files()?.len(), 3);
+    for (n, btf) in kernels().iter().enumerate() {
+        assert_eq!(image.definitions.compare(n, btf), Ok(()));
     }
     for len in 0..bytes(&file).len() {
         assert!(read(&bytes(&file)[..len]).is_err(), "{len}");

@@ -1,0 +1,620 @@
+//! The BTFs of a kernel's modules: one file beside the kernel's, `ID/VERSION/ARCH/RELEASE.modules.tar.zst`.
+//!
+//! It is a ustar archive compressed with zstd, which `tar --zstd -xf` unpacks. The first member is the text `base`, with lines
+//! of a word and its value: `digest`, the [`Digest`] of the kernel's BTF that the modules continue, and `release`. Each other
+//! member is the split BTF of one module, `NAME.btf`, byte for byte, sorted by name. The name is that of /sys/kernel/btf.
+//!
+//! Other readers of a hub look only at names with `.btf`, so the file does not disturb them.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use btfgen_btf::Btf;
+use btfgen_chunk::Digest;
+use btfgen_files::{is_machine_fault, read_regular};
+use btfgen_store::Stamp;
+use tar::EntryType;
+use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub_kernel::HubKernel;
+use crate::kernel_file::read_kernel;
+
+/// The ending of the file with the BTFs of a kernel's modules.
+pub const MODULES_ENDING: &str = ".modules.tar.zst";
+
+/// The name of the member that binds the modules to the kernel's BTF.
+pub(crate) const BASE: &str = "base";
+
+/// The ending of a module's member.
+pub(crate) const MEMBER_ENDING: &str = ".btf";
+
+/// The largest window of zstd, and the largest that `zstd -d` reads without options.
+pub(crate) const WINDOW_LOG: u32 = 27;
+
+/// The most modules of a kernel. Distributions have up to 8,000.
+pub(crate) const MAX_MODULES: usize = 1 << 15;
+
+/// The most bytes of the tar for each member besides its content: the header and the padding.
+const MEMBER_OVERHEAD: u64 = 1024;
+
+/// The largest `base`.
+const MAX_BASE_BYTES: u64 = 4 << 10;
+
+/// The longest name of a module: `MODULE_NAME_LEN` of the kernel.
+const MAX_NAME_LEN: usize = 64;
+
+/// The BTF of one of a kernel's modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// The module's name, with underscores, as in /sys/kernel/btf: `nf_conntrack`.
+    pub name: String,
+    /// Its split BTF, which continues the kernel's.
+    pub btf: Vec<u8>,
+}
+
+/// The file with the BTFs of a kernel's modules.
+#[derive(Debug, Clone)]
+pub(crate) struct ModulesFile {
+    pub(crate) path: PathBuf,
+    pub(crate) file_bytes: u64,
+}
+
+/// The bytes of a modules file, and its stamp before they were read.
+pub(crate) struct Packed<'f> {
+    path: &'f Path,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stamp: Stamp,
+}
+
+impl ModulesFile {
+    pub(crate) fn read(&self, max_bytes: u64) -> Result<Packed<'_>> {
+        let path = &*self.path;
+        let metadata = std::fs::metadata(path);
+        let stamp = Stamp::of(&metadata.map_err(|e| Error::io(path, "cannot be read", e))?);
+        let bytes = read_packed(path, max_bytes)?;
+        Ok(Packed { path, bytes, stamp })
+    }
+}
+
+/// The content of a modules file.
+pub(crate) struct ModulesContent {
+    /// The digest of the kernel's BTF that the modules continue, as text.
+    pub(crate) base: String,
+    /// Sorted by name.
+    pub(crate) modules: Vec<Module>,
+}
+
+/// Whether a file's name, which need not be UTF-8, has the ending of a file with modules' BTFs.
+pub fn is_modules_file(path: &Path) -> bool {
+    let path = path.as_os_str().as_encoded_bytes();
+    path.ends_with(MODULES_ENDING.as_bytes())
+}
+
+/// Whether a module may have this name: letters, digits, underscores, and dots or pluses behind the first character.
+pub(crate) fn is_module_name(name: &str) -> bool {
+    let is_safe = |b: u8| b.is_ascii_alphanumeric() || b"_.+".contains(&b);
+    (1..=MAX_NAME_LEN).contains(&name.len())
+        && name.bytes().all(is_safe)
+        && !name.starts_with(['.', '+'])
+}
+
+impl HubKernel {
+    /// The file with the BTFs of the kernel's modules; `None` if the hub has none.
+    pub fn modules_path(&self) -> Option<&Path> {
+        Some(&self.modules.as_ref()?.path)
+    }
+
+    /// The size of [`HubKernel::modules_path`] in bytes; 0 if there is none.
+    pub fn modules_file_bytes(&self) -> u64 {
+        self.modules.as_ref().map_or(0, |file| file.file_bytes)
+    }
+
+    /// Reads the BTFs of the kernel's modules, sorted by name; none if the hub has none. `base` is the kernel's own BTF; the
+    /// modules' together may have `max_bytes`. Each continues the base, as far as [`Btf::check_base`] tells.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::InvalidName`] if the modules are those of another BTF,
+    /// [`ErrorKind::Unsupported`], [`ErrorKind::TooLarge`], [`ErrorKind::Io`], [`ErrorKind::Machine`].
+    pub fn read_modules(&self, base: &Btf<'_>, max_bytes: u64) -> Result<Vec<Module>> {
+        match &self.modules {
+            Some(file) => self.unpack_modules(&file.read(max_bytes)?, base, max_bytes),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The kernel's own BTF.
+    ///
+    /// # Errors
+    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] and [`ErrorKind::Unsupported`] for a BTF that is not usable.
+    pub fn read_btf(&self, max_bytes: u64) -> Result<Btf<'static>> {
+        read_kernel(self.path(), self.read(max_bytes)?)
+    }
+
+    /// The kernel's BTF together with those of its modules ([`Btf::with_modules`]).
+    ///
+    /// # Errors
+    /// Those of [`HubKernel::read_btf`] and [`HubKernel::read_modules`].
+    pub fn read_with_modules(&self, max_bytes: u64) -> Result<Btf<'static>> {
+        let base = self.read_btf(max_bytes)?;
+        match &self.modules {
+            Some(file) => self.join(&base, &file.read(max_bytes)?, max_bytes),
+            None => Ok(base),
+        }
+    }
+
+    pub(crate) fn join(
+        &self,
+        base: &Btf<'_>,
+        packed: &Packed<'_>,
+        max_bytes: u64,
+    ) -> Result<Btf<'static>> {
+        let modules = self.unpack_modules(packed, base, max_bytes)?;
+        let modules = modules.iter().map(|module| (&*module.name, &*module.btf));
+        base.with_modules(modules).map_err(|e| {
+            let path = packed.path.display();
+            Error::new(
+                ErrorKind::InvalidKernel,
+                path,
+                "cannot be used with its kernel",
+            )
+            .with_source(e)
+        })
+    }
+
+    fn unpack_modules(
+        &self,
+        packed: &Packed<'_>,
+        base: &Btf<'_>,
+        max_bytes: u64,
+    ) -> Result<Vec<Module>> {
+        let path = &*packed.path;
+        let content = unpack(path, &packed.bytes, max_bytes)?;
+        if content.base != Digest::of(base.bytes()).to_string() {
+            let message = format!(
+                "its modules do not belong to the BTF in {}",
+                self.path().display()
+            );
+            return Err(Error::new(ErrorKind::InvalidName, path.display(), message)
+                .with_kernel(&self.id)
+                .with_help(
+                    "add the kernel's modules again with `btfgen add --force`, or delete the file",
+                ));
+        }
+        for module in &content.modules {
+            check_module(&module.btf, base).map_err(|e| {
+                let kind = match e.kind() {
+                    btfgen_btf::ErrorKind::Unsupported => ErrorKind::Unsupported,
+                    _ => ErrorKind::InvalidKernel,
+                };
+                let message = format!("the BTF of the module {} is not usable", module.name);
+                Error::new(kind, path.display(), message)
+                    .with_kernel(&self.id)
+                    .with_source(e)
+            })?;
+        }
+        Ok(content.modules)
+    }
+}
+
+/// Requires that a module's BTF can be read, and continues the kernel's.
+pub(crate) fn check_module(btf: &[u8], base: &Btf<'_>) -> Result<(), btfgen_btf::Error> {
+    Btf::parse_split(btf, base)?.check_base()
+}
+
+/// Reads a modules file whose BTFs together have at most `max_bytes`, without a look at the BTFs.
+pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<ModulesContent> {
+    unpack(path, &read_packed(path, max_bytes)?, max_bytes)
+}
+
+fn tar_limit(max_bytes: u64) -> u64 {
+    max_bytes.saturating_add(MAX_MODULES as u64 * MEMBER_OVERHEAD)
+}
+
+fn read_packed(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    read_regular(path, tar_limit(max_bytes)).map_err(|e| match e.kind() {
+        io::ErrorKind::FileTooLarge => too_large(path, max_bytes),
+        _ => Error::io(path, "cannot be read", e),
+    })
+}
+
+fn unpack(path: &Path, packed: &[u8], max_bytes: u64) -> Result<ModulesContent> {
+    let limit = tar_limit(max_bytes);
+    let damaged = |e| damaged(path, e);
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(damaged)?;
+    decoder.window_log_max(WINDOW_LOG).map_err(damaged)?;
+    let mut tar = tar::Archive::new(decoder);
+    let content = Members {
+        path,
+        max_bytes,
+        left: max_bytes,
+    }
+    .read(&mut tar)?;
+    // The checksum is at the end of the stream.
+    let mut rest = tar.into_inner().take(limit);
+    io::copy(&mut rest, &mut io::sink()).map_err(damaged)?;
+    Ok(content)
+}
+
+fn invalid(path: &Path, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidKernel, path.display(), message)
+        .with_help("add the kernel's modules again, or delete the file")
+}
+
+fn too_large(path: &Path, max_bytes: u64) -> Error {
+    let message = format!("its modules have more than {max_bytes} bytes");
+    Error::new(ErrorKind::TooLarge, path.display(), message)
+        .with_help("raise the limit if the modules' BTFs really are so large")
+}
+
+/// An error of a reader of the bytes: the bytes are damaged, unless the machine failed.
+fn damaged(path: &Path, e: io::Error) -> Error {
+    // The decoder gives the text of zstd's error, and not its number.
+    let number = (ZSTD_ErrorCode::ZSTD_error_memory_allocation as usize).wrapping_neg();
+    let no_memory = e.to_string() == zstd_safe::get_error_name(number);
+    let e = if no_memory {
+        io::ErrorKind::OutOfMemory.into()
+    } else {
+        e
+    };
+    if is_machine_fault(&e) {
+        return Error::io(path, "cannot be read", e);
+    }
+    invalid(path, "is damaged or truncated").with_source(e)
+}
+
+/// Reads the members of a modules file.
+struct Members<'p> {
+    path: &'p Path,
+    max_bytes: u64,
+    /// How many bytes of BTF may still come.
+    left: u64,
+}
+
+impl Members<'_> {
+    fn read(mut self, tar: &mut tar::Archive<impl Read>) -> Result<ModulesContent> {
+        let path = self.path;
+        let mut base = None;
+        let mut modules: Vec<Module> = Vec::new();
+        // Raw entries, because the crate would read a long name of any length into memory.
+        let entries = tar.entries().map_err(|e| damaged(path, e))?.raw(true);
+        for entry in entries {
+            let entry = entry.map_err(|e| damaged(path, e))?;
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let header = entry.header();
+            if header.entry_type() != EntryType::Regular {
+                return Err(invalid(
+                    path,
+                    format!("{name:?} in it is not a regular file"),
+                ));
+            }
+            let size = entry.size();
+            if base.is_none() {
+                base = Some(self.base(&name, size, entry)?);
+                continue;
+            }
+            let module = name
+                .strip_suffix(MEMBER_ENDING)
+                .filter(|name| is_module_name(name));
+            let Some(module) = module else {
+                return Err(invalid(
+                    path,
+                    format!("{name:?} in it is not a module's name"),
+                ));
+            };
+            if modules.last().is_some_and(|last| *last.name >= *module) {
+                return Err(invalid(path, format!("{name:?} in it is not in order")));
+            }
+            if modules.len() == MAX_MODULES {
+                return Err(invalid(
+                    path,
+                    format!("has more than {MAX_MODULES} modules"),
+                ));
+            }
+            self.left = self
+                .left
+                .checked_sub(size)
+                .ok_or_else(|| too_large(path, self.max_bytes))?;
+            let btf = self.content(size, entry)?;
+            modules.push(Module {
+                name: module.to_owned(),
+                btf,
+            });
+        }
+        let base = base.ok_or_else(|| invalid(path, "is empty"))?;
+        Ok(ModulesContent { base, modules })
+    }
+
+    /// The digest in the first member.
+    fn base(&self, name: &str, size: u64, from: impl Read) -> Result<String> {
+        if name != BASE || size > MAX_BASE_BYTES {
+            let message =
+                format!("does not begin with the file {BASE:?}, so it is not a hub's modules");
+            return Err(invalid(self.path, message));
+        }
+        let text = self.content(size, from)?;
+        let text = String::from_utf8_lossy(&text);
+        let digest = text.lines().find_map(|line| line.strip_prefix("digest "));
+        digest
+            .map(|digest| digest.trim().to_owned())
+            .ok_or_else(|| invalid(self.path, "does not say which BTF its modules continue"))
+    }
+
+    /// The whole content of a member with this size.
+    fn content(&self, size: u64, mut from: impl Read) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let room = usize::try_from(size).unwrap_or(usize::MAX);
+        bytes
+            .try_reserve_exact(room)
+            .map_err(|e| damaged(self.path, e.into()))?;
+        from.read_to_end(&mut bytes)
+            .map_err(|e| damaged(self.path, e))?;
+        match bytes.len() == room {
+            true => Ok(bytes),
+            false => Err(invalid(self.path, "is truncated")),
+        }
+    }
+}
+
+#[cfg(feature = "write")]
+pub use self::writer::write_modules;
+
+#[cfg(feature = "write")]
+mod writer {
+    //! Writes a modules file.
+
+    use std::io::{self, Write};
+
+    use btfgen_chunk::Digest;
+    use zstd::stream::write::Encoder;
+    use zstd::zstd_safe::CParameter;
+
+    use super::{BASE, MAX_MODULES, MEMBER_ENDING, Module, WINDOW_LOG, is_module_name};
+
+    /// The level of zstd. 1121 modules with 8.7 MB of BTF have 2.0 MB at level 9 after 0.2 s, and 1.7 MB at level 19 after 5 s.
+    const LEVEL: i32 = 9;
+
+    /// Writes a file with the BTFs of a kernel's modules, which [`HubKernel::read_modules`](crate::HubKernel::read_modules)
+    /// reads. `base` is the kernel's own BTF. The same modules give the same bytes, in whatever order they are.
+    ///
+    /// # Errors
+    /// Those of `out`; [`io::ErrorKind::InvalidInput`] if a name is not a module's, or two modules have the same.
+    pub fn write_modules<'m>(
+        out: impl Write,
+        base: &[u8],
+        release: &str,
+        modules: impl IntoIterator<Item = &'m Module>,
+    ) -> io::Result<()> {
+        let mut modules: Vec<&Module> = modules.into_iter().collect();
+        modules.sort_by(|one, other| one.name.cmp(&other.name));
+        let refused = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        if let Some(module) = modules.iter().find(|module| !is_module_name(&module.name)) {
+            return refused(format!("{:?} is not a module's name", module.name));
+        }
+        if let Some(pair) = modules.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return refused(format!("two modules are called {}", pair[0].name));
+        }
+        if modules.len() > MAX_MODULES {
+            return refused(format!("there are more than {MAX_MODULES} modules"));
+        }
+        let text = format!("digest {}\nrelease {release}\n", Digest::of(base));
+        let mut encoder = Encoder::new(out, LEVEL)?;
+        encoder.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
+        encoder.window_log(WINDOW_LOG)?;
+        // With the size, the encoder takes no larger window than is needed.
+        encoder.set_pledged_src_size(Some(tar_bytes(text.len(), &modules)))?;
+        encoder.include_checksum(true)?;
+        let mut tar = tar::Builder::new(encoder);
+        append(&mut tar, BASE, text.as_bytes())?;
+        for module in modules {
+            append(
+                &mut tar,
+                &format!("{}{MEMBER_ENDING}", module.name),
+                &module.btf,
+            )?;
+        }
+        tar.into_inner()?.finish()?.flush()
+    }
+
+    /// The size of the tar: a header and whole blocks for each member, and two blocks at the end.
+    fn tar_bytes(base: usize, modules: &[&Module]) -> u64 {
+        const BLOCK: u64 = 512;
+        let lens = modules.iter().map(|module| module.btf.len());
+        let members = lens
+            .chain([base])
+            .map(|len| BLOCK + (len as u64).next_multiple_of(BLOCK));
+        members.sum::<u64>() + 2 * BLOCK
+    }
+
+    fn append(tar: &mut tar::Builder<impl Write>, name: &str, content: &[u8]) -> io::Result<()> {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        tar.append_data(&mut header, name, content)
+    }
+}
+
+#[cfg(all(test, feature = "write"))]
+mod tests {
+    use std::fs;
+
+    use btfgen_btf::testing::made_up_btf;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::hub::Hub;
+
+    const PLACE: &str = "debian/12/x86_64/6.1.0";
+    const MAX: u64 = 1 << 20;
+
+    fn int(name: u32) -> [u32; 4] {
+        [name, 1 << 24, 4, 32]
+    }
+
+    fn kernel_btf() -> Vec<u8> {
+        made_up_btf(&[&int(1)], b"\0int\0")
+    }
+
+    /// A module that defines one int, which begins its own strings.
+    fn module(name: &str) -> Module {
+        Module {
+            name: name.to_owned(),
+            btf: made_up_btf(&[&int(5)], format!("{name}_t\0").as_bytes()),
+        }
+    }
+
+    fn written(modules: &[Module]) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_modules(&mut out, &kernel_btf(), "6.1.0", modules).unwrap();
+        out
+    }
+
+    /// A hub with one kernel and this modules file.
+    fn hub(modules: &[u8]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("{PLACE}.btf"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, kernel_btf()).unwrap();
+        let modules_path = folder.path().join(format!("{PLACE}{MODULES_ENDING}"));
+        fs::write(modules_path, modules).unwrap();
+        folder
+    }
+
+    fn read_back(modules: &[u8], max_bytes: u64) -> Result<Vec<Module>> {
+        let folder = hub(modules);
+        let hub = Hub::open(&[folder.path()]).unwrap();
+        let base = kernel_btf();
+        let base = Btf::parse(&base).unwrap();
+        hub.kernels()[0].read_modules(&base, max_bytes)
+    }
+
+    /// Check that modules are read as they were written, and that their order and the time make no difference.
+    #[test]
+    fn read_as_written() {
+        let (a, b) = (module("nf_conntrack"), module("8021q"));
+        let file = written(&[a.clone(), b.clone()]);
+        assert_eq!(file, written(&[b.clone(), a.clone()]));
+        assert_eq!(read_back(&file, MAX).unwrap(), [b, a]);
+        assert_eq!(read_back(&written(&[]), MAX).unwrap(), []);
+        for bad in ["", "..", "a/b", "a-b", "a\n", &"x".repeat(65)] {
+            let written = write_modules(Vec::new(), &kernel_btf(), "6.1.0", &[module(bad)]);
+            assert!(written.is_err(), "{bad:?}");
+        }
+        let twice = [module("a"), module("a")];
+        assert!(write_modules(Vec::new(), &kernel_btf(), "6.1.0", &twice).is_err());
+    }
+
+    /// Check that any program can unpack the file: zstd within its default memory, and a tar with the members' names.
+    #[test]
+    fn plain_tar() {
+        let file = written(&[module("b"), module("a")]);
+        let tar = zstd::stream::decode_all(&*file).unwrap();
+        let mut archive = tar::Archive::new(&*tar);
+        let names = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            String::from_utf8(entry.path_bytes().into_owned()).unwrap()
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["base", "a.btf", "b.btf"]);
+        let digest = Digest::of(&kernel_btf());
+        let base = format!("digest {digest}\nrelease 6.1.0\n");
+        assert!(tar[512..].starts_with(base.as_bytes()));
+    }
+
+    /// Check that modules of another BTF are refused with both files' names, and that a module has to continue the BTF.
+    #[test]
+    fn other_base() {
+        let other = made_up_btf(&[&int(1), &int(1)], b"\0int\0");
+        let mut out = Vec::new();
+        write_modules(&mut out, &other, "6.1.0", &[module("a")]).unwrap();
+        let error = read_back(&out, MAX).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidName);
+        assert!(error.subject().ends_with("6.1.0.modules.tar.zst"));
+        assert!(error.message().ends_with("6.1.0.btf"), "{error}");
+        let misfit = Module {
+            btf: made_up_btf(&[&int(2)], b"a\0"),
+            ..module("a")
+        };
+        let error = read_back(&written(&[misfit]), MAX).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidKernel);
+        assert!(error.message().contains("module a "), "{error}");
+    }
+
+    /// Check that no damaged byte and no missing end goes unnoticed, and that the limit holds for all modules together.
+    #[test]
+    fn damage_is_noticed() {
+        let (a, b) = (module("a"), module("b"));
+        let bytes = (a.btf.len() + b.btf.len()) as u64;
+        let file = written(&[a, b]);
+        assert!(read_back(&file, bytes).is_ok());
+        let error = read_back(&file, bytes - 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        for at in 0..file.len() {
+            let mut damaged = file.clone();
+            damaged[at] ^= 0x10;
+            let kind = read_back(&damaged, MAX).map_err(|e| e.kind());
+            // Of the frame's header, a bit may be unused.
+            assert!(kind.is_err() || at < 16, "{at}");
+            assert!(read_back(&file[..at], MAX).is_err(), "{at}");
+        }
+    }
+
+    /// Check that a tar of another form is refused: unsorted, with links, with paths, or without its base.
+    #[test]
+    fn other_tars() {
+        let base = format!("digest {}\n", Digest::of(&kernel_btf()));
+        let packed = |members: &[(&str, EntryType)]| {
+            let mut tar = tar::Builder::new(Vec::new());
+            for (name, kind) in members {
+                let content = match *name {
+                    BASE => base.clone().into_bytes(),
+                    _ => module("a").btf,
+                };
+                let mut header = tar::Header::new_ustar();
+                header.set_entry_type(*kind);
+                header.set_size(content.len() as u64);
+                header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+                header.set_cksum();
+                tar.append(&header, &*content).unwrap();
+            }
+            zstd::encode_all(&*tar.into_inner().unwrap(), 1).unwrap()
+        };
+        let file = EntryType::Regular;
+        let of = |members: &[(&str, EntryType)]| read_back(&packed(members), MAX);
+        assert!(of(&[(BASE, file), ("a.btf", file), ("b.btf", file)]).is_ok());
+        for members in [
+            &[][..],
+            &[("a.btf", file)],
+            &[(BASE, file), ("b.btf", file), ("a.btf", file)],
+            &[(BASE, file), ("a.btf", file), ("a.btf", file)],
+            &[(BASE, file), ("../a.btf", file)],
+            &[(BASE, file), ("a", file)],
+            &[(BASE, file), ("a.btf", EntryType::Symlink)],
+            &[(BASE, file), ("a.btf", EntryType::GNULongName)],
+        ] {
+            let error = of(members).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidKernel, "{members:?}");
+        }
+    }
+
+    /// Check that modules whose kernel is not in the hub are reported, and that those of a kernel are not.
+    #[test]
+    fn without_their_kernel() {
+        let folder = hub(&written(&[]));
+        let mut listed = Hub::open(&[folder.path()]).unwrap();
+        assert!(listed.take_rejected().is_empty());
+        assert_eq!(listed.files().count(), 2);
+        drop(listed);
+        fs::remove_file(folder.path().join(format!("{PLACE}.btf"))).unwrap();
+        let mut listed = Hub::open(&[folder.path()]).unwrap();
+        assert!(listed.kernels().is_empty());
+        let [error] = &*listed.take_rejected() else {
+            panic!("one file is left out");
+        };
+        assert!(error.message().contains("modules without their kernel"));
+        assert_eq!(
+            error.kernel().map(ToString::to_string).as_deref(),
+            Some(PLACE)
+        );
+    }
+}
