@@ -40,12 +40,36 @@ fuzz_target!(|bytes: &[u8]| {
         }
         assert_eq!(split.pointer_size(), BASE.pointer_size());
         check_classic(&split, Some(&BASE));
+        drop(split.check_base());
+        check_modules(&split, bytes);
     }
 });
 
+/// Behind the kernel's types and those of another module, a module's types are the same. A function is an error if its prototype
+/// has more parameters than older readers can count.
+fn check_modules(module: &Btf<'_>, bytes: &[u8]) {
+    let Ok(all) = BASE.with_modules([("one", bytes), ("two", bytes)]) else {
+        return;
+    };
+    check(&all);
+    let own = module.type_count() - BASE.type_count();
+    assert_eq!(all.type_count(), BASE.type_count() + 2 * own);
+    for ty in module.types().filter(|ty| ty.is_classic()) {
+        let id = ty.id().0;
+        let (id, expected) = match id.checked_sub(BASE.type_count()) {
+            None => (id, None),
+            Some(_) => (id + own, Some("two")),
+        };
+        let same = all.type_by_id(TypeId(id)).expect("it is there");
+        assert_eq!((same.kind(), same.name()), (ty.kind(), ty.name()));
+        assert_eq!(same.len(), ty.len());
+        assert_eq!(all.module_of(TypeId(id)), expected);
+    }
+}
+
 /// Ask everything, and check what must agree.
 fn check(btf: &Btf<'_>) {
-    let header = Header::parse(btf.bytes()).expect("the BTF was parsed");
+    let header = Header::parse_split(btf.bytes()).expect("the BTF was parsed");
     assert_eq!(header.byte_order(), btf.byte_order());
     assert!(header.btf_len() <= btf.bytes().len() as u64);
     assert!(matches!(btf.pointer_size(), None | Some(4 | 8)));

@@ -71,14 +71,14 @@ fn use_all(all: &Definitions<'_>) {
         let roots = lists
             .into_iter()
             .filter_map(|list| all.candidates(list).ok());
-        let roots = roots.map(|runs| runs.into_iter().map(|(one, _)| one).collect());
+        let roots = roots.map(|runs| runs.into_iter().map(|run| run.definition).collect());
         if let Ok(made) = all.synthesize(kernel.machine(), &roots.collect::<Vec<_>>()) {
             Btf::parse(&made.btf).expect("what we write is BTF");
         }
     }
 }
 
-/// Add kernels to a store, compare them with their BTFs, and read what some changes make of the file. First come the number of
+/// Add kernels, one of them perhaps with modules, to a store, compare them with their BTFs, and read what some changes make of the file. First come the number of
 /// changes, the place in 24 bits and the new byte of each, and the length of the first BTF in 16 bits.
 fn add(input: &[u8]) {
     let Some((&count, rest)) = input.split_first() else {
@@ -92,12 +92,22 @@ fn add(input: &[u8]) {
     };
     let (first, second) = btfs.split_at(usize::from(u16::from_le_bytes(*len)).min(btfs.len()));
     let (mut tables, mut files) = (Tables::new(), Files::default());
-    for (name, bytes) in [("a", first), ("b", second)] {
-        let Ok(btf) = Btf::parse(bytes) else { continue };
+    let kernels = [
+        ("a", Btf::parse(first).ok()),
+        ("b", Btf::parse(second).ok()),
+    ];
+    // The second may also be a module of the first, and be loaded twice.
+    let modules = [("one", second), ("two", second)];
+    let with_modules = kernels[0]
+        .1
+        .as_ref()
+        .and_then(|kernel| kernel.with_modules(modules).ok());
+    for (name, btf) in kernels.into_iter().chain([("c", with_modules)]) {
+        let Some(btf) = btf else { continue };
         let kernel = tables.ingest(&btf).expect("there is room");
         let same = tables.definitions().compare(kernel, &btf);
         same.expect("the definitions are those of the BTF");
-        files.note(name, Stamp::default(), Digest::of(bytes), kernel);
+        files.note(name, Stamp::default(), Digest::of(btf.bytes()), kernel);
     }
     let definitions = tables.definitions();
     use_all(&definitions);

@@ -1,9 +1,11 @@
 //! Arguments that several subcommands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use btfgen::KernelFilter;
+use anyhow::{Context as _, Result};
+use btfgen::{
+    KernelFilter, LoadedBtf, Minimized, Minimizer, Needs, join_modules, load_kernel, modules_beside,
+};
 
 use crate::amount::parse_bytes;
 use crate::explain::Advised;
@@ -94,6 +96,43 @@ pub(crate) struct LimitArguments {
     /// Refuse kernels whose unpacked BTF is larger than this; suffixes K, M, G and T are allowed
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "256M")]
     pub(crate) max_btf_size: u64,
+}
+
+/// The modules of one kernel.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Kernels")]
+pub(crate) struct ModulesArguments {
+    /// The BTFs of the kernel's modules: a RELEASE.modules.tar.zst of a hub, or a folder with a split BTF for each module, such as
+    /// /sys/kernel/btf [default: RELEASE.modules.tar.zst beside the kernel, if there is one]
+    #[arg(long, value_name = "PATH")]
+    modules: Option<PathBuf>,
+
+    /// Take types that the kernel itself does not have only from this module; repeatable [default: from all modules]
+    #[arg(long, value_name = "NAME")]
+    module: Vec<String>,
+}
+
+impl ModulesArguments {
+    /// What the objects need of a kernel, as libbpf finds it with these modules loaded. The modules are read only if the kernel
+    /// itself lacks a type.
+    pub(crate) fn minimize(
+        &self,
+        needs: &Needs,
+        kernel: &Path,
+        btf: &LoadedBtf<'_>,
+        max_btf_size: u64,
+    ) -> Result<Minimized> {
+        let minimizer = Minimizer::new(needs).modules(&self.module);
+        let failed = || format!("{}: cannot be minimized", kernel.display());
+        let minimized = minimizer.minimize(btf).with_context(failed)?;
+        let modules = self.modules.clone().or_else(|| modules_beside(kernel));
+        let Some(modules) = modules.filter(|_| !minimized.absent.is_empty()) else {
+            return Ok(minimized);
+        };
+        let all = join_modules(kernel, btf, &modules, max_btf_size)?;
+        let all = load_kernel(&modules, all)?;
+        minimizer.minimize(&all).with_context(failed)
+    }
 }
 
 fn glob(text: &str) -> Result<String, String> {

@@ -18,6 +18,7 @@ mod exit;
 mod explain;
 mod interrupt;
 mod kernel_name;
+mod modules;
 mod progress;
 mod report;
 mod sink;

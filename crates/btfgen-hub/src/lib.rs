@@ -65,7 +65,7 @@ pub use crate::kernel_source::{kernel_source, read_kernel_file};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};
 #[cfg(feature = "write")]
 pub use crate::modules::write_modules;
-pub use crate::modules::{MODULES_ENDING, Module, is_modules_file};
+pub use crate::modules::{MODULES_ENDING, Module, is_modules_file, join_modules, modules_beside};
 pub use crate::progress::Progress;
 #[cfg(feature = "write")]
 pub use crate::status::{ChunkCount, KernelCount, RecordedRepository, Status, StoreStatus};

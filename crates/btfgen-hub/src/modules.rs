@@ -6,6 +6,7 @@
 //!
 //! Other readers of a hub look only at names with `.btf`, so the file does not disturb them.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub_kernel::HubKernel;
-use crate::kernel_file::read_kernel;
+use crate::kernel_file::{read_kernel, without_ending};
 
 /// The ending of the file with the BTFs of a kernel's modules.
 pub const MODULES_ENDING: &str = ".modules.tar.zst";
@@ -28,6 +29,9 @@ pub(crate) const BASE: &str = "base";
 
 /// The ending of a module's member.
 pub(crate) const MEMBER_ENDING: &str = ".btf";
+
+/// The kernel's own BTF in /sys/kernel/btf.
+const VMLINUX: &str = "vmlinux";
 
 /// The largest window of zstd, and the largest that `zstd -d` reads without options.
 pub(crate) const WINDOW_LOG: u32 = 27;
@@ -118,7 +122,7 @@ impl HubKernel {
     /// [`ErrorKind::Unsupported`], [`ErrorKind::TooLarge`], [`ErrorKind::Io`], [`ErrorKind::Machine`].
     pub fn read_modules(&self, base: &Btf<'_>, max_bytes: u64) -> Result<Vec<Module>> {
         match &self.modules {
-            Some(file) => self.unpack_modules(&file.read(max_bytes)?, base, max_bytes),
+            Some(file) => file.read(max_bytes)?.unpack(self.path(), base, max_bytes),
             None => Ok(Vec::new()),
         }
     }
@@ -138,63 +142,117 @@ impl HubKernel {
     pub fn read_with_modules(&self, max_bytes: u64) -> Result<Btf<'static>> {
         let base = self.read_btf(max_bytes)?;
         match &self.modules {
-            Some(file) => self.join(&base, &file.read(max_bytes)?, max_bytes),
+            Some(file) => file.read(max_bytes)?.join(self.path(), &base, max_bytes),
             None => Ok(base),
         }
     }
+}
 
+/// The file with the modules of a kernel, by the path of the kernel's file or of its place in a chunk. `None` if there is none.
+pub fn modules_beside(kernel: &Path) -> Option<PathBuf> {
+    let kernel = kernel.to_str()?;
+    let path = without_ending(kernel).unwrap_or(kernel).to_owned() + MODULES_ENDING;
+    let path = PathBuf::from(path);
+    path.is_file().then_some(path)
+}
+
+/// A kernel's BTF together with those of its modules ([`Btf::with_modules`]). `kernel` is the path of the BTF, for errors.
+/// `modules` is a hub's file with the modules, or a folder with a split BTF for each module, such as /sys/kernel/btf: a file
+/// called `NAME` or `NAME.btf`.
+///
+/// # Errors
+/// Those of [`HubKernel::read_modules`].
+pub fn join_modules(
+    kernel: &Path,
+    base: &Btf<'_>,
+    modules: &Path,
+    max_bytes: u64,
+) -> Result<Btf<'static>> {
+    if modules.is_dir() {
+        let all = in_folder(modules, max_bytes)?;
+        check_all(modules, &all, base)?;
+        return join(modules, base, &all);
+    }
+    let file_bytes = 0;
+    let path = modules.to_owned();
+    let file = ModulesFile { path, file_bytes };
+    file.read(max_bytes)?.join(kernel, base, max_bytes)
+}
+
+/// The BTFs in a folder with a file for each module.
+fn in_folder(folder: &Path, max_bytes: u64) -> Result<Vec<Module>> {
+    let unreadable = |e| Error::io(folder, "cannot be read", e);
+    let mut modules = Vec::new();
+    let mut left = max_bytes;
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let name = name.strip_suffix(MEMBER_ENDING).unwrap_or(name);
+        if name == VMLINUX || !is_module_name(name) || !path.is_file() {
+            continue;
+        }
+        let btf = read_regular(&path, left).map_err(|e| match e.kind() {
+            io::ErrorKind::FileTooLarge => too_large(folder, max_bytes),
+            _ => Error::io(&path, "cannot be read", e),
+        })?;
+        left -= btf.len() as u64;
+        let name = name.replace('-', "_");
+        modules.push(Module { name, btf });
+    }
+    modules.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(modules)
+}
+
+fn join(path: &Path, base: &Btf<'_>, modules: &[Module]) -> Result<Btf<'static>> {
+    let modules = modules.iter().map(|module| (&*module.name, &*module.btf));
+    base.with_modules(modules).map_err(|e| {
+        let message = "cannot be used with the kernel's BTF";
+        Error::new(ErrorKind::InvalidKernel, path.display(), message).with_source(e)
+    })
+}
+
+impl Packed<'_> {
     pub(crate) fn join(
         &self,
+        kernel: &Path,
         base: &Btf<'_>,
-        packed: &Packed<'_>,
         max_bytes: u64,
     ) -> Result<Btf<'static>> {
-        let modules = self.unpack_modules(packed, base, max_bytes)?;
-        let modules = modules.iter().map(|module| (&*module.name, &*module.btf));
-        base.with_modules(modules).map_err(|e| {
-            let path = packed.path.display();
-            Error::new(
-                ErrorKind::InvalidKernel,
-                path,
-                "cannot be used with its kernel",
-            )
-            .with_source(e)
-        })
+        join(self.path, base, &self.unpack(kernel, base, max_bytes)?)
     }
 
-    fn unpack_modules(
-        &self,
-        packed: &Packed<'_>,
-        base: &Btf<'_>,
-        max_bytes: u64,
-    ) -> Result<Vec<Module>> {
-        let path = &*packed.path;
-        let content = unpack(path, &packed.bytes, max_bytes)?;
+    /// The modules, which continue this kernel's BTF.
+    fn unpack(&self, kernel: &Path, base: &Btf<'_>, max_bytes: u64) -> Result<Vec<Module>> {
+        let path = self.path;
+        let content = unpack(path, &self.bytes, max_bytes)?;
         if content.base != Digest::of(base.bytes()).to_string() {
             let message = format!(
                 "its modules do not belong to the BTF in {}",
-                self.path().display()
+                kernel.display()
             );
-            return Err(Error::new(ErrorKind::InvalidName, path.display(), message)
-                .with_kernel(&self.id)
-                .with_help(
+            return Err(
+                Error::new(ErrorKind::InvalidName, path.display(), message).with_help(
                     "add the kernel's modules again with `btfgen add --force`, or delete the file",
-                ));
+                ),
+            );
         }
-        for module in &content.modules {
-            check_module(&module.btf, base).map_err(|e| {
-                let kind = match e.kind() {
-                    btfgen_btf::ErrorKind::Unsupported => ErrorKind::Unsupported,
-                    _ => ErrorKind::InvalidKernel,
-                };
-                let message = format!("the BTF of the module {} is not usable", module.name);
-                Error::new(kind, path.display(), message)
-                    .with_kernel(&self.id)
-                    .with_source(e)
-            })?;
-        }
+        check_all(path, &content.modules, base)?;
         Ok(content.modules)
     }
+}
+
+/// Requires that all modules of a file or folder continue the kernel's BTF.
+fn check_all(path: &Path, modules: &[Module], base: &Btf<'_>) -> Result<()> {
+    modules.iter().try_for_each(|module| {
+        check_module(&module.btf, base).map_err(|e| {
+            let kind = match e.kind() {
+                btfgen_btf::ErrorKind::Unsupported => ErrorKind::Unsupported,
+                _ => ErrorKind::InvalidKernel,
+            };
+            let message = format!("the BTF of the module {} is not usable", module.name);
+            Error::new(kind, path.display(), message).with_source(e)
+        })
+    })
 }
 
 /// Requires that a module's BTF can be read, and continues the kernel's.

@@ -252,7 +252,7 @@ impl TypeStore {
                 if Digest::of(base.bytes()) != own {
                     return Err(changed());
                 }
-                let all = kernel.join(&base, &file, max_btf_bytes)?;
+                let all = file.join(kernel.path(), &base, max_btf_bytes)?;
                 let number = self.add_compared(&modules.path, &all, is_wanted)?;
                 let btf = Some(all);
                 Ingested { number, btf }

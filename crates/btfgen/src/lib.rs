@@ -47,7 +47,8 @@ pub use btfgen_btf::{
 pub use btfgen_hub::{
     Codenames, DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, HUB_VARIABLES, Hub, HubKernel,
     KernelFilter, Progress, Result, TypeStore, arch_fits, default_hub, hub_arch, in_pool,
-    parse_kernel, read_kernel_file, refuse_parent_of_hub,
+    join_modules, load_kernel, modules_beside, parse_kernel, read_kernel_file,
+    refuse_parent_of_hub,
 };
 pub use btfgen_libbpf::{
     Checked, Checker, Error as LibbpfError, LoadedBtf, ReloKind, Relocation, Resolver,

@@ -25,10 +25,6 @@ impl ModuleChoice {
         let is_it = |name: &String| name.as_bytes() == module;
         self.named.is_empty() || self.named.iter().any(is_it)
     }
-
-    pub(crate) fn named(&self) -> &BTreeSet<String> {
-        &self.named
-    }
 }
 
 /// A type that objects ask for by name, and that a kernel itself does not have.

@@ -2,22 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use btfgen::{Claims, Minimizer, Needs, Object, parse_kernel, read_kernel_file};
+use anyhow::Result;
+use btfgen::{AbsentType, Claims, Needs, Object, parse_kernel, read_kernel_file};
 use serde::Serialize;
 
 use crate::amount::{bytes, count};
-use crate::arguments::LimitArguments;
+use crate::arguments::{LimitArguments, ModulesArguments};
 use crate::commands::needs::Refused;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::printable;
 use crate::interrupt;
+use crate::modules;
 use crate::sink::{self, Sink};
 
 const EXAMPLES: &str = "\
 EXAMPLES
   btfgen minimize 5.4.0-26-generic.btf.tar.xz app.bpf.o -o 5.4.0-26-generic.btf
+  btfgen minimize /sys/kernel/btf/vmlinux app.bpf.o --modules /sys/kernel/btf -o app.btf
   btfgen minimize /sys/kernel/btf/vmlinux app.bpf.o -o - | bpftool btf dump file /dev/stdin";
 
 /// Reduce one kernel's BTF to what objects need
@@ -38,6 +40,9 @@ pub(crate) struct Arguments {
     output: PathBuf,
 
     #[command(flatten)]
+    modules: ModulesArguments,
+
+    #[command(flatten)]
     limit: LimitArguments,
 }
 
@@ -54,6 +59,8 @@ struct Report<'r> {
     /// Relocations that found nothing in the kernel.
     unresolved: Vec<String>,
     refused: Vec<Refused>,
+    /// Types that the kernel itself does not have.
+    absent: &'r [AbsentType],
 }
 
 impl Arguments {
@@ -69,9 +76,9 @@ impl Arguments {
         let needs = Needs::new(objects.collect::<Result<_, _>>()?);
         let full = read_kernel_file(&self.kernel, self.limit.max_btf_size)?;
         let btf = parse_kernel(&self.kernel, &full)?;
-        let minimized = Minimizer::new(&needs)
-            .minimize(&btf)
-            .with_context(|| format!("{}: cannot be minimized", self.kernel.display()))?;
+        let minimized =
+            self.modules
+                .minimize(&needs, &self.kernel, &btf, self.limit.max_btf_size)?;
         interrupt::check(&stop)?;
         sink.write(&minimized.btf)?;
         let answers = || needs.iter().zip(&minimized.outcomes);
@@ -89,6 +96,7 @@ impl Arguments {
             refused: answers()
                 .filter_map(|(need, o)| Some(Refused::new(&needs, need, o.refusal()?)))
                 .collect(),
+            absent: &minimized.absent,
         };
         self.summarize(console, &report);
         if console.json {
@@ -119,5 +127,6 @@ impl Arguments {
             format_args!("{unresolved} found nothing in this kernel:"),
             report.unresolved.iter().map(|need| printable(need)),
         );
+        modules::report_absent(console, report.absent);
     }
 }

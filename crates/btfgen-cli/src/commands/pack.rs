@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Claims, Need, Pack, Packed, PackedKernel, StoreUse, TargetArch, Totals};
+use btfgen::{Claims, ModuleType, Need, Pack, Packed, PackedKernel, StoreUse, TargetArch, Totals};
 use btfgen_files::read_regular;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
@@ -16,6 +16,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::{Advised, chain};
 use crate::interrupt;
+use crate::modules;
 use crate::progress::Bar;
 use crate::report::LeftOut;
 use crate::sink;
@@ -76,6 +77,11 @@ pub(crate) struct Arguments {
     /// Leave out kernels that cannot be packed, and name them; this is the default
     #[arg(long, conflicts_with = "strict")]
     keep_going: bool,
+
+    /// Take types that the kernel itself does not have only from this module; repeatable [default: from all modules that the hub
+    /// has]
+    #[arg(long, value_name = "NAME")]
+    module: Vec<String>,
 
     /// Trust no type store: read every kernel, ask its full BTF everything, and write a new store
     #[arg(long)]
@@ -167,6 +173,9 @@ impl Arguments {
         for object in &self.objects {
             pack = pack.object(object);
         }
+        for module in &self.module {
+            pack = pack.module(module);
+        }
         for hub in self.hub.folders()? {
             pack = pack.hub(hub);
         }
@@ -248,23 +257,26 @@ impl Arguments {
         if packed.needs.is_empty() {
             console.note("the objects have no CO-RE relocations, so they need no BTFs");
         }
-        let unresolved: Vec<&Need> = unresolved(packed).collect();
+        let unresolved: Vec<usize> = packed.matrix.unresolved().collect();
         console.note_all(
             format_args!(
                 "{} found nothing in any kernel:",
                 count(unresolved.len(), "relocation")
             ),
-            unresolved
-                .into_iter()
-                .map(|need| with_line(&packed.needs, need)),
+            unresolved.into_iter().map(|need| {
+                let line = with_line(&packed.needs, &packed.needs[need]);
+                line + &modules::perhaps_in_module(packed, need)
+            }),
         );
+        modules::report(console, packed, &self.module);
         console.warn_all(
             "libbpf refuses to load objects with these relocations:",
             packed.matrix.refused().into_iter().map(|refused| {
                 format!(
-                    "{}: {}; on {}, as {}",
+                    "{}: {}{}; on {}, as {}",
                     with_line(&packed.needs, &packed.needs[refused.need]),
                     refused.reason,
+                    modules::in_modules(packed, refused.need),
                     count(refused.kernels.len(), "kernel"),
                     refused.kernels[0]
                 )
@@ -305,6 +317,8 @@ struct Report<'p> {
     /// Relocations that found nothing in any kernel.
     unresolved: Vec<String>,
     refused: Vec<RefusedOn>,
+    /// Types that only modules have, or may have.
+    module_types: &'p [ModuleType],
 }
 
 /// A relocation that makes libbpf refuse to load the object on some kernels.
@@ -323,6 +337,7 @@ impl<'p> Report<'p> {
             known: packed.store.known,
             relocations: packed.needs.len(),
             kernels: &packed.kernels,
+            module_types: &packed.module_types,
             left_out: LeftOut::all(&packed.left_out),
             unresolved: unresolved(packed).map(ToString::to_string).collect(),
             refused: refused
