@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 300
 # Debian has bpftool in /usr/sbin, which is not on a normal user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build demo example test e2e faults lint conformance kernel-images bench fuzz packages debian-packages install clean
+.PHONY: help setup build demo example test e2e test-vm faults lint conformance kernel-images bench fuzz packages debian-packages install clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -40,6 +40,9 @@ test: setup ## Run all tests except e2e and faults.
 
 e2e: setup ## Run the examples on this kernel with its BTF hidden; needs root.
 	@scripts/e2e
+
+test-vm: setup ## Run the examples on real kernels, most of them without BTF, under QEMU; needs root; half an hour.
+	@scripts/test-vm
 
 faults: setup ## Inject faults into every command that writes: errors, limits, full disks, signals, other commands.
 	# With the features of `make test`, so that nothing is built twice.
