@@ -5,14 +5,15 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 BPF_OBJECTS := target/bpf
-# The C library as it is installed, for the examples.
-TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# Another architecture for `make install`, as Debian or Rust names it: s390x, i686-unknown-linux-gnu.
+TARGET ?=
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 FUZZ_SECONDS ?= 300
 
 # Debian has bpftool in /usr/sbin, which is not on a normal user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup build demo example test e2e faults lint conformance kernel-images bench fuzz packages debian-packages install clean
+.PHONY: help setup build demo example test e2e test-vm faults lint conformance kernel-images bench fuzz packages debian-packages install clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,7 +25,7 @@ build: setup ## Build the command and the C library, optimized.
 	$(CARGO) build --release --locked -p btfgen-cli
 	# A separate build: together with the command, the library would contain the archive writer, too.
 	$(CARGO) build --release --locked -p btfgen-c
-	@scripts/install-c "$(TARGET)/release" "$(TARGET)/c" "$(TARGET)/c/lib"
+	@scripts/install-c "$(TARGET_DIR)/release" "$(TARGET_DIR)/c" "$(TARGET_DIR)/c/lib"
 
 demo: build ## Pack a real program for the real kernels of btfhub-sample, and show the result.
 	@scripts/bpf-objects $(BPF_OBJECTS) example/c
@@ -39,6 +40,9 @@ test: setup ## Run all tests except e2e and faults.
 
 e2e: setup ## Run the examples on this kernel with its BTF hidden; needs root.
 	@scripts/e2e
+
+test-vm: setup ## Run the examples on real kernels, most of them without BTF, under QEMU; needs root; half an hour.
+	@scripts/test-vm
 
 faults: setup ## Inject faults into every command that writes: errors, limits, full disks, signals, other commands.
 	# With the features of `make test`, so that nothing is built twice.
@@ -68,8 +72,8 @@ packages: ## Build and test every crate from its package for crates.io.
 debian-packages: setup ## Make Debian packages of the command and the C library, in target/debian; needs cargo-deb.
 	@scripts/debian-packages
 
-install: build ## Install the command and the C library under $(DESTDIR)$(PREFIX); LIBDIR=… for the libraries.
-	@scripts/install "$(PREFIX)" "$(LIBDIR)" "$(DESTDIR)"
+install: $(if $(TARGET),,build) ## Install the command and the C library under $(DESTDIR)$(PREFIX); LIBDIR=… for the libraries; TARGET=ARCH: only the C library, for another architecture.
+	@$(if $(TARGET),scripts/cross --install "$(TARGET)",scripts/install) "$(PREFIX)" "$(LIBDIR)" "$(DESTDIR)"
 
 clean: ## Remove all build outputs.
 	$(CARGO) clean

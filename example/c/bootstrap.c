@@ -174,6 +174,8 @@ static struct bootstrap_bpf *load(const struct options *options)
 {
 	struct bpf_object_open_opts opts = { .sz = sizeof(opts) };
 	struct bootstrap_bpf *skel;
+	/* libbpf has errors of its own, which strerror() does not know. */
+	char reason[128];
 	int error;
 
 	error = ensure_core_btf(&opts);
@@ -195,7 +197,8 @@ static struct bootstrap_bpf *load(const struct options *options)
 	/* libbpf needs the BTF only while it loads the program. */
 	cleanup_core_btf(&opts);
 	if (error) {
-		fprintf(stderr, "bootstrap: cannot load the BPF program: %s\n", strerror(-error));
+		libbpf_strerror(error, reason, sizeof(reason));
+		fprintf(stderr, "bootstrap: cannot load the BPF program: %s\n", reason);
 		explain_load_error(error);
 		bootstrap_bpf__destroy(skel);
 		return NULL;

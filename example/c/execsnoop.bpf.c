@@ -50,6 +50,23 @@ static unsigned int state_of(struct task_struct *task)
 	return BPF_CORE_READ(old, state);
 }
 
+/*
+ * Reads `argv[index]`. Pointers of a BPF program have 8 bytes, but those of a process on a 32-bit kernel have 4. On a
+ * 64-bit kernel all have 8 here, because these tracepoints do not see the calls of 32-bit processes.
+ */
+static long read_arg(const char **arg, const char *const *argv, unsigned int index)
+{
+	struct task_struct *task = NULL;
+	unsigned int narrow;
+	long error;
+
+	if (bpf_core_field_size(task->real_parent) == sizeof(*arg))
+		return bpf_probe_read_user(arg, sizeof(*arg), &argv[index]);
+	error = bpf_probe_read_user(&narrow, sizeof(narrow), (const unsigned int *)argv + index);
+	*arg = error ? NULL : (const char *)(unsigned long)narrow;
+	return error;
+}
+
 /* Copies the strings of `argv`, a user-space array that ends with NULL. */
 static void copy_args(struct execsnoop_event *event, const char *const *argv)
 {
@@ -58,7 +75,7 @@ static void copy_args(struct execsnoop_event *event, const char *const *argv)
 	long len;
 
 	for (count = 0; count < EXECSNOOP_MAX_ARGS; count++) {
-		if (bpf_probe_read_user(&arg, sizeof(arg), &argv[count]) || !arg)
+		if (read_arg(&arg, argv, count) || !arg)
 			break;
 		/* Old verifiers want to see with their own eyes that a full argument fits. */
 		if (used > EXECSNOOP_ARGS_LEN - EXECSNOOP_ARG_LEN)
@@ -71,7 +88,7 @@ static void copy_args(struct execsnoop_event *event, const char *const *argv)
 	}
 	event->args_count = count;
 	event->args_len = used;
-	event->args_cut = argv && (bpf_probe_read_user(&arg, sizeof(arg), &argv[count]) || arg);
+	event->args_cut = argv && (read_arg(&arg, argv, count) || arg);
 }
 
 SEC("tp/syscalls/sys_enter_execve")
@@ -107,7 +124,8 @@ int execve_exit(struct trace_event_raw_sys_exit *ctx)
 
 	if (!event)
 		return 0;
-	event->result = ctx->ret;
+	/* Not ctx->ret: it is a signed long, and libbpf refuses to load a signed number that has another size in the kernel. */
+	event->result = BPF_CORE_READ_BITFIELD_PROBED(ctx, ret);
 	if (event->result == 0 || include_failed) {
 		bpf_get_current_comm(event->comm, sizeof(event->comm));
 		len = event->args_len;

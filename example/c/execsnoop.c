@@ -149,6 +149,8 @@ static struct execsnoop_bpf *load(const struct options *options)
 {
 	struct bpf_object_open_opts opts = { .sz = sizeof(opts) };
 	struct execsnoop_bpf *skel;
+	/* libbpf has errors of its own, which strerror() does not know. */
+	char reason[128];
 	int error;
 
 	error = ensure_core_btf(&opts);
@@ -170,7 +172,8 @@ static struct execsnoop_bpf *load(const struct options *options)
 	/* libbpf needs the BTF only while it loads the program. */
 	cleanup_core_btf(&opts);
 	if (error) {
-		fprintf(stderr, "execsnoop: cannot load the BPF program: %s\n", strerror(-error));
+		libbpf_strerror(error, reason, sizeof(reason));
+		fprintf(stderr, "execsnoop: cannot load the BPF program: %s\n", reason);
 		explain_load_error(error);
 		execsnoop_bpf__destroy(skel);
 		return NULL;

@@ -24,10 +24,16 @@ fn main() -> Result<()> {
     let kernels = KernelFilter::new().arch(&env::var("CARGO_CFG_TARGET_ARCH")?);
 
     make_vmlinux_h(&hub, &kernels, &out)?;
+    // The loader refuses a BPF program with another byte order than the kernel's. libbpf-cargo compiles for this machine's.
+    let byte_order = match env::var("CARGO_CFG_TARGET_ENDIAN")?.as_str() {
+        "big" => "-mbig-endian",
+        _ => "-mlittle-endian",
+    };
     SkeletonBuilder::new()
         .source(SOURCE)
         .obj(&object)
         .clang_args([
+            byte_order,
             "-I",
             out.to_str().context("OUT_DIR is not UTF-8")?,
             // Kernels since 6.18 are built with this option, and their vmlinux.h needs it, too.
