@@ -25,6 +25,7 @@ const COPY_BYTES: usize = 128 << 10;
 pub(crate) struct DwarfModules {
     folder: Option<TempFolder>,
     modules: Vec<DwarfModule>,
+    is_debug_package: bool,
 }
 
 #[derive(Debug)]
@@ -35,6 +36,15 @@ struct DwarfModule {
 }
 
 impl DwarfModules {
+    /// Notes that the package has debug symbols of modules.
+    pub(crate) fn note_debug_package(&mut self) {
+        self.is_debug_package = true;
+    }
+
+    pub(crate) fn is_debug_package(&self) -> bool {
+        self.is_debug_package
+    }
+
     /// Unpacks the file of a module.
     pub(crate) fn unpack(&mut self, name: String, from: &mut dyn Read, place: Place) -> Result<()> {
         let temp_dir = place.budget.options().temp_dir.clone();
@@ -62,7 +72,7 @@ impl DwarfModules {
     }
 
     /// Adds the BTFs of all modules to the kernel's. A module that pahole cannot read is left out.
-    pub(crate) fn make_btfs(self, contents: &mut Contents) -> Result<()> {
+    pub(crate) fn make_btfs(&self, contents: &mut Contents) -> Result<()> {
         let (Some(folder), Some(first)) = (&self.folder, self.modules.first()) else {
             return Ok(());
         };

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use btfgen_btf::{Header, HeaderFault};
-use btfgen_files::open_regular;
+use btfgen_files::{is_machine_fault, open_regular};
 use walkdir::WalkDir;
 
 use crate::banner;
@@ -45,12 +45,21 @@ pub(crate) fn read(folder: &Path, place: &Place) -> Result<Option<Peeled>> {
         inner.package.release = release_of(path);
         if entry.file_name().to_str().is_some_and(is_module_file) {
             modules.offer_file(path, inner)?;
-        } else if entry.depth() > 1 {
             continue;
-        } else if KERNEL.iter().any(|name| entry.file_name() == *name) && is_btf(path, false) {
-            kernel = Some(peel(Content::open(path, &inner)?, inner)?);
-        } else if is_btf(path, true) {
-            modules.offer_file(path, inner)?;
+        }
+        if entry.depth() > 1 {
+            continue;
+        }
+        let is_kernel = KERNEL.iter().any(|name| entry.file_name() == *name);
+        match bare_btf(path) {
+            Ok(Some(Bare::Kernel)) if is_kernel => {
+                kernel = Some(peel(Content::open(path, &inner)?, inner)?);
+            }
+            Ok(Some(Bare::Split)) => modules.offer_file(path, inner)?,
+            Ok(_) => {}
+            Err(e) if is_machine_fault(&e) => return Err(inner.unreadable(e)),
+            // Whoever reads it says why that is not possible.
+            Err(_) => modules.offer_file(path, inner)?,
         }
     }
     if kernel.is_none() && modules.is_empty() {
@@ -61,25 +70,38 @@ pub(crate) fn read(folder: &Path, place: &Place) -> Result<Option<Peeled>> {
     Ok(kernel)
 }
 
-/// Whether a file is bare BTF that continues another one, as a module's does, or that does not. A file that cannot be read is
-/// neither.
-fn is_btf(path: &Path, is_split: bool) -> bool {
-    let begins_own_strings = || -> io::Result<Option<bool>> {
-        let mut file = open_regular(path)?;
-        let mut head = [0; Header::LEN];
-        file.read_exact(&mut head)?;
-        let header = match Header::parse(&head) {
-            Ok(header) => header,
-            // Only split BTF can do without strings.
-            Err(HeaderFault::Sections(_)) => return Ok(Some(false)),
-            Err(_) => return Ok(None),
-        };
-        let mut first = [0];
-        file.seek(SeekFrom::Start(header.strings().start))?;
-        file.read_exact(&mut first)?;
-        Ok(Some(first == [0]))
+enum Bare {
+    /// It needs no other BTF.
+    Kernel,
+    /// It continues another one, as a module's does.
+    Split,
+}
+
+/// What kind of bare BTF is in a file; `None` if it is another file.
+fn bare_btf(path: &Path) -> io::Result<Option<Bare>> {
+    let is_short = |e: &io::Error| e.kind() == io::ErrorKind::UnexpectedEof;
+    let mut file = open_regular(path)?;
+    let mut head = [0; Header::LEN];
+    match file.read_exact(&mut head) {
+        Err(e) if is_short(&e) => return Ok(None),
+        read => read?,
+    }
+    let header = match Header::parse(&head) {
+        Ok(header) => header,
+        // Only split BTF can do without strings.
+        Err(HeaderFault::Sections(_)) => return Ok(Some(Bare::Split)),
+        Err(_) => return Ok(None),
     };
-    begins_own_strings().is_ok_and(|begins| begins == Some(!is_split))
+    let mut first = [0];
+    file.seek(SeekFrom::Start(header.strings().start))?;
+    match file.read_exact(&mut first) {
+        Err(e) if is_short(&e) => return Ok(Some(Bare::Split)),
+        read => read?,
+    }
+    Ok(Some(match first {
+        [0] => Bare::Kernel,
+        _ => Bare::Split,
+    }))
 }
 
 /// The release in a path that has `lib/modules/RELEASE/`.

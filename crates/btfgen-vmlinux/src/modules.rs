@@ -87,18 +87,17 @@ impl<'p> ModuleFile<'p> {
         })
     }
 
-    /// Recognizes the debug symbols of one of these modules: `usr/lib/debug/lib/modules/RELEASE/…/NAME.ko`, also with `.debug`
-    /// appended.
-    pub(crate) fn with_debug_info(path: &'p str, wanted: &[String]) -> Option<Self> {
+    /// Recognizes the debug symbols of a module: `usr/lib/debug/lib/modules/RELEASE/…/NAME.ko`, also with `.debug` appended.
+    pub(crate) fn with_debug_info(path: &'p str) -> Option<Self> {
         let path = path.trim_start_matches(['.', '/']);
         let symbols = path.strip_prefix("usr/lib/debug/")?;
-        let file = Self::of(symbols.strip_suffix(".debug").unwrap_or(symbols))?;
-        let name = stem(file.path)?;
-        let is_wanted = wanted
-            .iter()
-            .any(|wanted| *wanted == name || wanted == "all");
-        is_wanted.then_some(Self { path, ..file })
+        let file = Self::of(without_debug(symbols))?;
+        Some(Self { path, ..file })
     }
+}
+
+fn without_debug(path: &str) -> &str {
+    path.strip_suffix(".debug").unwrap_or(path)
 }
 
 /// Whether a file has a module's ending.
@@ -215,15 +214,23 @@ impl Modules {
         })
     }
 
-    /// Takes the debug information of a module from a package.
+    /// Takes the debug information of a module from a package, if the caller wants its BTF. `place` is that of the file.
     ///
     /// # Errors
     /// If it cannot be unpacked.
     pub(crate) fn offer_dwarf(&self, path: &str, body: &mut dyn Read, place: Place) -> Result<()> {
+        let name = stem(without_debug(path)).unwrap_or_else(|| canonical(path));
+        let wanted = &place.budget.options().dwarf_modules;
+        let is_wanted = wanted
+            .iter()
+            .any(|wanted| *wanted == name || wanted == "all");
+        let mut dwarf = lock(&self.dwarf);
+        dwarf.note_debug_package();
+        if !is_wanted {
+            return Ok(());
+        }
         lock(&self.found).seen += 1;
-        let module = path.strip_suffix(".debug").unwrap_or(path);
-        let name = stem(module).unwrap_or_else(|| canonical(module));
-        lock(&self.dwarf).unpack(name, body, place)
+        dwarf.unpack(name, body, place)
     }
 
     /// Takes a module's file or bare BTF, which a thread opens.

@@ -133,6 +133,15 @@ impl Reader {
         })?;
         contents.kernel = peeled.map(finish).transpose()?;
         dwarf.make_btfs(&mut contents)?;
+        let missing = self.options.dwarf_modules.iter().filter(|name| {
+            let mut found = contents.modules.iter().map(|module| &module.name);
+            *name != "all" && dwarf.is_debug_package() && !found.any(|found| found == *name)
+        });
+        let missing = missing.map(|name| {
+            let message = format!("has no debug information of a module {name}");
+            self.place(path).error(ErrorKind::NoKernel, message).with_help("take the module's name from /proc/modules, or from the package's list of files")
+        });
+        contents.left_out.extend(missing);
         Ok(contents)
     }
 

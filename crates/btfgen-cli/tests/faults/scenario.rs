@@ -167,6 +167,19 @@ impl Scenario {
                 },
             ),
             new(
+                "add modules",
+                &format!("add new --id {} --hub hub --force", KERNELS[0]),
+                false,
+                // It replaces these modules, with their kernel.
+                &|folder| {
+                    for (name, kernel) in [("old", &kernels[0]), ("new", &kernels[1])] {
+                        place(folder, &format!("{name}/vmlinux"), kernel);
+                        place(folder, &format!("{name}/mod"), &module(kernel));
+                    }
+                    run(folder, &["add", "old", "--id", KERNELS[0], "--hub", "hub"]);
+                },
+            ),
+            new(
                 "fetch",
                 "fetch --repo repository --hub hub",
                 false,
@@ -464,6 +477,12 @@ fn difference(wanted: &State, found: &State) -> String {
     let mut different: Vec<&String> = paths.filter(|p| wanted.get(*p) != found.get(*p)).collect();
     different.dedup();
     format!("{different:?}")
+}
+
+/// The BTF of a module of a kernel: one pointer.
+fn module(kernel: &[u8]) -> Vec<u8> {
+    assert!(btfgen::Btf::parse(kernel).is_ok());
+    btfgen_testkit::made_up_btf(&[&[0, 2 << 24, 1]], b"")
 }
 
 fn repository(folder: &Path, kernels: &[Vec<u8>]) {

@@ -122,9 +122,8 @@ impl Search {
             modules.offer(file.path, content, inner)?;
             return Ok(None);
         }
-        let wanted = &self.place.budget.options().dwarf_modules;
         if let Some(modules) = &self.place.modules
-            && let Some(file) = ModuleFile::with_debug_info(path, wanted).filter(|_| size > 0)
+            && let Some(file) = ModuleFile::with_debug_info(path).filter(|_| size > 0)
         {
             let mut inner = self.place.member(file.path, self.what)?;
             inner.package.release = file.release.map(str::to_owned);

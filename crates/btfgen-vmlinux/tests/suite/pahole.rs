@@ -127,6 +127,11 @@ int start(struct own *own) { return own->x + own->task->pid; }
     let names: Vec<&[u8]> = own.map(|ty| ty.name()).collect();
     assert!(names.contains(&&b"own"[..]) && !names.contains(&&b"task_struct"[..]));
 
+    let left_out = with(&["nf_own", "missing"]).left_out;
+    assert!(
+        left_out[0].message().contains("of a module missing"),
+        "{left_out:?}"
+    );
     let contents = with(&["all"]);
     assert_eq!(contents.modules.len(), 1);
     assert!(contents.left_out[0].subject().ends_with("broken.ko.debug"));
