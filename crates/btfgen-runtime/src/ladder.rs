@@ -189,7 +189,7 @@ fn machine_of(told: String, steps: &mut Steps) -> Result<String> {
         Machine::Other(real) => Ok(real.to_owned()),
         Machine::Unknown(real) => {
             let message = format!(
-                "uname says {told}, which may be an {real} kernel's name for programs of 32 bits, and /proc does not tell"
+                "uname says {told}, as {real} kernels do to programs of 32 bits, and /proc does not tell which kernel this is"
             );
             Err(Error::new(ErrorKind::NotFound, message))
         }

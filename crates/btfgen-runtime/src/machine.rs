@@ -26,7 +26,7 @@ pub(crate) fn machine(told: &str, steps: &mut Steps) -> Machine {
         || start_of("/proc/self/personality"),
     );
     if let Machine::Other(real) = machine {
-        let outcome = format_args!("a {real} kernel's name for programs of 32 bits");
+        let outcome = format_args!("{real} kernels say this to programs of 32 bits");
         steps.passed(Rung::Host, format_args!("uname, {told}"), outcome);
     }
     machine

@@ -1,6 +1,7 @@
 //! Tests the engine with foreign programs and data: bpftool, libbpf's own loader, btf-rs, the kernels of the sample hub.
 
 mod suite {
+    #[cfg(target_pointer_width = "64")]
     mod aya;
     mod cilium;
     mod concatenated;

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(target_pointer_width = "64")]
 use aya::Endianness;
 use btfgen::{LoadedBtf, Minimizer, Needs, Outcome, ReloKind};
 use tempfile::TempDir;
 
+#[cfg(target_pointer_width = "64")]
+use super::aya as by_aya;
 use super::util::{bpftool_minimized, needs};
-use super::{aya as by_aya, libbpf_versions, loader};
+use super::{libbpf_versions, loader};
 
 /// libbpf replaces what it cannot relocate by a call of this function, which the verifier refuses.
 const POISON: i32 = 0xbad2310;
@@ -195,6 +198,11 @@ impl Judges {
         count(&mut self.tally.older_libbpf, !is_refused);
     }
 
+    /// aya does not compile for 32 bits.
+    #[cfg(not(target_pointer_width = "64"))]
+    fn compare_by_aya(&mut self, _: &Input<'_>) {}
+
+    #[cfg(target_pointer_width = "64")]
     fn compare_by_aya(&mut self, input: &Input<'_>) {
         let parse = |btf| aya_obj::btf::Btf::parse(btf, Endianness::default());
         // aya takes BTFs of this host's byte order.
