@@ -35,7 +35,8 @@ Three dots mean that arguments were too many, too long, or not in memory.\n\
 \n\
 It must run as root, or with CAP_BPF, CAP_PERFMON, the right to read\n\
 /sys/kernel/tracing, and the sysctl kernel.perf_event_paranoid at 2 or below.\n\
-Calls of execveat, and starts of 32-bit programs by 64-bit ones, are not seen.\n";
+Calls of execveat are not seen, nor, on a 64-bit kernel, those of 32-bit\n\
+programs and starts of 32-bit programs.\n";
 
 struct options {
 	bool failed;

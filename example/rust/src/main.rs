@@ -41,7 +41,7 @@ const POLL: Duration = Duration::from_millis(200);
 #[derive(Debug, Parser)]
 #[command(
     name = "execsnoop",
-    after_help = "It must run as root, or with CAP_BPF, CAP_PERFMON, the right to read\n/sys/kernel/tracing, and the sysctl kernel.perf_event_paranoid at 2 or below.\nCalls of execveat, and starts of 32-bit programs by 64-bit ones, are not seen."
+    after_help = "It must run as root, or with CAP_BPF, CAP_PERFMON, the right to read\n/sys/kernel/tracing, and the sysctl kernel.perf_event_paranoid at 2 or below.\nCalls of execveat are not seen, nor, on a 64-bit kernel, those of 32-bit\nprograms and starts of 32-bit programs."
 )]
 struct Options {
     /// Also print failed calls of execve; RET is the error
