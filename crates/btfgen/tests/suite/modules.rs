@@ -11,7 +11,7 @@ use btfgen::{
 use btfgen_hub::{Module, write_modules};
 use btfgen_testkit::{module_btf, object, sample_btf, target_btf};
 
-use super::util::objects;
+use super::util::{name, objects};
 
 const KERNEL: &str = "debian/12/x86_64/6.1.0";
 
@@ -151,14 +151,14 @@ fn modules_do_no_harm() {
     add(&with, KERNEL, Some(&["a", "b"]));
     add(&without, KERNEL, None);
     let modules = object("modules");
-    for object in objects() {
+    let little = objects().into_iter();
+    for object in little.filter(|object| !name(object).ends_with(".eb.bpf.o")) {
         let [with, without] = [&with, &without].map(|hub| {
             let packed = pack(hub, &object, StoreUse::Kept, &[]);
             (packed.archive().to_vec(), packed.matrix)
         });
-        let asks = object == modules || object == modules.with_file_name("modules.eb.bpf.o");
-        assert_eq!(with.0 != without.0, asks, "{object:?}");
-        assert_eq!(with.1 != without.1, asks, "{object:?}");
+        assert_eq!(with.0 != without.0, object == modules, "{object:?}");
+        assert_eq!(with.1 != without.1, object == modules, "{object:?}");
     }
 }
 
