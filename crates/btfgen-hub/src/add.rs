@@ -15,13 +15,11 @@ use btfgen_runtime::Lookup;
 use btfgen_vmlinux::{Contents, Reader, Vmlinux};
 use serde::Serialize;
 
-use crate::add_modules::{AddedModules, BUILD_HELP, Given, Plan, PresentModules};
+use crate::add_modules::{AddedModules, Given, Plan, PresentModules};
 use crate::arch::{arch_fits, hub_arch};
 use crate::chunk_file::{ChunkFile, ChunkPlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::folder::{MadeFolders, absolute};
-use crate::hub::Hub;
-use crate::hub_kernel::HubKernel;
 use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel, read_kernel};
 use crate::kernel_source::read_kernel_file;
 use crate::lock::{LockedHub, Waiting};
@@ -49,13 +47,13 @@ const KERNELS_OWN: &[u8] = b"task_struct";
 /// ```
 #[derive(Clone)]
 pub struct Add<'a> {
-    hub: PathBuf,
-    named: Named,
-    from_host: bool,
-    force: bool,
+    pub(crate) hub: PathBuf,
+    pub(crate) named: Named,
+    pub(crate) from_host: bool,
+    pub(crate) force: bool,
     modules: bool,
     reader: Reader,
-    max_btf_bytes: u64,
+    pub(crate) max_btf_bytes: u64,
     waiting: Option<&'a (dyn Fn(Waiting) + Sync)>,
     cancel: Option<Arc<AtomicBool>>,
 }
@@ -69,7 +67,7 @@ impl std::fmt::Debug for Add<'_> {
 }
 
 /// What the hub has of a kernel.
-struct Present {
+pub(crate) struct Present {
     files: Vec<PresentFile>,
     /// A chunk that contains the kernel, if there is no file, and the digest of its BTF.
     chunk: Option<(PathBuf, Digest)>,
@@ -89,12 +87,6 @@ struct Writing<'w> {
     modules: &'w Plan,
 }
 
-/// Modules without a kernel, from consecutive files.
-struct Group {
-    paths: Vec<PathBuf>,
-    given: Given,
-}
-
 /// A file of the kernel in the hub.
 struct PresentFile {
     path: PathBuf,
@@ -103,11 +95,11 @@ struct PresentFile {
 
 /// The known parts of a kernel's id.
 #[derive(Debug, Clone, Default)]
-struct Named {
-    distro: Option<String>,
-    version: Option<String>,
-    arch: Option<String>,
-    release: Option<String>,
+pub(crate) struct Named {
+    pub(crate) distro: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) arch: Option<String>,
+    pub(crate) release: Option<String>,
 }
 
 /// The result of adding a kernel.
@@ -242,7 +234,7 @@ impl<'a> Add<'a> {
 
     /// Adds the kernel in a file of any type that [`Reader::read_all`] accepts, and its modules. After all checks the hub changes
     /// in one step, while no other process changes it. To replace a kernel, this waits until nobody reads the hub. Drop every
-    /// [`Hub`] of this hub before the call, because it counts as a reader.
+    /// [`Hub`](crate::Hub) of this hub before the call, because it counts as a reader.
     ///
     /// Modules without their kernel come to the kernel with their release that the hub has. A module that cannot be read, or
     /// does not continue the kernel's BTF, is in [`AddedModules::left_out`].
@@ -281,49 +273,7 @@ impl<'a> Add<'a> {
         results
     }
 
-    fn files_in_order(&self, paths: &[PathBuf]) -> Vec<(Vec<PathBuf>, Result<Added>)> {
-        let mut results = Vec::new();
-        let mut group: Option<Group> = None;
-        for path in paths {
-            if self.is_cancelled() {
-                results.push((vec![path.clone()], Err(Error::cancelled("add"))));
-                return results;
-            }
-            let mut contents = match self.contents(path) {
-                Ok(contents) => contents,
-                Err(e) => {
-                    results.push((vec![path.clone()], Err(e)));
-                    continue;
-                }
-            };
-            let given = Given::take(&mut contents);
-            match (&mut group, contents.kernel) {
-                (Some(group), None) if group.given.release() == given.release() => {
-                    group.paths.push(path.clone());
-                    group.given.append(given);
-                }
-                (_, None) => {
-                    let paths = vec![path.clone()];
-                    results.extend(group.replace(Group { paths, given }).map(|g| self.group(g)));
-                }
-                (_, Some(vmlinux)) => {
-                    results.extend(group.take().map(|group| self.group(group)));
-                    let added = self.kernel_and_modules(path, &vmlinux, given);
-                    results.push((vec![path.clone()], added));
-                }
-            }
-        }
-        results.extend(group.map(|group| self.group(group)));
-        results
-    }
-
-    fn group(&self, group: Group) -> (Vec<PathBuf>, Result<Added>) {
-        let first = group.paths.first().cloned().unwrap_or_default();
-        let added = self.modules_alone(&first, group.given);
-        (group.paths, added)
-    }
-
-    fn contents(&self, path: &Path) -> Result<Contents> {
+    pub(crate) fn contents(&self, path: &Path) -> Result<Contents> {
         if self.modules {
             return self.reader.read_all(path).map_err(unreadable);
         }
@@ -331,7 +281,7 @@ impl<'a> Add<'a> {
         Ok(vmlinux.into())
     }
 
-    fn kernel_and_modules(
+    pub(crate) fn kernel_and_modules(
         &self,
         path: &Path,
         vmlinux: &Vmlinux,
@@ -409,115 +359,7 @@ impl<'a> Add<'a> {
         Ok(Some(there))
     }
 
-    /// Adds modules to the kernel that the hub has of their release.
-    fn modules_alone(&self, path: &Path, given: Given) -> Result<Added> {
-        let named = self.modules_kernel(path, &given)?;
-        let hub = LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?;
-        let (kernel, btf) = self.find_kernel(path, &named, &given)?;
-        let present = self.present(&kernel)?;
-        let place = present.path().unwrap_or(path).to_owned();
-        let modules = self.write(&hub, &kernel, &btf, Change::Unchanged, &present, given)?;
-        Ok(Added {
-            kernel,
-            path: place,
-            change: Change::Unchanged,
-            origin: "the hub".to_owned(),
-            btf_bytes: btf.len(),
-            modules,
-        })
-    }
-
-    /// What is known of the kernel of some modules. The release is known.
-    fn modules_kernel(&self, path: &Path, given: &Given) -> Result<Named> {
-        let mut named = self.named.clone();
-        let told = given.release().map(str::to_owned);
-        if !self.force {
-            agree(path, "release", named.release.as_deref(), told.as_deref())?;
-        }
-        named.release = named.release.or(told);
-        if self.from_host {
-            let host = host_kernel(path)?;
-            named.distro.get_or_insert(host.distro().to_owned());
-            named.version.get_or_insert(host.version().to_owned());
-            named.release.get_or_insert(host.release().to_owned());
-        }
-        if named.release.is_none() && !given.modules.is_empty() {
-            let message = "has modules, but does not say of which kernel";
-            return Err(
-                Error::new(ErrorKind::InvalidName, path.display(), message).with_help(
-                    "give --id ID/VERSION/ARCH/RELEASE, or --from-host if it is this host's kernel",
-                ),
-            );
-        }
-        Ok(named)
-    }
-
-    /// The kernel of the hub whose BTF some modules continue, and its BTF.
-    fn find_kernel(
-        &self,
-        path: &Path,
-        named: &Named,
-        given: &Given,
-    ) -> Result<(KernelId, Vec<u8>)> {
-        let refused = |kind, message: String| Error::new(kind, path.display(), message);
-        if given.modules.is_empty() {
-            let mut left_out = given.left_out.iter();
-            let message = match left_out.next() {
-                Some(first) => format!("has no module that can be read: {first}"),
-                None => "has only modules without BTF".to_owned(),
-            };
-            return Err(refused(ErrorKind::InvalidKernel, message));
-        }
-        let hub = Hub::open_waiting(&[&self.hub], || self.go_on())?;
-        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
-        let arch = named.arch.as_deref().map(|arch| hub_arch(arch).to_owned());
-        let of_release = hub.kernels().iter().filter(|kernel| {
-            let id = kernel.id();
-            same(&named.release, id.release())
-                && same(&named.distro, id.distro())
-                && same(&named.version, id.version())
-                && same(&arch, hub_arch(id.arch()))
-        });
-        let of_release: Vec<&HubKernel> = of_release.collect();
-        let (mut fitting, mut first_name) = (Vec::new(), None);
-        for kernel in of_release {
-            let btf = kernel.read(self.max_btf_bytes)?;
-            first_name.get_or_insert_with(|| kernel.id().to_string());
-            let fits = match Btf::parse(&btf) {
-                Ok(base) => given.fitting(&base) > 0,
-                Err(_) => false,
-            };
-            if fits {
-                fitting.push((kernel.id().clone(), btf));
-            }
-        }
-        let release = named.release.as_deref().unwrap_or_default();
-        match (fitting.pop(), first_name) {
-            (Some(one), _) if fitting.is_empty() => Ok(one),
-            (Some((one, _)), _) => {
-                let ids = fitting.iter().map(|(id, _)| id.to_string());
-                let ids: Vec<String> = ids.chain([one.to_string()]).collect();
-                let message = format!("its modules belong to several kernels: {}", ids.join(", "));
-                Err(refused(ErrorKind::InvalidName, message)
-                    .with_help("choose one with --id ID/VERSION/ARCH/RELEASE"))
-            }
-            (None, Some(kernel)) => {
-                let message = format!(
-                    "its modules do not continue the BTF of {kernel}: they are of another build of this kernel"
-                );
-                Err(refused(ErrorKind::InvalidKernel, message).with_help(BUILD_HELP))
-            }
-            (None, None) => {
-                let message =
-                    format!("its modules are of the kernel {release}, which the hub does not have");
-                Err(refused(ErrorKind::NoKernels, message).with_help(
-                    "name the kernel's own package, image or BTF, too (linux-image-…, kernel-core-…); with --id, both need the same name",
-                ))
-            }
-        }
-    }
-
-    fn wait(&self, for_whom: Waiting) -> Result<()> {
+    pub(crate) fn wait(&self, for_whom: Waiting) -> Result<()> {
         if let Some(callback) = self.waiting {
             callback(for_whom);
         }
@@ -525,14 +367,14 @@ impl<'a> Add<'a> {
     }
 
     /// Fails if the caller has asked to stop.
-    fn go_on(&self) -> Result<()> {
+    pub(crate) fn go_on(&self) -> Result<()> {
         if self.is_cancelled() {
             return Err(Error::cancelled("add"));
         }
         Ok(())
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         let flag = self.cancel.as_ref();
         flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
@@ -562,7 +404,7 @@ impl<'a> Add<'a> {
     }
 
     /// What the hub has of a kernel, under all possible names.
-    fn present(&self, kernel: &KernelId) -> Result<Present> {
+    pub(crate) fn present(&self, kernel: &KernelId) -> Result<Present> {
         let folder = self.hub.join(kernel.distro()).join(kernel.version());
         let unreadable = |path: &Path, e| Error::io(path, "cannot be read", e);
         let entries = match std::fs::read_dir(&folder) {
@@ -640,7 +482,7 @@ impl<'a> Add<'a> {
     }
 
     /// Writes a kernel's file if it has changed, and that of its modules, and removes the files that they replace.
-    fn write(
+    pub(crate) fn write(
         &self,
         hub: &LockedHub,
         kernel: &KernelId,
@@ -777,7 +619,7 @@ impl Present {
     }
 
     /// The file that has the kernel.
-    fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         let file = self.files.first().map(|file| &file.path);
         let chunk = self.chunk.as_ref().map(|(path, _)| path);
         file.or(chunk).map(PathBuf::as_path)
@@ -884,7 +726,7 @@ impl Named {
 }
 
 /// The kernel that this host runs.
-fn host_kernel(path: &Path) -> Result<KernelId> {
+pub(crate) fn host_kernel(path: &Path) -> Result<KernelId> {
     Lookup::new().kernel_id().map_err(|e| {
         let message = e.message().to_owned();
         Error::new(ErrorKind::InvalidName, path.display(), message)
@@ -897,7 +739,12 @@ fn bad_id(id: &str) -> Error {
         .with_help("write ID/VERSION/ARCH/RELEASE, for example ubuntu/22.04/x86_64/5.15.0-71-generic, or only ID/VERSION")
 }
 
-fn agree(path: &Path, what: &str, named: Option<&str>, told: Option<&str>) -> Result<()> {
+pub(crate) fn agree(
+    path: &Path,
+    what: &str,
+    named: Option<&str>,
+    told: Option<&str>,
+) -> Result<()> {
     match (named, told) {
         (Some(named), Some(told)) if named != told => {
             let message = format!("its {what} is {told}, not {named}");

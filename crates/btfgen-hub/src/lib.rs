@@ -11,6 +11,8 @@
 #[cfg(feature = "add")]
 mod add;
 #[cfg(feature = "add")]
+mod add_alone;
+#[cfg(feature = "add")]
 mod add_modules;
 mod arch;
 mod chunk_file;
