@@ -62,13 +62,27 @@ enum Outcome {
     },
 }
 
-fn read(folder: &Folder) -> Outcome {
-    let reader = Reader::new()
+fn reader(folder: &Folder) -> Reader {
+    Reader::new()
         .pahole("/nonexistent/pahole")
         .max_btf_bytes(MAX_BTF_BYTES)
         .max_unpacked_bytes(MAX_UNPACKED_BYTES)
-        .temp_dir(folder.unpacked.path());
-    match reader.read(&folder.file) {
+        .temp_dir(folder.unpacked.path())
+}
+
+/// Read the modules, too, and check that their order and their sizes are those that are promised.
+fn read_modules(folder: &Folder) {
+    let reader = reader(folder).dwarf_modules(["all".to_owned()]);
+    if let Ok(contents) = reader.read_all(&folder.file) {
+        let modules = &contents.modules;
+        assert!(modules.windows(2).all(|pair| pair[0].name < pair[1].name));
+        let bytes: usize = modules.iter().map(|module| module.btf.len()).sum();
+        assert!(bytes as u64 <= MAX_BTF_BYTES);
+    }
+}
+
+fn read(folder: &Folder) -> Outcome {
+    match reader(folder).read(&folder.file) {
         Ok(vmlinux) => {
             check_read(&vmlinux);
             Outcome::Read(vmlinux)
@@ -94,6 +108,7 @@ fn check(bytes: &[u8]) {
         fs::write(&folder.file, bytes).expect("room for a file");
         let outcome = read(folder);
         assert_eq!(read(folder), outcome);
+        read_modules(folder);
         if let Outcome::Read(vmlinux) = outcome {
             check_bare(folder, &vmlinux);
         }

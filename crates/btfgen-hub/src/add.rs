@@ -1,36 +1,33 @@
 //! Puts the user's own kernels into a hub, for `btfgen add`.
 
+mod alone;
+mod build_id;
+mod merged;
+mod modules;
+mod named;
+mod present;
+mod write;
+
 use std::error::Error as _;
-use std::fs::Metadata;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use btfgen_archive::{BuildId, KernelId};
 use btfgen_btf::Btf;
-use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING};
-use btfgen_files::{TempFile, remove_stale};
-use btfgen_runtime::Lookup;
 use btfgen_vmlinux::{Contents, Reader, Vmlinux};
 use serde::Serialize;
 
-use crate::add_build_id;
-use crate::add_modules::{AddedModules, BUILD_HELP, Given, Plan, PresentModules};
-use crate::arch::{arch_fits, hub_arch};
-use crate::build_id::forget_build_id;
-use crate::chunk_file::{ChunkFile, ChunkPlace};
+use self::merged::merged_modules;
+use self::modules::Given;
+pub use self::modules::{AddedModules, ModulesChange};
+use self::named::{Named, bad_id};
+use self::present::{Present, read_in_chunk, refuse_own_file};
+use crate::arch::arch_fits;
 use crate::error::{Error, ErrorKind, Result};
-use crate::folder::{MadeFolders, absolute};
-use crate::hub::Hub;
-use crate::hub_kernel::HubKernel;
-use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel, read_kernel};
+use crate::kernel_file::{DEFAULT_MAX_BTF_BYTES, ENDINGS, parse_kernel};
 use crate::kernel_source::read_kernel_file;
 use crate::lock::{LockedHub, Waiting};
-use crate::merged::merged_modules;
-use crate::modules::MODULES_ENDING;
-use crate::seen::{file_id, is_as_seen, is_missing, look};
-use crate::tar_xz;
 
 /// A type that every kernel defines, and no module or BPF program does.
 const KERNELS_OWN: &[u8] = b"task_struct";
@@ -68,48 +65,6 @@ impl std::fmt::Debug for Add<'_> {
             .field("hub", &self.hub)
             .finish_non_exhaustive()
     }
-}
-
-/// What the hub has of a kernel.
-struct Present {
-    files: Vec<PresentFile>,
-    /// A chunk that contains the kernel, if there is no file, and the digest of its BTF.
-    chunk: Option<(PathBuf, Digest)>,
-    /// The file with the kernel's modules.
-    modules: Option<PresentModules>,
-}
-
-/// What is written of a kernel.
-struct Writing<'w> {
-    kernel: &'w KernelId,
-    /// The folder `ID/VERSION/ARCH`.
-    folder: &'w Path,
-    btf: &'w [u8],
-    /// Whether the kernel's own file is written.
-    with_kernel: bool,
-    present: &'w Present,
-    modules: &'w Plan,
-}
-
-/// Modules without a kernel, from consecutive files.
-struct Group {
-    paths: Vec<PathBuf>,
-    given: Given,
-}
-
-/// A file of the kernel in the hub.
-struct PresentFile {
-    path: PathBuf,
-    metadata: Metadata,
-}
-
-/// The known parts of a kernel's id.
-#[derive(Debug, Clone, Default)]
-struct Named {
-    distro: Option<String>,
-    version: Option<String>,
-    arch: Option<String>,
-    release: Option<String>,
 }
 
 /// The result of adding a kernel.
@@ -247,7 +202,7 @@ impl<'a> Add<'a> {
 
     /// Adds the kernel in a file of any type that [`Reader::read_all`] accepts, and its modules. After all checks the hub changes
     /// in one step, while no other process changes it. To replace a kernel, this waits until nobody reads the hub. Drop every
-    /// [`Hub`] of this hub before the call, because it counts as a reader.
+    /// [`Hub`](crate::Hub) of this hub before the call, because it counts as a reader.
     ///
     /// Modules without their kernel come to the kernel with their release that the hub has. A module that cannot be read, or
     /// does not continue the kernel's BTF, is in [`AddedModules::left_out`].
@@ -284,48 +239,6 @@ impl<'a> Add<'a> {
             results.extend(self.files_in_order(&early));
         }
         results
-    }
-
-    fn files_in_order(&self, paths: &[PathBuf]) -> Vec<(Vec<PathBuf>, Result<Added>)> {
-        let mut results = Vec::new();
-        let mut group: Option<Group> = None;
-        for path in paths {
-            if self.is_cancelled() {
-                results.push((vec![path.clone()], Err(Error::cancelled("add"))));
-                return results;
-            }
-            let mut contents = match self.contents(path) {
-                Ok(contents) => contents,
-                Err(e) => {
-                    results.push((vec![path.clone()], Err(e)));
-                    continue;
-                }
-            };
-            let given = Given::take(&mut contents);
-            match (&mut group, contents.kernel) {
-                (Some(group), None) if group.given.release() == given.release() => {
-                    group.paths.push(path.clone());
-                    group.given.append(given);
-                }
-                (_, None) => {
-                    let paths = vec![path.clone()];
-                    results.extend(group.replace(Group { paths, given }).map(|g| self.group(g)));
-                }
-                (_, Some(vmlinux)) => {
-                    results.extend(group.take().map(|group| self.group(group)));
-                    let added = self.kernel_and_modules(path, &vmlinux, given);
-                    results.push((vec![path.clone()], added));
-                }
-            }
-        }
-        results.extend(group.map(|group| self.group(group)));
-        results
-    }
-
-    fn group(&self, group: Group) -> (Vec<PathBuf>, Result<Added>) {
-        let first = group.paths.first().cloned().unwrap_or_default();
-        let added = self.modules_alone(&first, group.given);
-        (group.paths, added)
     }
 
     fn contents(&self, path: &Path) -> Result<Contents> {
@@ -366,7 +279,7 @@ impl<'a> Add<'a> {
         let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
         let (place, is_other_build) = match (change, present.path()) {
             (Change::Unchanged, Some(there)) => {
-                let is_other = add_build_id::replaces(there, &kernel, build_id, self.force)?;
+                let is_other = build_id::replaces(there, &kernel, build_id, self.force)?;
                 (there.to_owned(), is_other)
             }
             _ => {
@@ -378,7 +291,7 @@ impl<'a> Add<'a> {
         if is_other_build {
             change = Change::Replaced;
         }
-        add_build_id::record(&place, &kernel, build_id)?;
+        build_id::record(&place, &kernel, build_id)?;
         Ok(Added {
             kernel,
             path: place,
@@ -423,115 +336,6 @@ impl<'a> Add<'a> {
         Ok(Some(there))
     }
 
-    /// Adds modules to the kernel that the hub has of their release.
-    fn modules_alone(&self, path: &Path, given: Given) -> Result<Added> {
-        let named = self.modules_kernel(path, &given)?;
-        let hub = LockedHub::lock(&self.hub, || self.wait(Waiting::Writer))?;
-        let (kernel, btf) = self.find_kernel(path, &named, &given)?;
-        let present = self.present(&kernel)?;
-        let place = present.path().unwrap_or(path).to_owned();
-        let modules = self.write(&hub, &kernel, &btf, Change::Unchanged, &present, given)?;
-        Ok(Added {
-            kernel,
-            path: place,
-            change: Change::Unchanged,
-            origin: "the hub".to_owned(),
-            btf_bytes: btf.len(),
-            build_id: None,
-            modules,
-        })
-    }
-
-    /// What is known of the kernel of some modules. The release is known.
-    fn modules_kernel(&self, path: &Path, given: &Given) -> Result<Named> {
-        let mut named = self.named.clone();
-        let told = given.release().map(str::to_owned);
-        if !self.force {
-            agree(path, "release", named.release.as_deref(), told.as_deref())?;
-        }
-        named.release = named.release.or(told);
-        if self.from_host {
-            let host = host_kernel(path)?;
-            named.distro.get_or_insert(host.distro().to_owned());
-            named.version.get_or_insert(host.version().to_owned());
-            named.release.get_or_insert(host.release().to_owned());
-        }
-        if named.release.is_none() && !given.modules.is_empty() {
-            let message = "has modules, but does not say of which kernel";
-            return Err(
-                Error::new(ErrorKind::InvalidName, path.display(), message).with_help(
-                    "give --id ID/VERSION/ARCH/RELEASE, or --from-host if it is this host's kernel",
-                ),
-            );
-        }
-        Ok(named)
-    }
-
-    /// The kernel of the hub whose BTF some modules continue, and its BTF.
-    fn find_kernel(
-        &self,
-        path: &Path,
-        named: &Named,
-        given: &Given,
-    ) -> Result<(KernelId, Vec<u8>)> {
-        let refused = |kind, message: String| Error::new(kind, path.display(), message);
-        if given.modules.is_empty() {
-            let mut left_out = given.left_out.iter();
-            let message = match left_out.next() {
-                Some(first) => format!("has no module that can be read: {first}"),
-                None => "has only modules without BTF".to_owned(),
-            };
-            return Err(refused(ErrorKind::InvalidKernel, message));
-        }
-        let hub = Hub::open_waiting(&[&self.hub], || self.go_on())?;
-        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
-        let arch = named.arch.as_deref().map(|arch| hub_arch(arch).to_owned());
-        let of_release = hub.kernels().iter().filter(|kernel| {
-            let id = kernel.id();
-            same(&named.release, id.release())
-                && same(&named.distro, id.distro())
-                && same(&named.version, id.version())
-                && same(&arch, hub_arch(id.arch()))
-        });
-        let of_release: Vec<&HubKernel> = of_release.collect();
-        let (mut fitting, mut first_name) = (Vec::new(), None);
-        for kernel in of_release {
-            let btf = kernel.read(self.max_btf_bytes)?;
-            first_name.get_or_insert_with(|| kernel.id().to_string());
-            let fits = match Btf::parse(&btf) {
-                Ok(base) => given.fitting(&base) > 0,
-                Err(_) => false,
-            };
-            if fits {
-                fitting.push((kernel.id().clone(), btf));
-            }
-        }
-        let release = named.release.as_deref().unwrap_or_default();
-        match (fitting.pop(), first_name) {
-            (Some(one), _) if fitting.is_empty() => Ok(one),
-            (Some((one, _)), _) => {
-                let ids = fitting.iter().map(|(id, _)| id.to_string());
-                let ids: Vec<String> = ids.chain([one.to_string()]).collect();
-                let message = format!("its modules belong to several kernels: {}", ids.join(", "));
-                Err(refused(ErrorKind::InvalidName, message)
-                    .with_help("choose one with --id ID/VERSION/ARCH/RELEASE"))
-            }
-            (None, Some(kernel)) => {
-                let message = format!(
-                    "its modules do not continue the BTF of {kernel}: they are of another build of this kernel"
-                );
-                Err(refused(ErrorKind::InvalidKernel, message).with_help(BUILD_HELP))
-            }
-            (None, None) => {
-                let message =
-                    format!("its modules are of the kernel {release}, which the hub does not have");
-                Err(refused(ErrorKind::NoKernels, message).with_help(
-                    "name the kernel's own package, image or BTF, too (linux-image-…, kernel-core-…); with --id, both need the same name",
-                ))
-            }
-        }
-    }
-
     fn wait(&self, for_whom: Waiting) -> Result<()> {
         if let Some(callback) = self.waiting {
             callback(for_whom);
@@ -552,395 +356,14 @@ impl<'a> Add<'a> {
         flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    fn kernel(&self, path: &Path, vmlinux: &Vmlinux) -> Result<KernelId> {
-        let Named {
-            distro,
-            version,
-            arch,
-            release,
-        } = self.named.clone();
-        let told_arch = vmlinux.arch().map(|arch| hub_arch(arch).to_owned());
-        let told_release = vmlinux.release().map(str::to_owned);
-        let arch = arch.map(|arch| hub_arch(&arch).to_owned());
-        if !self.force {
-            // An image does not tell which of two architectures it is for, if both have its ELF header.
-            let told = told_arch.as_deref();
-            let can_be = arch.as_deref().is_some_and(|arch| vmlinux.can_be(arch));
-            agree(
-                path,
-                "architecture",
-                arch.as_deref(),
-                told.filter(|_| !can_be),
-            )?;
-            agree(path, "release", release.as_deref(), told_release.as_deref())?;
-        }
-        let (arch, release) = (arch.or(told_arch), release.or(told_release));
-        let known = Named {
-            distro,
-            version,
-            arch,
-            release,
-        };
-        known.complete(path, self.from_host)
-    }
-
     /// The build id by the file, or by this host if the BTF is the running kernel's.
     fn build_id(&self, path: &Path, vmlinux: &Vmlinux, kernel: &KernelId) -> Option<BuildId> {
         let release = vmlinux.release().or(self.named.release.as_deref());
-        let is_running = (self.from_host && release.is_none())
-            || add_build_id::is_of_running_kernel(path, kernel);
+        let is_running =
+            (self.from_host && release.is_none()) || build_id::is_of_running_kernel(path, kernel);
         vmlinux
             .build_id()
             .or_else(|| btfgen_runtime::running_build_id().filter(|_| is_running))
-    }
-
-    /// What the hub has of a kernel, under all possible names.
-    fn present(&self, kernel: &KernelId) -> Result<Present> {
-        let folder = self.hub.join(kernel.distro()).join(kernel.version());
-        let unreadable = |path: &Path, e| Error::io(path, "cannot be read", e);
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
-            Err(e) if is_missing(&e) => Ok(Vec::new()),
-            Err(e) => Err(e),
-        };
-        let (mut files, mut chunk, mut modules) = (Vec::new(), None, None);
-        for entry in entries.map_err(|e| unreadable(&folder, e))? {
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else {
-                continue;
-            };
-            if let Some(arch) = name.strip_suffix(CHUNK_ENDING)
-                && hub_arch(arch) == kernel.arch()
-            {
-                let digest = in_chunk(&entry.path(), kernel)?;
-                chunk = digest.map(|digest| (entry.path(), digest)).or(chunk);
-            }
-            if hub_arch(name) != kernel.arch() {
-                continue;
-            }
-            let here = PresentModules::find(&entry.path(), kernel.release());
-            modules = here.map_err(|e| unreadable(&entry.path(), e))?.or(modules);
-            for ending in ENDINGS {
-                let path = entry.path().join(format!("{}{ending}", kernel.release()));
-                if let Some(metadata) = look(&path).map_err(|e| unreadable(&path, e))? {
-                    files.push(PresentFile { path, metadata });
-                }
-            }
-        }
-        // A file wins, so readers take no BTF from the chunk then.
-        let chunk = chunk.filter(|_| files.is_empty());
-        Ok(Present {
-            files,
-            chunk,
-            modules,
-        })
-    }
-
-    /// What has to be done. The hub may have several files of the kernel, and a reader takes one of them. So all of them must
-    /// have this BTF.
-    fn change(&self, kernel: &KernelId, present: &Present, btf: &[u8]) -> Result<Change> {
-        let exists = |message| {
-            Error::new(ErrorKind::Exists, kernel, message)
-                .with_help("--force replaces it; with --id you can give another name")
-        };
-        match &present.chunk {
-            Some((_, digest)) if *digest == Digest::of(btf) => return Ok(Change::Unchanged),
-            Some(_) if self.force => return Ok(Change::Replaced),
-            Some((path, _)) => {
-                let message = format!("{} has a different BTF of this kernel", path.display());
-                return Err(exists(message));
-            }
-            None if present.files.is_empty() => return Ok(Change::New),
-            None => {}
-        }
-        for PresentFile { path, .. } in &present.files {
-            let there = read_kernel_file(path, self.max_btf_bytes);
-            match there {
-                Ok(there) if there == btf => {}
-                Err(e) if e.kind() == ErrorKind::Machine => return Err(e),
-                _ if self.force => return Ok(Change::Replaced),
-                Ok(_) => {
-                    let message = format!("{} has a different BTF of this kernel", path.display());
-                    return Err(exists(message));
-                }
-                Err(e) => {
-                    let message = format!("the hub's file {} is unusable", path.display());
-                    return Err(exists(message).with_source(e));
-                }
-            }
-        }
-        Ok(Change::Unchanged)
-    }
-
-    /// Writes a kernel's file if it has changed, and that of its modules, and removes the files that they replace.
-    fn write(
-        &self,
-        hub: &LockedHub,
-        kernel: &KernelId,
-        btf: &[u8],
-        change: Change,
-        present: &Present,
-        given: Given,
-    ) -> Result<AddedModules> {
-        let with_kernel = change != Change::Unchanged;
-        let target = self.hub.join(format!("{kernel}{}", ENDINGS[0]));
-        let folder = match present.folder() {
-            // Beside the kernel's file, or where it would be without the chunk.
-            Some(folder) if !with_kernel => folder,
-            _ => target.parent().unwrap_or(Path::new(".")).to_owned(),
-        };
-        let base = read_kernel(&target, btf)?;
-        let (there, limit) = (present.modules.as_ref(), self.max_btf_bytes);
-        let mut modules = Plan::of(given, kernel, &base, there, self.force, limit)?;
-        drop(base);
-        let writing = Writing {
-            kernel,
-            folder: &folder,
-            btf,
-            with_kernel,
-            present,
-            modules: &modules,
-        };
-        if with_kernel || modules.is_change() {
-            let path = self.write_files(hub, &writing)?;
-            modules.added.path = path.or(modules.added.path);
-        }
-        Ok(modules.added)
-    }
-
-    /// Returns the path of the modules' file, if it was written.
-    fn write_files(&self, hub: &LockedHub, writing: &Writing<'_>) -> Result<Option<PathBuf>> {
-        let Writing {
-            kernel,
-            folder,
-            btf,
-            with_kernel,
-            present,
-            modules,
-        } = *writing;
-        let _made = MadeFolders::make(&absolute(folder)?)?;
-        let target = folder.join(format!("{}{}", kernel.release(), ENDINGS[0]));
-        let modules_target = folder.join(format!("{}{MODULES_ENDING}", kernel.release()));
-        let failed = |path: &Path, e: io::Error| match e.kind() {
-            _ if self.is_cancelled() => Error::cancelled("add"),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Error::new(ErrorKind::Hub, folder.display(), "cannot be written to")
-                    .with_source(e)
-                    .with_help("name a writable hub with --hub")
-            }
-            io::ErrorKind::AlreadyExists => changed(path),
-            _ => Error::io(path, "cannot be written", e),
-        };
-        remove_stale(folder);
-        let file = match with_kernel {
-            true => Some(
-                tar_xz::write(folder, kernel.release(), btf, &|| self.is_cancelled())
-                    .map_err(|e| failed(&target, e))?,
-            ),
-            false => None,
-        };
-        let modules_file = modules.write(folder, kernel, btf);
-        let modules_file = modules_file.map_err(|e| failed(&modules_target, e))?;
-        self.go_on()?;
-        let replaced: Vec<&PresentFile> = match with_kernel {
-            true => present.files.iter().collect(),
-            false => Vec::new(),
-        };
-        let old_modules = present.modules.as_ref().filter(|_| modules.replaces());
-        let _alone = match !replaced.is_empty() || old_modules.is_some() {
-            true => Some(hub.exclude_readers(|| self.wait(Waiting::Readers))?),
-            false => None,
-        };
-        // Only btfgen's commands respect the lock.
-        let seen = replaced.iter().map(|p| (&p.path, &p.metadata));
-        for (path, metadata) in seen.chain(old_modules.map(|m| (&m.path, &m.metadata))) {
-            if !is_as_seen(path, Some(metadata)).map_err(|e| failed(path, e))? {
-                return Err(changed(path));
-            }
-        }
-        // The kernel comes first. If the machine stops between the two, its digest is not that in the modules' file.
-        let kernels = replaced.iter().map(|p| &p.path);
-        if let Some(file) = file {
-            for path in kernels.clone().chain([&target]) {
-                forget_build_id(path).map_err(|e| failed(path, e))?;
-            }
-            take_name(file, &target, kernels).map_err(|(path, e)| failed(&path, e))?;
-        }
-        let old = old_modules.map(|m| &m.path);
-        match modules_file {
-            Some(file) => {
-                take_name(file, &modules_target, old.into_iter())
-                    .map_err(|(path, e)| failed(&path, e))?;
-                return Ok(Some(modules_target));
-            }
-            None => {
-                if let Some(old) = old {
-                    std::fs::remove_file(old)
-                        .map_err(|e| Error::io(old, "cannot be removed", e))?;
-                }
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Gives a file its name, and removes the files that it replaces, which may have other names.
-fn take_name<'p>(
-    file: TempFile,
-    target: &Path,
-    replaced: impl Iterator<Item = &'p PathBuf> + Clone,
-) -> Result<(), (PathBuf, io::Error)> {
-    let named = match replaced.clone().any(|path| path == target) {
-        true => file.persist(target),
-        false => file.persist_new(target),
-    };
-    named.map_err(|e| (target.to_owned(), e))?;
-    for path in replaced.filter(|path| *path != target) {
-        std::fs::remove_file(path).map_err(|e| (path.clone(), e))?;
-    }
-    Ok(())
-}
-
-impl Present {
-    /// The folder of the kernel's file, or the one that a file beside the chunk would be in.
-    fn folder(&self) -> Option<PathBuf> {
-        let path = self.path()?;
-        Some(match &self.chunk {
-            // `ARCH.btfs`
-            Some(_) => path.with_extension(""),
-            None => path.parent()?.to_owned(),
-        })
-    }
-
-    /// The file that has the kernel.
-    fn path(&self) -> Option<&Path> {
-        let file = self.files.first().map(|file| &file.path);
-        let chunk = self.chunk.as_ref().map(|(path, _)| path);
-        file.or(chunk).map(PathBuf::as_path)
-    }
-}
-
-/// The digest of a kernel's BTF in a chunk. `None` if the chunk does not have the kernel, or cannot be used: then it does not
-/// stand in the way of a file.
-fn in_chunk(path: &Path, kernel: &KernelId) -> Result<Option<Digest>> {
-    match ChunkFile::open(path, ChunkPlace::of(kernel)) {
-        Ok(chunk) => Ok(chunk.digest(kernel.release())),
-        Err(e) if e.kind() == ErrorKind::Machine => Err(e),
-        Err(_) => Ok(None),
-    }
-}
-
-/// Reads a kernel's BTF from a chunk.
-fn read_in_chunk(path: &Path, kernel: &KernelId, max_bytes: u64) -> Result<Vec<u8>> {
-    let chunk = ChunkFile::open(path, ChunkPlace::of(kernel))?;
-    let missing = || Error::new(ErrorKind::Io, path.display(), "does not have this kernel");
-    chunk.read(chunk.find(kernel.release()).ok_or_else(missing)?, max_bytes)
-}
-
-/// Fails if the file to add is one of the files that it would replace.
-fn refuse_own_file(path: &Path, present: &[PresentFile]) -> Result<()> {
-    let Ok(file) = std::fs::metadata(path) else {
-        return Ok(());
-    };
-    match present
-        .iter()
-        .find(|p| file_id(&p.metadata) == file_id(&file))
-    {
-        Some(_) => Err(Error::new(
-            ErrorKind::Exists,
-            path.display(),
-            "is already in the hub, and would replace itself",
-        )
-        .with_help("move the kernel's other file out of the hub; then this file is used")),
-        None => Ok(()),
-    }
-}
-
-fn changed(path: &Path) -> Error {
-    Error::new(
-        ErrorKind::Exists,
-        path.display(),
-        "another program changed this file meanwhile",
-    )
-    .with_help("nothing was replaced; run the command again")
-}
-
-impl Named {
-    fn complete(self, path: &Path, from_host: bool) -> Result<KernelId> {
-        let Self {
-            distro,
-            version,
-            arch,
-            release,
-        } = self;
-        if let (Some(distro), Some(version), Some(arch), Some(release)) =
-            (&distro, &version, &arch, &release)
-        {
-            return KernelId::new(distro, version, arch, release).map_err(|e| {
-                Error::new(
-                    ErrorKind::InvalidName,
-                    path.display(),
-                    "its name is not valid in a hub",
-                )
-                .with_source(e)
-                .with_help("give a name with --id ID/VERSION/ARCH/RELEASE")
-            });
-        }
-        if from_host {
-            let host = host_kernel(path)?;
-            let host = Self {
-                distro: distro.or(Some(host.distro().to_owned())),
-                version: version.or(Some(host.version().to_owned())),
-                arch: arch.or(Some(hub_arch(host.arch()).to_owned())),
-                release: release.or(Some(host.release().to_owned())),
-            };
-            return host.complete(path, false);
-        }
-        let missing: Vec<&str> = [
-            (distro.is_none(), "distribution"),
-            (version.is_none(), "its version"),
-            (arch.is_none(), "its architecture"),
-            (release.is_none(), "its release"),
-        ]
-        .into_iter()
-        .filter_map(|(is_missing, what)| is_missing.then_some(what))
-        .collect();
-        let missing = match &*missing {
-            [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
-            one => one.concat(),
-        };
-        let help = if arch.is_none() || release.is_none() {
-            "give --id ID/VERSION/ARCH/RELEASE, or --from-host if it is this host's kernel"
-        } else {
-            "give for example --id ubuntu/22.04, or --from-host if it is a kernel of this host's distribution"
-        };
-        let message = format!("does not contain the kernel's {missing}");
-        Err(Error::new(ErrorKind::InvalidName, path.display(), message).with_help(help))
-    }
-}
-
-/// The kernel that this host runs.
-fn host_kernel(path: &Path) -> Result<KernelId> {
-    Lookup::new().kernel_id().map_err(|e| {
-        let message = e.message().to_owned();
-        Error::new(ErrorKind::InvalidName, path.display(), message)
-            .with_help("give a name with --id ID/VERSION/ARCH/RELEASE")
-    })
-}
-
-fn bad_id(id: &str) -> Error {
-    Error::new(ErrorKind::InvalidName, format!("{id:?}"), "is not a kernel's id")
-        .with_help("write ID/VERSION/ARCH/RELEASE, for example ubuntu/22.04/x86_64/5.15.0-71-generic, or only ID/VERSION")
-}
-
-fn agree(path: &Path, what: &str, named: Option<&str>, told: Option<&str>) -> Result<()> {
-    match (named, told) {
-        (Some(named), Some(told)) if named != told => {
-            let message = format!("its {what} is {told}, not {named}");
-            Err(Error::new(ErrorKind::InvalidName, path.display(), message)
-                .with_help("give only --id ID/VERSION, or override the file with --force"))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -949,7 +372,7 @@ fn is_kernels(btf: &Btf<'_>) -> bool {
 }
 
 /// An error of btfgen-vmlinux, with its help and its causes.
-pub(crate) fn unreadable(e: btfgen_vmlinux::Error) -> Error {
+fn unreadable(e: btfgen_vmlinux::Error) -> Error {
     let kind = match e.kind() {
         btfgen_vmlinux::ErrorKind::Cancelled => return Error::cancelled("add"),
         _ if e.is_machine_fault() => ErrorKind::Machine,

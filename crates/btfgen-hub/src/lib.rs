@@ -10,10 +10,6 @@
 
 #[cfg(feature = "add")]
 mod add;
-#[cfg(feature = "add")]
-mod add_build_id;
-#[cfg(feature = "add")]
-mod add_modules;
 mod arch;
 mod build_id;
 mod chunk_file;
@@ -32,8 +28,6 @@ mod kernel_filter;
 mod kernel_source;
 mod listing;
 mod lock;
-#[cfg(feature = "add")]
-mod merged;
 mod modules;
 mod progress;
 #[cfg(feature = "write")]
@@ -51,9 +45,7 @@ mod verify;
 pub use btfgen_chunk::{Digest, ENDING as CHUNK_ENDING, Entry as ChunkEntry};
 
 #[cfg(feature = "add")]
-pub use crate::add::{Add, Added, Change};
-#[cfg(feature = "add")]
-pub use crate::add_modules::{AddedModules, ModulesChange};
+pub use crate::add::{Add, Added, AddedModules, Change, ModulesChange};
 pub use crate::arch::{arch_fits, hub_arch, hub_id, other_ids};
 pub use crate::build_id::{forget_build_id, forget_build_ids_of_chunk};
 pub use crate::chunk_file::{ChunkFile, ChunkPlace, is_chunk};

@@ -95,7 +95,8 @@ fn bare_btf(path: &Path) -> io::Result<Option<Bare>> {
     let mut first = [0];
     file.seek(SeekFrom::Start(header.strings().start))?;
     match file.read_exact(&mut first) {
-        Err(e) if is_short(&e) => return Ok(Some(Bare::Split)),
+        // A truncated file is neither.
+        Err(e) if is_short(&e) => return Ok(None),
         read => read?,
     }
     Ok(Some(match first {

@@ -7,7 +7,7 @@ use btfgen_btf::{Header, assemble};
 ///
 /// To merge a module is to append its strings and types, and to raise its ids and offsets if another module came before. So
 /// whatever comes behind the kernel's own part is split BTF as it is.
-pub(crate) fn merged_modules(kernel: &[u8], merged: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn merged_modules(kernel: &[u8], merged: &[u8]) -> Option<Vec<u8>> {
     let (own, all) = (Header::parse(kernel).ok()?, Header::parse(merged).ok()?);
     let part = |bytes: &[u8], range: std::ops::Range<u64>| {
         let (start, end) = (range.start.try_into().ok()?, range.end.try_into().ok()?);

@@ -12,13 +12,13 @@ use btfgen_files::TempFile;
 use btfgen_vmlinux::{Contents, ModuleBtf};
 use serde::Serialize;
 
-use crate::add::unreadable;
+use super::unreadable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::modules::{self, MODULES_ENDING, Module, check_module, is_module_name, write_modules};
 use crate::seen::look;
 
 /// The help for a module that does not fit its kernel.
-pub(crate) const BUILD_HELP: &str =
+pub(super) const BUILD_HELP: &str =
     "name the modules' package of the same version as the kernel's package";
 
 /// The name of a module for types that somebody has merged into a kernel's BTF. The names of their modules are lost.
@@ -62,15 +62,15 @@ pub enum ModulesChange {
 
 /// Modules from a file, which continue the BTF of their kernel.
 #[derive(Debug, Default)]
-pub(crate) struct Given {
-    pub(crate) modules: Vec<ModuleBtf>,
-    pub(crate) without_btf: usize,
-    pub(crate) left_out: Vec<Error>,
+pub(super) struct Given {
+    pub(super) modules: Vec<ModuleBtf>,
+    pub(super) without_btf: usize,
+    pub(super) left_out: Vec<Error>,
 }
 
 impl Given {
     /// Takes the modules of a file's content.
-    pub(crate) fn take(contents: &mut Contents) -> Self {
+    pub(super) fn take(contents: &mut Contents) -> Self {
         Self {
             modules: std::mem::take(&mut contents.modules),
             without_btf: contents.without_btf,
@@ -79,14 +79,14 @@ impl Given {
     }
 
     /// Adds the modules of another file.
-    pub(crate) fn append(&mut self, other: Self) {
+    pub(super) fn append(&mut self, other: Self) {
         self.modules.extend(other.modules);
         self.without_btf += other.without_btf;
         self.left_out.extend(other.left_out);
     }
 
     /// Adds types that somebody has merged into a kernel's BTF, as one module.
-    pub(crate) fn add_merged(&mut self, path: &Path, btf: Vec<u8>) {
+    pub(super) fn add_merged(&mut self, path: &Path, btf: Vec<u8>) {
         self.modules.push(ModuleBtf {
             name: MERGED.to_owned(),
             release: None,
@@ -96,14 +96,14 @@ impl Given {
     }
 
     /// The release that the modules say. `None` if none says one.
-    pub(crate) fn release(&self) -> Option<&str> {
+    pub(super) fn release(&self) -> Option<&str> {
         self.modules
             .iter()
             .find_map(|module| module.release.as_deref())
     }
 
     /// How many of the modules continue this BTF.
-    pub(crate) fn fitting(&self, base: &Btf<'_>) -> usize {
+    pub(super) fn fitting(&self, base: &Btf<'_>) -> usize {
         let fits = |module: &&ModuleBtf| check_module(&module.btf, base).is_ok();
         self.modules.iter().filter(fits).count()
     }
@@ -149,14 +149,14 @@ impl Given {
 }
 
 /// A modules file of the hub, when it was looked at.
-pub(crate) struct PresentModules {
-    pub(crate) path: PathBuf,
-    pub(crate) metadata: Metadata,
+pub(super) struct PresentModules {
+    pub(super) path: PathBuf,
+    pub(super) metadata: Metadata,
 }
 
 impl PresentModules {
     /// The modules file of a release in a folder `ID/VERSION/ARCH`.
-    pub(crate) fn find(folder: &Path, release: &str) -> io::Result<Option<Self>> {
+    pub(super) fn find(folder: &Path, release: &str) -> io::Result<Option<Self>> {
         let path = folder.join(format!("{release}{MODULES_ENDING}"));
         let metadata = look(&path)?;
         Ok(metadata.map(|metadata| Self { path, metadata }))
@@ -164,8 +164,8 @@ impl PresentModules {
 }
 
 /// What happens to the modules of a kernel.
-pub(crate) struct Plan {
-    pub(crate) added: AddedModules,
+pub(super) struct Plan {
+    pub(super) added: AddedModules,
     /// The modules to write; `None` to write no file.
     write: Option<Vec<Module>>,
 }
@@ -176,7 +176,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`ErrorKind::Exists`] if the hub has other modules, unless `force` is set.
-    pub(crate) fn of(
+    pub(super) fn of(
         mut given: Given,
         kernel: &KernelId,
         base: &Btf<'_>,
@@ -257,12 +257,12 @@ impl Plan {
     }
 
     /// Whether the hub's modules change.
-    pub(crate) fn is_change(&self) -> bool {
+    pub(super) fn is_change(&self) -> bool {
         self.write.is_some() || self.replaces()
     }
 
     /// Whether the hub's modules file is replaced or removed.
-    pub(crate) fn replaces(&self) -> bool {
+    pub(super) fn replaces(&self) -> bool {
         matches!(
             self.added.change,
             Some(ModulesChange::Changed | ModulesChange::Replaced | ModulesChange::Removed)
@@ -270,7 +270,7 @@ impl Plan {
     }
 
     /// Writes the modules' file under a temporary name. `None` if there is nothing to write.
-    pub(crate) fn write(
+    pub(super) fn write(
         &self,
         folder: &Path,
         kernel: &KernelId,

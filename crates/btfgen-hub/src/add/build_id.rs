@@ -18,7 +18,7 @@ const RUNNING_BTF: &str = "/sys/kernel/btf/vmlinux";
 const RUNNING_RELEASE: &str = "/proc/sys/kernel/osrelease";
 
 /// Whether a file is the running kernel's own BTF, and is added under this kernel's release.
-pub(crate) fn is_of_running_kernel(path: &Path, kernel: &KernelId) -> bool {
+pub(super) fn is_of_running_kernel(path: &Path, kernel: &KernelId) -> bool {
     path.canonicalize()
         .is_ok_and(|path| path == Path::new(RUNNING_BTF))
         && std::fs::read_to_string(RUNNING_RELEASE)
@@ -37,7 +37,7 @@ fn place(there: &Path, kernel: &KernelId) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`ErrorKind::Exists`] without `force`, those of reading the id in the hub.
-pub(crate) fn replaces(
+pub(super) fn replaces(
     there: &Path,
     kernel: &KernelId,
     id: Option<BuildId>,
@@ -64,7 +64,7 @@ pub(crate) fn replaces(
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(crate) fn record(there: &Path, kernel: &KernelId, id: Option<BuildId>) -> Result<()> {
+pub(super) fn record(there: &Path, kernel: &KernelId, id: Option<BuildId>) -> Result<()> {
     let (Some(path), Some(id)) = (place(there, kernel), id) else {
         return Ok(());
     };
