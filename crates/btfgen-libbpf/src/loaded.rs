@@ -80,6 +80,8 @@ impl<'d> LoadedBtf<'d> {
             return Err(refusal(&io::Error::last_os_error(), size));
         };
         drop(bytes);
+        // libbpf would take the size of its own pointers, and then the result would depend on the host.
+        let pointer_size = pointer_size.or(data.pointer_size().is_none().then_some(8));
         let loaded = Self { data, raw };
         // SAFETY: `raw` is a valid BTF that nobody else sees yet. 8 is a size that it accepts. Reading the size settles the
         // field where it is stored.

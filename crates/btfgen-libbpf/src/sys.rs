@@ -167,7 +167,12 @@ mod tests {
         .expect("the temporary folder is writable");
         let libbpf = vendored_libbpf();
         let program = dir.path().join("layout");
-        let cc = Command::new("cc")
+        // The layout is that of the architecture that this test was compiled for.
+        let cc = match cfg!(target_arch = "x86") {
+            true => "i686-linux-gnu-gcc",
+            false => "cc",
+        };
+        let cc = Command::new(cc)
             .arg("-I")
             .arg(libbpf.join("src"))
             .arg("-I")

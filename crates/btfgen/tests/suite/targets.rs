@@ -10,7 +10,7 @@ fn targets() -> Vec<(String, LoadedBtf<'static>)> {
     let mut out = Vec::new();
     for target in target_names() {
         out.push((target.clone(), btf(&target_btf(&target))));
-        if target != "ilp32" {
+        if !["ilp32", "words32"].contains(&&*target) {
             let twin = format!("{target}.eb");
             out.push((twin.clone(), btf(&target_btf(&twin))));
         }
@@ -51,7 +51,10 @@ fn outcomes_are_preserved() {
 /// Check that the same source gives the same outcomes in both byte orders.
 #[test]
 fn byte_orders_are_alike() {
-    for target in target_names().into_iter().filter(|t| t != "ilp32") {
+    for target in target_names()
+        .into_iter()
+        .filter(|t| !["ilp32", "words32"].contains(&&**t))
+    {
         let (little, big) = (
             btf(&target_btf(&target)),
             btf(&target_btf(&format!("{target}.eb"))),
