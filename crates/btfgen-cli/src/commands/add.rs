@@ -47,11 +47,10 @@ EXAMPLES
 /// `merged`.
 ///
 /// The file gives the kernel's release and architecture if it contains them; --id or --from-host gives the rest. btfgen checks
-/// the BTF, and then writes ID/VERSION/ARCH/RELEASE.btf.tar.xz, and RELEASE.modules.tar.zst beside it, into the hub. It creates a missing hub, and replaces
-/// a different BTF of the same kernel only with --force. The hub may be inside your own git repository.
-///
-/// If the file or the running kernel gives the build id, it is written beside that, to RELEASE.build-id. With it, a lookup tells
-/// the kernel from another build of the same release.
+/// the BTF, and then writes ID/VERSION/ARCH/RELEASE.btf.tar.xz into the hub, and beside it RELEASE.modules.tar.zst and, if the
+/// file or the running kernel gives the build id, RELEASE.build-id. With the id, a lookup tells the kernel from another build of
+/// the same release. btfgen creates a missing hub, and replaces a different BTF of the same kernel only with --force. The hub may
+/// be inside your own git repository.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
