@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use btfgen_archive::KernelId;
+use btfgen_btf::Btf;
 use btfgen_chunk::Digest;
 
 use crate::arch::arch_fits;
 use crate::chunk_file::{ChunkFile, within};
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernel_file::{self, parse_kernel};
-use crate::modules::ModulesFile;
+use crate::kernel_file::{self, parse_kernel, read_kernel};
+use crate::modules::{Module, ModulesFile};
 
 /// One kernel of a hub: a file, or a part of a chunk. It is not read until [`HubKernel::read`].
 #[derive(Debug, Clone)]
@@ -173,5 +174,50 @@ impl HubKernel {
             ));
         }
         Ok(())
+    }
+}
+
+impl HubKernel {
+    /// The file with the BTFs of the kernel's modules; `None` if the hub has none.
+    pub fn modules_path(&self) -> Option<&Path> {
+        Some(&self.modules.as_ref()?.path)
+    }
+
+    /// The size of [`HubKernel::modules_path`] in bytes; 0 if there is none.
+    pub fn modules_file_bytes(&self) -> u64 {
+        self.modules.as_ref().map_or(0, |file| file.file_bytes)
+    }
+
+    /// Reads the BTFs of the kernel's modules, sorted by name; none if the hub has none. `base` is the kernel's own BTF; the
+    /// modules' together may have `max_bytes`. Each continues the base, as far as [`Btf::check_base`] tells.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::InvalidName`] if the modules are those of another BTF,
+    /// [`ErrorKind::Unsupported`], [`ErrorKind::TooLarge`], [`ErrorKind::Io`], [`ErrorKind::Machine`].
+    pub fn read_modules(&self, base: &Btf<'_>, max_bytes: u64) -> Result<Vec<Module>> {
+        match &self.modules {
+            Some(file) => file.read(max_bytes)?.unpack(self.path(), base, max_bytes),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The kernel's own BTF.
+    ///
+    /// # Errors
+    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] and [`ErrorKind::Unsupported`] for a BTF that is not usable.
+    pub fn read_btf(&self, max_bytes: u64) -> Result<Btf<'static>> {
+        read_kernel(self.path(), self.read(max_bytes)?)
+    }
+
+    /// The kernel's BTF together with those of its modules ([`Btf::with_modules`]).
+    ///
+    /// # Errors
+    /// Those of [`HubKernel::read_btf`] and [`HubKernel::read_modules`].
+    pub fn read_with_modules(&self, max_bytes: u64) -> Result<Btf<'static>> {
+        let base = self.read_btf(max_bytes)?;
+        match &self.modules {
+            Some(file) => file.read(max_bytes)?.join(self.path(), &base, max_bytes),
+            None => Ok(base),
+        }
     }
 }

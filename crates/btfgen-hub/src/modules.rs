@@ -23,8 +23,7 @@ use tar::EntryType;
 use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub_kernel::HubKernel;
-use crate::kernel_file::{read_kernel, without_ending};
+use crate::kernel_file::without_ending;
 
 #[cfg(feature = "write")]
 pub use self::write::write_modules;
@@ -111,51 +110,6 @@ pub(crate) fn is_module_name(name: &str) -> bool {
         && !name.starts_with(['.', '+'])
 }
 
-impl HubKernel {
-    /// The file with the BTFs of the kernel's modules; `None` if the hub has none.
-    pub fn modules_path(&self) -> Option<&Path> {
-        Some(&self.modules.as_ref()?.path)
-    }
-
-    /// The size of [`HubKernel::modules_path`] in bytes; 0 if there is none.
-    pub fn modules_file_bytes(&self) -> u64 {
-        self.modules.as_ref().map_or(0, |file| file.file_bytes)
-    }
-
-    /// Reads the BTFs of the kernel's modules, sorted by name; none if the hub has none. `base` is the kernel's own BTF; the
-    /// modules' together may have `max_bytes`. Each continues the base, as far as [`Btf::check_base`] tells.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidKernel`] for a damaged file, [`ErrorKind::InvalidName`] if the modules are those of another BTF,
-    /// [`ErrorKind::Unsupported`], [`ErrorKind::TooLarge`], [`ErrorKind::Io`], [`ErrorKind::Machine`].
-    pub fn read_modules(&self, base: &Btf<'_>, max_bytes: u64) -> Result<Vec<Module>> {
-        match &self.modules {
-            Some(file) => file.read(max_bytes)?.unpack(self.path(), base, max_bytes),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// The kernel's own BTF.
-    ///
-    /// # Errors
-    /// Those of [`HubKernel::read`]; [`ErrorKind::InvalidKernel`] and [`ErrorKind::Unsupported`] for a BTF that is not usable.
-    pub fn read_btf(&self, max_bytes: u64) -> Result<Btf<'static>> {
-        read_kernel(self.path(), self.read(max_bytes)?)
-    }
-
-    /// The kernel's BTF together with those of its modules ([`Btf::with_modules`]).
-    ///
-    /// # Errors
-    /// Those of [`HubKernel::read_btf`] and [`HubKernel::read_modules`].
-    pub fn read_with_modules(&self, max_bytes: u64) -> Result<Btf<'static>> {
-        let base = self.read_btf(max_bytes)?;
-        match &self.modules {
-            Some(file) => file.read(max_bytes)?.join(self.path(), &base, max_bytes),
-            None => Ok(base),
-        }
-    }
-}
-
 /// The file with the modules of a kernel, by the path of the kernel's file or of its place in a chunk. `None` if there is none.
 pub fn modules_beside(kernel: &Path) -> Option<PathBuf> {
     let kernel = kernel.to_str()?;
@@ -230,7 +184,12 @@ impl Packed<'_> {
     }
 
     /// The modules, which continue this kernel's BTF.
-    fn unpack(&self, kernel: &Path, base: &Btf<'_>, max_bytes: u64) -> Result<Vec<Module>> {
+    pub(crate) fn unpack(
+        &self,
+        kernel: &Path,
+        base: &Btf<'_>,
+        max_bytes: u64,
+    ) -> Result<Vec<Module>> {
         let path = self.path;
         let content = unpack(path, &self.bytes, max_bytes)?;
         if content.base != Digest::of(base.bytes()).to_string() {

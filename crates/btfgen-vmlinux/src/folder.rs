@@ -10,10 +10,9 @@ use walkdir::WalkDir;
 use crate::banner;
 use crate::content::Content;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::Peeled;
+use crate::layer::{Peel, Peeled};
 use crate::modules::is_module_file;
 use crate::place::Place;
-use crate::reader::peel;
 
 /// The BTF of the running kernel. The modules' are beside it.
 pub(crate) const RUNNING_KERNEL: &str = "/sys/kernel/btf/vmlinux";
@@ -23,7 +22,7 @@ const KERNEL: [&str; 2] = ["vmlinux", "vmlinux.btf"];
 
 /// Queues all modules below a folder, and reads the kernel's bare BTF in it, if there is one. Does not follow links: that to the
 /// kernel's sources leads far, and those of `weak-updates` lead to modules of other kernels.
-pub(crate) fn read(folder: &Path, place: &Place) -> Result<Option<Peeled>> {
+pub(crate) fn read(folder: &Path, place: &Place, peel: Peel) -> Result<Option<Peeled>> {
     let Some(modules) = place.modules.clone() else {
         return Ok(None);
     };

@@ -116,10 +116,10 @@ impl Reader {
             let mut place = self.place(path);
             place.modules = Some(Arc::clone(modules));
             if path.is_dir() {
-                return folder::read(path, &place);
+                return folder::read(path, &place, peel);
             }
             if path == Path::new(folder::RUNNING_KERNEL) {
-                return folder::read(path.parent().unwrap_or(path), &place);
+                return folder::read(path.parent().unwrap_or(path), &place, peel);
             }
             let content = Content::open(path, &place)?;
             match peel(content, place.clone()) {
@@ -158,7 +158,7 @@ fn finish(peeled: Peeled) -> Result<Vmlinux> {
 }
 
 /// Peels off all layers around the BTF.
-pub(crate) fn peel(mut content: Content, mut place: Place) -> Result<Peeled> {
+fn peel(mut content: Content, mut place: Place) -> Result<Peeled> {
     loop {
         let head = content.read(0, HEAD_BYTES, &place)?;
         if head.is_empty() {

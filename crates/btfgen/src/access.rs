@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use btfgen_libbpf::ReloKind;
 
-use crate::byte_order::ByteOrders;
+use crate::byte_orders::ByteOrders;
 use crate::outcome::{Outcome, Refusal};
 
 /// What a need asks, as far as its outcome alone does not tell whether libbpf refuses it.

@@ -7,14 +7,15 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
-use btfgen_hub::{Error, ErrorKind, HubKernel, Progress, Result, TypeStore};
+use btfgen_hub::{Error, ErrorKind, Result};
 use btfgen_store::{Definitions, Digest, Kernel};
 use rayon::prelude::*;
 
 use crate::harvest::{FullKernel, Harvest};
-use crate::lists::{ListAnswers, View, Views};
+use crate::lists::{View, Views};
 use crate::lookup::{Known, Types};
-use crate::questions::{MinimizeError, Minimized, Questions};
+use crate::questions::{MinimizeError, Minimized};
+use crate::work::{Failure, Work, proof_of};
 
 /// What one pack may spend on step 3, because to read a full BTF takes as long as hundreds of kernels of the store. Each pack
 /// chooses other kernels.
@@ -24,42 +25,7 @@ const BUDGET: u32 = 16;
 const COST_OF_FILE: u32 = 4;
 const COST_IN_CHUNK: u32 = 1;
 
-/// A pack's kernels, and how to minimize them.
-pub(crate) struct Groups<'r> {
-    pub(crate) questions: &'r Questions<'r>,
-    pub(crate) lists: ListAnswers<'r, 'r>,
-    pub(crate) store: &'r TypeStore,
-    pub(crate) kernels: &'r [&'r HubKernel],
-    pub(crate) max_btf_bytes: u64,
-    /// Whether every kernel's full BTF is asked.
-    pub(crate) prove_all: bool,
-    /// Whether the first kernel that fails ends the work.
-    pub(crate) strict: bool,
-    pub(crate) progress: Option<&'r dyn Progress>,
-    pub(crate) go_on: &'r (dyn Fn() -> Result<()> + Sync),
-}
-
-/// The reason why there is no result.
-pub(crate) enum Failure {
-    /// The type store says something else than the kernels' files. With a new store, this is the error.
-    Stale(Error),
-    Failed(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<btfgen_store::Error> for Failure {
-    fn from(e: btfgen_store::Error) -> Self {
-        let message = "cannot be read";
-        Self::Stale(Error::new(ErrorKind::Machine, "the type store", message).with_source(e))
-    }
-}
-
-impl Groups<'_> {
+impl Work<'_> {
     /// Minimizes all kernels.
     pub(crate) fn harvest(&self) -> Result<Harvest, Failure> {
         let mut harvest = Harvest::default();
@@ -69,14 +35,6 @@ impl Groups<'_> {
         harvest.left_out.sort_by(|a, b| a.0.cmp(&b.0));
         self.go_on_if_strict(&mut harvest)?;
         Ok(harvest)
-    }
-
-    /// Fails if a kernel was left out, and none may be.
-    pub(crate) fn go_on_if_strict(&self, harvest: &mut Harvest) -> Result<(), Failure> {
-        match self.strict && !harvest.left_out.is_empty() {
-            true => Err(Failure::Failed(harvest.left_out.swap_remove(0).1)),
-            false => Ok(()),
-        }
     }
 
     /// Steps 2 and 3.
@@ -208,11 +166,6 @@ impl Groups<'_> {
         let kernel = self.kernels[n].id().clone();
         harvest.add(self.questions.needs(), &[(kernel, full)], minimized);
     }
-
-    pub(crate) fn leave_out(&self, harvest: &mut Harvest, n: usize, e: Error) {
-        let id = self.kernels[n].id();
-        harvest.left_out.push((id.clone(), e.with_kernel(id)));
-    }
 }
 
 /// A kernel of a group.
@@ -232,19 +185,14 @@ struct Proof {
     member: Member,
 }
 
-/// The digest of the proof that a kernel's full BTF gives these answers.
-pub(crate) fn proof_of(answered: Digest, kernel: Digest) -> Digest {
-    Digest::of_value(&(answered, kernel))
-}
-
 impl Member {
-    fn full(&self, groups: &Groups<'_>) -> (btfgen_archive::KernelId, FullKernel) {
+    fn full(&self, work: &Work<'_>) -> (btfgen_archive::KernelId, FullKernel) {
         let full = FullKernel {
             types: self.kernel.types,
             bytes: self.kernel.bytes,
             byte_order: self.kernel.byte_order(),
-            has_modules: groups.kernels[self.n].modules_path().is_some(),
+            has_modules: work.kernels[self.n].modules_path().is_some(),
         };
-        (groups.kernels[self.n].id().clone(), full)
+        (work.kernels[self.n].id().clone(), full)
     }
 }

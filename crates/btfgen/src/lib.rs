@@ -17,7 +17,7 @@
 mod access;
 mod answers;
 mod build_ids;
-mod byte_order;
+mod byte_orders;
 mod candidates;
 mod claims;
 mod graph;
@@ -25,6 +25,7 @@ mod groups;
 mod harvest;
 mod linkable;
 mod lists;
+mod loadable;
 mod lookup;
 mod matrix;
 mod minimal;
@@ -40,6 +41,7 @@ mod questions;
 #[cfg(feature = "serde")]
 mod serialize;
 mod visible;
+mod work;
 
 pub use btfgen_archive as archive;
 pub use btfgen_archive::KernelId;

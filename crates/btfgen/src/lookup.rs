@@ -16,10 +16,10 @@ use btfgen_libbpf::LoadedBtf;
 use btfgen_store::Digest;
 use rayon::prelude::*;
 
-use crate::groups::{Failure, Groups, proof_of};
 use crate::harvest::{FullKernel, Harvest};
 use crate::lists::{View, Views};
 use crate::questions::Minimized;
+use crate::work::{Failure, Work, proof_of};
 
 /// What is known of a kernel.
 pub(crate) enum Known {
@@ -49,7 +49,7 @@ pub(crate) enum Types {
 /// The answers for which some kernel's full BTF is asked.
 type Asked = Mutex<HashSet<Digest>>;
 
-impl Groups<'_> {
+impl Work<'_> {
     /// Finds or adds all kernels. Kernels that fail are left out; the result has the others, by their places in the pack.
     pub(crate) fn look_up(&self, harvest: &mut Harvest) -> Result<Vec<(usize, Known)>, Failure> {
         let asked = Asked::default();

@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::access::Accesses;
-    use crate::byte_order::ByteOrders;
+    use crate::byte_orders::ByteOrders;
 
     fn kernel(release: &str) -> KernelId {
         KernelId::new("a", "1", "x86_64", release).expect("it is a kernel's name")

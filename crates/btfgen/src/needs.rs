@@ -11,7 +11,7 @@ use btfgen_libbpf::{ReloKind, Relocation, Resolver, essential_name};
 use btfgen_object::{Signature, digest_of};
 
 use crate::access::{Accesses, Asked};
-use crate::byte_order::ByteOrders;
+use crate::byte_orders::ByteOrders;
 use crate::object::{Object, SourceLine};
 use crate::outcome::{Outcome, Refusal};
 

@@ -10,12 +10,11 @@ use btfgen_hub::{
 };
 
 use crate::build_ids::{Identified, identify};
-use crate::byte_order;
 use crate::claims::Claims;
-use crate::groups::{Failure, Groups};
 use crate::harvest::Harvest;
 use crate::linkable::{TargetArch, linkable_object};
 use crate::lists::ListAnswers;
+use crate::loadable::loadable;
 use crate::matrix::Matrix;
 use crate::modules::ModuleChoice;
 use crate::needs::Needs;
@@ -23,6 +22,7 @@ use crate::object::Object;
 use crate::output::{Output, commit};
 use crate::packed::{Packed, StoreReport, Totals};
 use crate::questions::Questions;
+use crate::work::{Failure, Work};
 
 /// Packs the BTFs of a hub's kernels for some objects.
 ///
@@ -336,7 +336,7 @@ impl<'a> Pack<'a> {
         let (kernels, too_long) = nameable(&builder, hub.kernels());
         left_out.extend(too_long);
         let max_btf_bytes = self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES);
-        let (kernels, other_order) = byte_order::loadable(&needs, kernels, max_btf_bytes);
+        let (kernels, other_order) = loadable(&needs, kernels, max_btf_bytes);
         left_out.extend(other_order);
         let Identified {
             kernels,
@@ -424,7 +424,7 @@ impl<'a> Pack<'a> {
         let threads = self.threads.min(kernels.len());
         in_pool(threads, || {
             let go_on = || go_on(self.cancel);
-            let groups = Groups {
+            let work = Work {
                 questions: &questions,
                 lists: ListAnswers::new(&questions),
                 store,
@@ -435,7 +435,7 @@ impl<'a> Pack<'a> {
                 progress: self.progress,
                 go_on: &go_on,
             };
-            let harvest = groups.harvest()?;
+            let harvest = work.harvest()?;
             go_on()?;
             Ok(harvest)
         })

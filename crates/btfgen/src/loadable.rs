@@ -1,38 +1,11 @@
-//! Byte orders: libbpf loads an object only on kernels of the object's byte order (`LIBBPF_ERRNO__ENDIAN`).
+//! Leaves out kernels of another byte order: libbpf loads an object only on kernels of the object's (`LIBBPF_ERRNO__ENDIAN`).
 
 use btfgen_archive::Architecture;
 use btfgen_btf::{Btf, ByteOrder};
 use btfgen_hub::{Error, ErrorKind, HubKernel};
 
+use crate::byte_orders::ByteOrders;
 use crate::needs::Needs;
-
-/// Which byte orders some objects have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct ByteOrders {
-    little: bool,
-    big: bool,
-}
-
-impl ByteOrders {
-    pub(crate) const BOTH: Self = Self {
-        little: true,
-        big: true,
-    };
-
-    pub(crate) fn add(&mut self, order: ByteOrder) {
-        match order {
-            ByteOrder::Little => self.little = true,
-            ByteOrder::Big => self.big = true,
-        }
-    }
-
-    pub(crate) fn has(self, order: ByteOrder) -> bool {
-        match order {
-            ByteOrder::Little => self.little,
-            ByteOrder::Big => self.big,
-        }
-    }
-}
 
 /// The kernels on which libbpf can load one of the objects, and errors for the others. A kernel that cannot be read counts as
 /// one of the first.
@@ -55,7 +28,7 @@ pub(crate) fn loadable<'h>(
     });
     let refused: Vec<&HubKernel> = refused;
     for kernel in refused {
-        let (own, objects, target) = match orders.little {
+        let (own, objects, target) = match orders.has(ByteOrder::Little) {
             true => ("big", "little", "bpfeb"),
             false => ("little", "big", "bpfel"),
         };
