@@ -317,7 +317,7 @@ mod tests {
     /// Check that structs have the sizes for 32 bits that Linux gives them.
     #[test]
     fn layout_for_32_bits() {
-        let types = to_32_bits(sample("aarch64"));
+        let types = to_32_bits(sample("arm64"));
         let sizes = [
             ("list_head", 8),
             ("timespec64", 16),
