@@ -123,7 +123,7 @@ pub fn modules_beside(kernel: &Path) -> Option<PathBuf> {
 /// called `NAME` or `NAME.btf`.
 ///
 /// # Errors
-/// Those of [`HubKernel::read_modules`].
+/// Those of [`HubKernel::read_modules`](crate::HubKernel::read_modules).
 pub fn join_modules(
     kernel: &Path,
     base: &Btf<'_>,
