@@ -150,7 +150,8 @@ fn in_folder(folder: &Path, max_bytes: u64) -> Result<Vec<Module>> {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let name = name.strip_suffix(MEMBER_ENDING).unwrap_or(name);
-        if name == VMLINUX || !is_module_name(name) || !path.is_file() {
+        let name = name.replace('-', "_");
+        if name == VMLINUX || !is_module_name(&name) || !path.is_file() {
             continue;
         }
         let btf = read_regular(&path, left).map_err(|e| match e.kind() {
@@ -158,7 +159,6 @@ fn in_folder(folder: &Path, max_bytes: u64) -> Result<Vec<Module>> {
             _ => Error::io(&path, "cannot be read", e),
         })?;
         left -= btf.len() as u64;
-        let name = name.replace('-', "_");
         modules.push(Module { name, btf });
     }
     modules.sort_by(|one, other| one.name.cmp(&other.name));

@@ -32,8 +32,10 @@ const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 /// lookup runs the code of btfgen-runtime and libbtfgen, and reads the same environment variables. The first match wins: the
 /// BTF file that BTFGEN_BTF names; the kernel's own BTF and then a vmlinux on disk, if the loader can read it and
 /// BTFGEN_REQUIRE_CUSTOM is not set; the archive's entry for this architecture and release with the kernel's build id, from
-/// /sys/kernel/notes; the entry ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry under other names of distribution, version and architecture; any entry with this architecture and release, if all of them
-/// are equal. An entry with another build id is refused. Without --loader, a BTF that is too new for some loader of 2022 or later is taken only if the archive has none.
+/// /sys/kernel/notes; the entry ID/VERSION_ID/ARCH/RELEASE, from os-release and uname; the same entry under other names of
+/// distribution, version and architecture; any entry with this architecture and release, if all of them are equal. An entry with
+/// another build id is refused. Without --loader, a BTF that is too new for some loader of 2022 or later is taken only if the
+/// archive has none.
 /// With --quiet, lookup prints only the result: the archive's kernel, or the path of the BTF file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

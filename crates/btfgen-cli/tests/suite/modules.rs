@@ -100,7 +100,8 @@ fn of_one_kernel() {
     let (kernel, modules) = modules();
     place(&folder, "vmlinux", &kernel);
     for module in &modules {
-        place(&folder, &module.name, &module.btf);
+        // A file may have dashes, as a module's file has.
+        place(&folder, &module.name.replace('_', "-"), &module.btf);
     }
     let minimal = dir.path().join("minimal.btf");
     let mut written = Vec::new();
