@@ -85,16 +85,15 @@ impl Work<'_> {
                 if self.strict && n > first_failed.load(Ordering::Relaxed) {
                     return Ok((n, None));
                 }
-                let known = know(self.kernels[n], item);
-                match &known {
+                match know(self.kernels[n], item) {
                     // The kernel may be good. An archive without it would look complete, but would not be.
-                    Err(e) if e.kind() == ErrorKind::Machine => {}
-                    Err(_) => drop(first_failed.fetch_min(n, Ordering::Relaxed)),
-                    Ok(_) => {}
-                }
-                match known {
                     Err(e) if e.kind() == ErrorKind::Machine => Err(e),
-                    known => Ok((n, Some(known))),
+                    known => {
+                        if known.is_err() {
+                            first_failed.fetch_min(n, Ordering::Relaxed);
+                        }
+                        Ok((n, Some(known)))
+                    }
                 }
             })
             .collect::<Result<_>>()?;
