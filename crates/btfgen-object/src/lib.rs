@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod btf_ext;
+mod code;
 mod elf;
 mod error;
 mod path;
@@ -13,6 +14,7 @@ mod walk;
 use btfgen_btf::Btf;
 
 pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section};
+pub use crate::code::{CALL, Code, Function, Instruction, LOAD_IMM64, PSEUDO_CALL};
 pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::path::accessor_path;
