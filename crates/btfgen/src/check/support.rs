@@ -11,6 +11,7 @@ use super::reason::Reason;
 use crate::matrix::Matrix;
 use crate::modules::ModuleType;
 use crate::needs::{Needs, Place};
+use crate::outcome::Outcome;
 use crate::packed::StoreReport;
 
 /// On which kernels some objects load, as far as their relocations decide it, and what breaks where.
@@ -168,6 +169,21 @@ impl Support {
     /// Some kernels of the check as ranges: kernels between which the check has no other kernel of the same kind.
     pub fn ranges(&self, kernels: &[&KernelId]) -> Vec<KernelRange> {
         ranges(self.kernels(), kernels)
+    }
+
+    /// The different outcomes of a need, with the groups of kernels that have them, in the order of the groups.
+    pub fn answers(&self, need: usize) -> Vec<(Outcome, Vec<usize>)> {
+        let mut answers: Vec<(Outcome, Vec<usize>)> = Vec::new();
+        for (n, group) in self.groups.iter().enumerate() {
+            let Some(&outcome) = self.matrix.sets()[group.set].outcomes.get(need) else {
+                continue;
+            };
+            match answers.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, groups)) => groups.push(n),
+                None => answers.push((outcome, vec![n])),
+            }
+        }
+        answers
     }
 
     /// What fails in an object on some kernels: the worst first, then in the order of the file.
