@@ -4,7 +4,9 @@
 mod btf_ext;
 mod elf;
 mod error;
+mod feature;
 mod path;
+mod programs;
 mod relo_kind;
 mod relocation;
 mod signature;
@@ -15,7 +17,12 @@ use btfgen_btf::Btf;
 pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section};
 pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::feature::{Feature, FeatureKind};
 pub use crate::path::accessor_path;
+pub use crate::programs::{
+    Function, HelperCall, Kconfig, KconfigSource, KconfigType, Ksym, KsymKind, Map, NeedsKernelBtf,
+    Place, Program, Programs, Target,
+};
 pub use crate::relo_kind::ReloKind;
 pub use crate::relocation::{MAX_ACCESSORS, Relocation};
 pub use crate::signature::{Signature, digest_of, essential_name, signature};
