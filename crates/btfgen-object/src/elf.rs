@@ -70,8 +70,8 @@ pub(crate) struct Elf<'d> {
     names: &'d [u8],
 }
 
-/// The longest name of a section or symbol. The names of a hostile file may be one long string, and all of it would be read for
-/// each section.
+/// The longest name of a section, or of a symbol. The names of a hostile file may be one long string, and
+/// all of it would be read for each name.
 const MAX_NAME: usize = 1024;
 
 pub(crate) fn damaged(e: object::Error) -> Error {
@@ -142,14 +142,14 @@ impl<'d> Elf<'d> {
 
     /// The name of a section; `None` if it is longer than [`MAX_NAME`].
     pub(crate) fn name(&self, header: &SectionHeader64<Endianness>) -> Option<&'d [u8]> {
-        Self::string(self.names, header.sh_name(self.endian))
+        string(self.names, header.sh_name(self.endian))
     }
+}
 
-    /// The string at an offset of a string table; `None` if it is longer than [`MAX_NAME`].
-    pub(crate) fn string(table: &'d [u8], offset: u32) -> Option<&'d [u8]> {
-        let rest = table.get(offset as usize..)?;
-        let rest = &rest[..rest.len().min(MAX_NAME + 1)];
-        let end = rest.iter().position(|&byte| byte == 0)?;
-        Some(&rest[..end])
-    }
+/// The string at an offset; `None` if it is longer than [`MAX_NAME`].
+pub(crate) fn string(strings: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = strings.get(offset as usize..)?;
+    let rest = &rest[..rest.len().min(MAX_NAME + 1)];
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    Some(&rest[..end])
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod btf_ext;
+mod code;
 mod elf;
 mod error;
 mod feature;
@@ -15,13 +16,14 @@ mod walk;
 use btfgen_btf::Btf;
 
 pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section};
+pub use crate::code::{CALL, Code, Function, Instruction, LOAD_IMM64, PSEUDO_CALL};
 pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::feature::{Feature, FeatureKind};
 pub use crate::path::accessor_path;
 pub use crate::programs::{
-    Function, HelperCall, Kconfig, KconfigSource, KconfigType, Ksym, KsymKind, Map, NeedsKernelBtf,
-    Place, Program, Programs, Target,
+    HelperCall, Kconfig, KconfigSource, KconfigType, Ksym, KsymKind, Map, NeedsKernelBtf, Place,
+    Program, ProgramFunction, Programs, Target,
 };
 pub use crate::relo_kind::ReloKind;
 pub use crate::relocation::{MAX_ACCESSORS, Relocation};

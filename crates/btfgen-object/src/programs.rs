@@ -43,7 +43,7 @@ pub struct Programs {
     /// The programs, in libbpf's order: by section, then by offset.
     pub programs: Vec<Program>,
     /// The functions in `.text`, which programs call.
-    pub subprograms: Vec<Function>,
+    pub subprograms: Vec<ProgramFunction>,
     /// The maps: those in `.maps`, those that libbpf makes of sections with variables, those of tables of functions.
     pub maps: Vec<Map>,
     /// The variables in `.kconfig`.
@@ -67,7 +67,7 @@ pub struct Programs {
 #[non_exhaustive]
 pub struct Program {
     /// Its function. The name of its section may begin with `?`.
-    pub function: Function,
+    pub function: ProgramFunction,
     /// Whether libbpf loads it with the object: the name of its section does not begin with `?`.
     pub autoload: bool,
     /// Its type, as [`Feature`] names it; `None` if libbpf does not know the section's name, so that the program's user must set
@@ -85,7 +85,7 @@ pub struct Program {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
-pub struct Function {
+pub struct ProgramFunction {
     /// Its name.
     pub name: String,
     /// The name of its ELF section.
@@ -128,7 +128,7 @@ impl HelperCall {
 }
 
 impl Program {
-    fn of(function: Function) -> Self {
+    fn of(function: ProgramFunction) -> Self {
         let section = function.section.strip_prefix('?');
         let autoload = section.is_none();
         let section = section.unwrap_or(&function.section);

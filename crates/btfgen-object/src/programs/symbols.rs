@@ -10,8 +10,8 @@ use object::elf::{
 use object::read::elf::{SectionHeader as _, Sym as _};
 
 use super::budget::Budget;
-use super::{Function, HelperCall, Place};
-use crate::elf::{Elf, damaged};
+use super::{HelperCall, Place, ProgramFunction};
+use crate::elf::{Elf, damaged, string};
 use crate::error::{Error, Result};
 
 /// The bytes of an instruction. Some instructions are two of them.
@@ -23,9 +23,9 @@ const CALL: u8 = 0x85;
 #[derive(Debug)]
 pub(super) struct Symbols<'d> {
     /// The functions in sections other than `.text`, in libbpf's order.
-    pub(super) programs: Vec<Function>,
+    pub(super) programs: Vec<ProgramFunction>,
     /// The functions in `.text`.
-    pub(super) subprograms: Vec<Function>,
+    pub(super) subprograms: Vec<ProgramFunction>,
     /// The symbols that are left to the loader, in the order of the symbol table.
     pub(super) externs: Vec<Extern<'d>>,
 }
@@ -63,7 +63,7 @@ impl<'d> Symbols<'d> {
         let mut externs = Externs::default();
         for (index, symbol) in symbols.iter().enumerate() {
             let name = || {
-                let name = Elf::string(names, symbol.st_name(elf.endian));
+                let name = string(names, symbol.st_name(elf.endian));
                 name.ok_or_else(|| {
                     Error::damaged("the name of a symbol is damaged, or longer than 1024 bytes")
                 })
@@ -124,7 +124,7 @@ fn function(
     name: &[u8],
     code: &Code<'_>,
     budget: &mut Budget,
-) -> Result<Function> {
+) -> Result<ProgramFunction> {
     let (offset, len) = (symbol.st_value(elf.endian), symbol.st_size(elf.endian));
     let (name, section) = (
         String::from_utf8_lossy(name),
@@ -141,13 +141,13 @@ fn function(
     if code.name != b".text" && symbol.st_bind() == STB_LOCAL {
         return Err(bad("is static; loaders refuse such programs"));
     }
-    budget.charge(size_of::<Function>() + 2 * (name.len() + section.len()))?;
+    budget.charge(size_of::<ProgramFunction>() + 2 * (name.len() + section.len()))?;
     // It ends within the section.
     let content = &code.content[offset as usize..end as usize];
     budget.charge(content.len() / INSTRUCTION as usize)?;
     let helpers = helper_calls(elf.endian, content, offset);
     budget.charge(helpers.len() * size_of::<HelperCall>())?;
-    Ok(Function {
+    Ok(ProgramFunction {
         name: name.into_owned(),
         section: section.into_owned(),
         offset,
