@@ -56,7 +56,7 @@ impl fmt::Debug for Btf<'_> {
 const USUAL_TYPE_LEN: usize = 28;
 
 /// The most steps of a walk over modifiers and typedefs. Kernels have fewer than 10 in a row.
-const MAX_CHAIN: usize = 128;
+pub(crate) const MAX_CHAIN: usize = 128;
 
 /// The most nested arrays whose lengths libbpf multiplies (`MAX_RESOLVE_DEPTH`).
 const MAX_RESOLVE_DEPTH: usize = 32;

@@ -37,6 +37,7 @@
 
 mod base;
 mod btf;
+mod c;
 mod classic;
 mod compose;
 mod error;

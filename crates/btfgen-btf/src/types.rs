@@ -222,8 +222,15 @@ impl<'b> Type<'b> {
             .map(move |at| TypeId(this.word(at + 1)))
     }
 
+    /// Names and types of a prototype's parameters; none for other kinds. Parameters of function pointers usually have no name.
+    pub fn named_params(&self) -> impl ExactSizeIterator<Item = (&'b [u8], TypeId)> + use<'b> {
+        let this = *self;
+        self.records(self.kind() == Kind::FuncProto, PARAM_WORDS)
+            .map(move |at| (this.string(this.word(at)), TypeId(this.word(at + 1))))
+    }
+
     /// The types of the variables of a data section; none for other kinds.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = TypeId> + use<'b> {
+    pub fn variables(&self) -> impl Iterator<Item = TypeId> + use<'b> {
         let this = *self;
         self.records(self.kind() == Kind::Datasec, SECTION_WORDS)
             .map(move |at| TypeId(this.word(at)))

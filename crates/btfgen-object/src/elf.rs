@@ -63,23 +63,23 @@ impl<'d> Sections<'d> {
 }
 
 /// An ELF file for BPF.
-struct Elf<'d> {
-    file: &'d [u8],
-    endian: Endianness,
-    headers: &'d [SectionHeader64<Endianness>],
+pub(crate) struct Elf<'d> {
+    pub(crate) file: &'d [u8],
+    pub(crate) endian: Endianness,
+    pub(crate) headers: &'d [SectionHeader64<Endianness>],
     names: &'d [u8],
 }
 
-/// The longest name of a section with instructions. The names of a hostile file may be one long string, and all of it would
-/// be read for each section.
+/// The longest name of a section, or of a symbol. The names of a hostile file may be one long string, and
+/// all of it would be read for each name.
 const MAX_NAME: usize = 1024;
 
-fn damaged(e: object::Error) -> Error {
+pub(crate) fn damaged(e: object::Error) -> Error {
     Error::damaged(format!("damaged ELF file: {e}"))
 }
 
 impl<'d> Elf<'d> {
-    fn parse(file: &'d [u8]) -> Result<Self> {
+    pub(crate) fn parse(file: &'d [u8]) -> Result<Self> {
         if file.is_empty() {
             return Err(Error::new(ErrorKind::NotElf, "the file is empty"));
         }
@@ -125,7 +125,7 @@ impl<'d> Elf<'d> {
     }
 
     /// The content of the first section of this name; empty if there is none.
-    fn content(&self, name: &str) -> Result<&'d [u8]> {
+    pub(crate) fn content(&self, name: &str) -> Result<&'d [u8]> {
         // Compare prefixes: looking for the end of each name would take quadratic time if the names are one long string.
         let terminated = [name.as_bytes(), b"\0"].concat();
         let found = self.headers.iter().find(|header| {
@@ -141,10 +141,15 @@ impl<'d> Elf<'d> {
     }
 
     /// The name of a section; `None` if it is longer than [`MAX_NAME`].
-    fn name(&self, header: &SectionHeader64<Endianness>) -> Option<&'d [u8]> {
-        let rest = self.names.get(header.sh_name(self.endian) as usize..)?;
-        let rest = &rest[..rest.len().min(MAX_NAME + 1)];
-        let end = rest.iter().position(|&byte| byte == 0)?;
-        Some(&rest[..end])
+    pub(crate) fn name(&self, header: &SectionHeader64<Endianness>) -> Option<&'d [u8]> {
+        string(self.names, header.sh_name(self.endian))
     }
+}
+
+/// The string at an offset; `None` if it is longer than [`MAX_NAME`].
+pub(crate) fn string(strings: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = strings.get(offset as usize..)?;
+    let rest = &rest[..rest.len().min(MAX_NAME + 1)];
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    Some(&rest[..end])
 }

@@ -8,7 +8,8 @@
 //! 3. [`Hub`]: the kernels, one file each.
 //! 4. [`Minimizer`]: one kernel's [`Outcome`] of every relocation, by libbpf's own code; the minimal BTF in its canonical
 //!    form; the proof that it gives the same outcomes.
-//! 5. [`Pack`]: all kernels, in parallel, in one archive; [`Matrix`] has their answers.
+//! 5. [`Pack`]: all kernels, in parallel, in one archive; [`Matrix`] has their answers, and [`Support`] tells on which kernels
+//!    the objects load.
 //!
 //! With the feature `serde`, the results implement `Serialize`.
 
@@ -19,7 +20,9 @@ mod answers;
 mod build_ids;
 mod byte_orders;
 mod candidates;
+mod check;
 mod claims;
+mod consumer;
 mod graph;
 mod groups;
 mod harvest;
@@ -60,6 +63,10 @@ pub use btfgen_libbpf::{
     essential_name,
 };
 
+pub use crate::check::{
+    Baseline, Effect, FailedPlace, Finding, KernelGroup, KernelRange, ObjectSupport,
+    ProgramSupport, Reason, Regression, Requirement, Support, Verdict,
+};
 pub use crate::claims::Claims;
 pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::matrix::{Matrix, OutcomeSet, RefusedNeed};

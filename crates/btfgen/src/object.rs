@@ -10,9 +10,11 @@ use btfgen_files::read_regular;
 use btfgen_hub::{Error, ErrorKind, Result};
 use btfgen_libbpf::{Checker, LoadedBtf, Relocation};
 use btfgen_object::{
-    BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section, Sections, Signature, Walk,
+    BtfExt, Code, FunctionRecord, LineRecord, RelocationRecord, Section, Sections, Signature, Walk,
     accessor_path, signature,
 };
+
+use crate::consumer::consumer;
 
 /// A BPF object file with its types and its CO-RE relocations.
 ///
@@ -27,6 +29,7 @@ pub struct Object {
     uses: Vec<RelocationUse>,
     functions: Vec<Section<FunctionRecord>>,
     lines: Vec<Section<LineRecord>>,
+    code: Code,
 }
 
 /// The question of one relocation record, without the parts that depend on the object's spelling.
@@ -140,6 +143,7 @@ impl Object {
             uses,
             functions: ext.functions().map_err(refused)?,
             lines: ext.lines().map_err(refused)?,
+            code: Code::read(bytes).map_err(refused)?,
             btf,
         })
     }
@@ -162,6 +166,11 @@ impl Object {
     /// The question of each of [`Object::relocations`].
     pub(crate) fn questions(&self) -> &[Question] {
         &self.questions
+    }
+
+    /// The functions with their instructions.
+    pub fn code(&self) -> &Code {
+        &self.code
     }
 
     /// Every place that a relocation patches.
@@ -188,22 +197,40 @@ impl Object {
             .find_map(|s| s.up_to(place.insn_off, |r| r.insn_off).last())
     }
 
-    /// The source line of a use, if the object has one. The compiler may make an instruction of several statements and give
-    /// it no line. The result is then the line before it in the same function.
+    /// The source line of a use, if the object has one. The compiler gives no line to an instruction that loads a relocated
+    /// constant: it has the line of the instruction that takes the constant. The compiler may also make an instruction of
+    /// several statements and give it no line. The result is then the line before it in the same function.
     pub fn source_line(&self, place: &RelocationUse) -> Option<SourceLine> {
         let start = self.function_record(place).map_or(0, |r| r.insn_off);
-        let record = self
-            .lines
-            .iter()
-            .filter(|s| s.name_off == place.section_name_off)
-            .flat_map(|s| s.up_to(place.insn_off, |r| r.insn_off).iter().rev())
-            .take_while(|r| r.insn_off >= start)
-            .find(|r| r.line() != 0)?;
+        let taken = self.taken_at(place).unwrap_or(place.insn_off);
+        let up_to = |insn_off: u32| {
+            let sections = self.lines.iter();
+            let of_section = sections.filter(|s| s.name_off == place.section_name_off);
+            let before =
+                of_section.flat_map(move |s| s.up_to(insn_off, |r| r.insn_off).iter().rev());
+            before.take_while(move |r| r.insn_off >= start)
+        };
+        let own = up_to(place.insn_off).find(|r| r.insn_off == place.insn_off && r.line() != 0);
+        let record = own.or_else(|| up_to(taken).find(|r| r.line() != 0))?;
         Some(SourceLine {
             file: self.string(record.file_name_off),
             line: record.line(),
             column: record.line_col & 0x3ff,
         })
+    }
+
+    /// Where the value of a use is taken: the offset in bytes of the instruction within its section.
+    fn taken_at(&self, place: &RelocationUse) -> Option<u32> {
+        let section = self.btf.string(place.section_name_off)?;
+        let index = place.insn_off / 8;
+        let mut functions = self.code.functions.iter();
+        let function = functions.find(|function| {
+            let len = function.instructions.len() as u32;
+            function.section.as_bytes() == section
+                && (function.start..function.start.saturating_add(len)).contains(&index)
+        })?;
+        let taken = consumer(function, index - function.start);
+        Some((function.start + taken) * 8)
     }
 
     fn string(&self, offset: u32) -> String {

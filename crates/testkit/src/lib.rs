@@ -21,8 +21,14 @@ const KERNELS: &str = concat!(env!("OUT_DIR"), "/kernels");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Sources of objects that have no relocations, or such that libbpf refuses to relocate the object.
-const WITHOUT_RELOCATIONS: [&str; 5] =
-    ["maps", "no-btf", "no-btf-ext", "no-relocations", "refused"];
+const WITHOUT_RELOCATIONS: [&str; 6] = [
+    "maps",
+    "no-btf",
+    "no-btf-ext",
+    "no-relocations",
+    "programs",
+    "refused",
+];
 
 /// The BPF object that was compiled from `NAME.bpf.c`. `NAME.eb` is its big-endian twin.
 ///
