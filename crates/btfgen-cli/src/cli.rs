@@ -3,7 +3,7 @@
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, check, completions, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
+    add, check, completions, extract, fetch, hub, list, lookup, man, minimize, needs, offsets, pack,
 };
 use crate::console::Console;
 use crate::exit::Exit;
@@ -73,6 +73,7 @@ enum Command {
     Hub(hub::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Offsets(offsets::Arguments),
     Needs(needs::Arguments),
     List(list::Arguments),
     Minimize(minimize::Arguments),
@@ -101,6 +102,7 @@ impl Cli {
             Command::Hub(arguments) => arguments.run(console),
             Command::Pack(arguments) => arguments.run(console),
             Command::Check(arguments) => arguments.run(console),
+            Command::Offsets(arguments) => arguments.run(console),
             Command::Needs(arguments) => arguments.run(console),
             Command::List(arguments) => arguments.run(console),
             Command::Minimize(arguments) => arguments.run(console),

@@ -23,6 +23,7 @@ mod candidates;
 mod check;
 mod claims;
 mod consumer;
+mod facts;
 mod graph;
 mod groups;
 mod harvest;
@@ -68,6 +69,9 @@ pub use crate::check::{
     ProgramSupport, Reason, Regression, Requirement, Support, Verdict,
 };
 pub use crate::claims::Claims;
+pub use crate::facts::{
+    Answer, Answered, Fact, FactRow, Facts, InvalidFact, Missing, Question, Survey, TypeName,
+};
 pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::matrix::{Matrix, OutcomeSet, RefusedNeed};
 pub use crate::minimize::Minimizer;

@@ -17,8 +17,9 @@ use btfgen_archive::KernelId;
 pub use self::baseline::{Baseline, Regression};
 use self::effects::Programs;
 pub use self::ranges::KernelRange;
+pub(crate) use self::ranges::ranges;
 pub use self::reason::Reason;
-pub(crate) use self::reason::why;
+pub(crate) use self::reason::{similar, why};
 pub use self::require::Requirement;
 pub use self::support::{
     Effect, FailedPlace, Finding, KernelGroup, ObjectSupport, ProgramSupport, Support, Verdict,
