@@ -141,7 +141,7 @@ fn files() {
         let output = with(text).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{errors}");
-        let named = format!("{}: is no file of facts: ", path.display());
+        let named = format!("{}: is no file of facts", path.display());
         assert!(
             errors.contains(&named) && errors.contains(place),
             "{errors}"

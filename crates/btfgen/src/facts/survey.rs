@@ -247,16 +247,17 @@ impl<'a> Survey<'a> {
         self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES)
     }
 
-    /// The questions by the name of the type or function.
+    /// What is asked, for a store that is not kept.
     fn wanted(&self) -> Wanted<'_> {
-        let mut wanted: Wanted<'_> = HashMap::new();
+        let mut wanted = Wanted::default();
         for question in self.facts.iter().flat_map(Fact::questions) {
-            let name = match (question, type_of(question)) {
-                (Question::Function(name), _) => name,
-                (_, Some(ty)) => &ty.name,
-                (_, None) => continue,
-            };
-            wanted.entry(name.as_bytes()).or_default().push(question);
+            match type_of(question) {
+                Some(ty) => {
+                    let of_type = wanted.types.entry(ty.name.as_bytes());
+                    of_type.or_default().push(question);
+                }
+                None => wanted.functions = true,
+            }
         }
         wanted
     }
@@ -279,15 +280,21 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// The questions about each name.
-type Wanted<'f> = HashMap<&'f [u8], Vec<&'f Question>>;
+/// What is asked.
+#[derive(Default)]
+struct Wanted<'f> {
+    /// The questions about types of each name.
+    types: HashMap<&'f [u8], Vec<&'f Question>>,
+    functions: bool,
+}
 
-/// Whether a type or function may be asked for.
+/// Whether a type or function is needed. If one function is asked for, all are needed: a kernel without any says nothing of it.
 fn is_wanted(wanted: &Wanted<'_>, ty: Type<'_>) -> bool {
-    // A function has no flavour, but its name may look as if.
-    let names = [ty.name(), essential_name(ty.name())];
-    let questions = names.into_iter().filter_map(|name| wanted.get(name));
-    questions.flatten().any(|question| is_asked(question, ty))
+    if ty.kind() == Kind::Func {
+        return wanted.functions;
+    }
+    let questions = wanted.types.get(essential_name(ty.name()));
+    questions.is_some_and(|all| all.iter().any(|question| is_asked(question, ty)))
 }
 
 struct Asked {

@@ -143,6 +143,10 @@ fn fallbacks_and_nearest_names() {
         .map(|(n, near)| (*n, &*near[0]))
         .collect();
     assert_eq!(unknown, [(1, "pid"), (2, "task_struct"), (3, "tty_write")]);
+    // A kernel without the only function that is asked for has others.
+    let alone = survey(&["func:tty_writee".to_owned()]);
+    let (answered, _) = alone.answers(0)[0];
+    assert_eq!(answered.answer, Answer::Missing(btfgen::Missing::Function));
     let old = "debian/11/x86_64/5.10.0-30-cloud-amd64";
     assert_eq!(of(&facts, old)[4], &Answer::Function { parameters: 2 });
     let values: Vec<_> = facts.answers(5).iter().map(|(a, _)| &a.answer).collect();

@@ -14,7 +14,7 @@ use super::invalid;
 const MAX_BYTES: u64 = 1 << 20;
 
 #[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map with `facts`")]
 struct File {
     facts: Vec<Entry>,
 }
@@ -39,8 +39,15 @@ struct Texts(Vec<String>);
 pub(super) fn read(path: &Path) -> Result<Vec<Fact>> {
     let failed = || format!("{}: cannot be read", path.display());
     let bytes = read_regular(path, MAX_BYTES).with_context(failed)?;
-    let not_facts = || format!("{}: is no file of facts", path.display());
-    let file: File = serde_norway::from_slice(&bytes).with_context(not_facts)?;
+    let file: File = serde_norway::from_slice(&bytes).map_err(|e| {
+        // If the whole file is something else, the parser does not tell its place.
+        let place = match e.location() {
+            Some(place) if place.index() > 0 => "",
+            _ => ", at line 1 column 1",
+        };
+        let not_facts = format!("{}: is no file of facts{place}", path.display());
+        anyhow::Error::new(e).context(not_facts)
+    })?;
     Ok(file.facts.into_iter().map(|Entry(fact)| fact).collect())
 }
 
