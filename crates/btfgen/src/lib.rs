@@ -63,9 +63,11 @@ pub use btfgen_libbpf::{
     essential_name,
 };
 
+pub use btfgen_object::{Feature, FeatureKind, KconfigSource, NeedsKernelBtf, Programs};
+
 pub use crate::check::{
-    Baseline, Effect, FailedPlace, Finding, KernelGroup, KernelRange, ObjectSupport,
-    ProgramSupport, Reason, Regression, Requirement, Support, Verdict,
+    Baseline, Effect, FailedPlace, FeatureUse, FeatureUser, Finding, KernelGroup, KernelRange,
+    ObjectSupport, ProgramSupport, Reason, Regression, Requirement, Support, Verdict,
 };
 pub use crate::claims::Claims;
 pub use crate::linkable::{TargetArch, linkable_object};

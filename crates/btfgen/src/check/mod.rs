@@ -3,6 +3,7 @@
 mod baseline;
 mod constants;
 mod effects;
+mod features;
 mod ranges;
 mod reach;
 mod reason;
@@ -16,6 +17,7 @@ use btfgen_archive::KernelId;
 
 pub use self::baseline::{Baseline, Regression};
 use self::effects::Programs;
+pub use self::features::{FeatureUse, FeatureUser};
 pub use self::ranges::KernelRange;
 pub use self::reason::Reason;
 pub(crate) use self::reason::why;

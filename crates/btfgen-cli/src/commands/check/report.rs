@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use btfgen::{
-    Effect, Finding, KernelId, KernelRange, ModuleType, ObjectSupport, Outcome, Place,
-    ProgramSupport, Reason, Regression, Support, Verdict,
+    Effect, FeatureUse, Finding, KernelId, KernelRange, ModuleType, NeedsKernelBtf, ObjectSupport,
+    Outcome, Place, ProgramSupport, Programs, Reason, Regression, Support, Verdict,
 };
 use serde::Serialize;
 
@@ -40,6 +40,12 @@ struct Object<'s> {
     verdicts: BTreeMap<Verdict, Kernels>,
     programs: Vec<Program<'s>>,
     findings: Vec<FindingReport<'s>>,
+    /// What the object asks of a kernel besides its types; absent if libbpf cannot open it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asks: Option<&'s Programs>,
+    /// The parts for which libbpf wants the kernel's own BTF.
+    need_kernel_btf: Vec<NeedsKernelBtf>,
+    features: Vec<FeatureUse>,
     /// What the object asks, and where the answers change.
     relocations: Vec<Relocation>,
 }
@@ -154,7 +160,12 @@ fn names(kernels: &[KernelId]) -> Vec<String> {
 impl<'s> Object<'s> {
     fn new(support: &'s Support, number: usize, object: &'s ObjectSupport) -> Self {
         let needs = support.needs.of_object(number);
+        let parsed = &support.needs.objects()[number];
+        let asks = parsed.programs().ok();
         Self {
+            asks,
+            need_kernel_btf: asks.map(Programs::need_kernel_btf).unwrap_or_default(),
+            features: parsed.features(),
             name: &object.name,
             verdicts: by_verdict(support, &object.verdicts),
             programs: object
