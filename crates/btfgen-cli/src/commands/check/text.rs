@@ -1,11 +1,12 @@
 //! The text of `btfgen check`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use btfgen::{
-    Effect, FeatureUse, Finding, KconfigSource, KernelId, NeedsKernelBtf, ObjectSupport, Place,
-    Reason, Refusal, Regression, Support, Verdict,
+    Effect, FeatureUse, Finding, FunctionState, KconfigSource, KernelId, NeedsKernelBtf,
+    ObjectSupport, Place, Programs, Reason, Refusal, Regression, Support, Target, Verdict,
 };
 
 use super::Broken;
@@ -173,6 +174,7 @@ impl Printer<'_> {
                 "  {WARNING}needs the kernel's own BTF{WARNING:#}: {names}; where there is none, libbpf fails for the whole object, whatever archive it has: {way_out}"
             )?;
         }
+        self.functions(out, asked)?;
         let configured = asked
             .kconfig
             .iter()
@@ -203,6 +205,52 @@ impl Printer<'_> {
                 out,
                 "  {HELP}newest features{HELP:#}, by mainline Linux, though vendors backport: {names}"
             )?;
+        }
+        Ok(())
+    }
+
+    /// The functions that programs attach to and that some kernels lack, or have with other numbers of parameters.
+    fn functions(&self, out: &mut dyn Write, asked: &Programs) -> io::Result<()> {
+        let targets = asked
+            .programs
+            .iter()
+            .filter_map(|program| match &program.target {
+                Some(Target::Function { name, .. }) => Some((name, &program.function)),
+                _ => None,
+            });
+        let mut seen = BTreeSet::new();
+        for (name, program) in targets {
+            let mut functions = self.support.functions.iter();
+            let Some(function) = functions.find(|function| function.name == *name) else {
+                continue;
+            };
+            let is_everywhere = matches!(&function.kernels[..], [(FunctionState::Found { .. }, _)]);
+            if !seen.insert(name) || (is_everywhere && !self.verbose) {
+                continue;
+            }
+            writeln!(
+                out,
+                "  {HELP}attaches to{HELP:#} {}() in {} ({})",
+                printable(name),
+                printable(&program.name),
+                printable(&program.section)
+            )?;
+            for (state, kernels) in &function.kernels {
+                let state = match state {
+                    FunctionState::Found { parameters } => {
+                        let numbers: Vec<String> = parameters.iter().map(u32::to_string).collect();
+                        match &numbers[..] {
+                            [one] if one == "1" => "1 parameter".to_owned(),
+                            several => format!("{} parameters", several.join(" or ")),
+                        }
+                    }
+                    FunctionState::NotInKernel => "not in its BTF".to_owned(),
+                    _ => "unknown".to_owned(),
+                };
+                write!(out, "    {state:<16}")?;
+                let kernels: Vec<&KernelId> = kernels.iter().collect();
+                self.ranges(out, &kernels, &" ".repeat(20))?;
+            }
         }
         Ok(())
     }
@@ -321,7 +369,7 @@ impl Printer<'_> {
         }
         if ranges.len() > shown {
             let rest: usize = ranges[shown..].iter().map(|range| range.kernels).sum();
-            writeln!(out, "{indent}and {rest} more kernels")?;
+            writeln!(out, "{indent}and {rest} more")?;
         }
         Ok(())
     }
