@@ -49,7 +49,7 @@ fn text() {
         "{long}"
     );
     assert!(
-        long.contains("byte_off struct task_struct.__state: 4 different answers"),
+        long.contains("byte_off struct task_struct.__state: 2 different answers"),
         "{long}"
     );
 }
@@ -178,4 +178,49 @@ fn broken_kernel() {
     let output = run(&mut command, 0, &["1 kernel left out", NEW]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("loads on 0 of 1 kernel\n"), "{text}");
+}
+
+/// The commands of a README with what they print, as the README says.
+fn told(readme: &str) -> Vec<(String, String)> {
+    let blocks = readme.split("```console\n$ ").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().expect("it is not empty"));
+    let blocks = blocks.map(|block| block.split_once('\n').expect("it prints something"));
+    blocks
+        .map(|(command, printed)| (command.to_owned(), printed.to_owned()))
+        .collect()
+}
+
+/// Check that the commands of example/check print what its README says.
+#[test]
+fn story() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root.canonicalize().expect("it is there");
+    let readme = fs::read_to_string(root.join("example/check/README.md")).expect("it is there");
+    let told = told(&readme);
+    assert_eq!(told.len(), 3);
+    for (line, expected) in told {
+        let words = line.split(' ').map(|word| word.trim_matches('\''));
+        let words: Vec<&str> = words.collect();
+        assert_eq!(words[0], "btfgen");
+        let is_silent = words.contains(&">/dev/null");
+        let mut command = btfgen();
+        command.current_dir(&root).arg("check").arg("--no-store");
+        for word in words[2..].iter().filter(|word| **word != ">/dev/null") {
+            match word.strip_prefix("target/bpf/") {
+                Some(object) => {
+                    command.arg(btfgen_testkit::object(object.trim_end_matches(".bpf.o")))
+                }
+                None => command.arg(word),
+            };
+        }
+        let output = command.output().expect("it runs");
+        let printed = if is_silent {
+            output.stderr
+        } else {
+            output.stdout
+        };
+        let printed =
+            String::from_utf8_lossy(&printed).replace(&format!("{}/", root.display()), "");
+        assert_eq!(printed, expected, "{line}");
+    }
 }
