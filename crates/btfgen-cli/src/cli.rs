@@ -3,7 +3,7 @@
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, completions, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
+    add, completions, diff, dump, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
 };
 use crate::console::Console;
 use crate::exit::Exit;
@@ -72,6 +72,8 @@ enum Command {
     Hub(hub::Arguments),
     Pack(pack::Arguments),
     Needs(needs::Arguments),
+    Diff(diff::Arguments),
+    Dump(dump::Arguments),
     List(list::Arguments),
     Minimize(minimize::Arguments),
     Extract(extract::Arguments),
@@ -99,6 +101,8 @@ impl Cli {
             Command::Hub(arguments) => arguments.run(console),
             Command::Pack(arguments) => arguments.run(console),
             Command::Needs(arguments) => arguments.run(console),
+            Command::Diff(arguments) => arguments.run(console),
+            Command::Dump(arguments) => arguments.run(console),
             Command::List(arguments) => arguments.run(console),
             Command::Minimize(arguments) => arguments.run(console),
             Command::Extract(arguments) => arguments.run(console),

@@ -20,9 +20,12 @@ mod build_ids;
 mod byte_orders;
 mod candidates;
 mod claims;
+mod diff;
 mod graph;
 mod groups;
 mod harvest;
+mod header;
+mod history;
 mod linkable;
 mod lists;
 mod loadable;
@@ -37,9 +40,12 @@ mod outcome;
 mod output;
 mod pack;
 mod packed;
+mod portable;
 mod questions;
+mod selection;
 #[cfg(feature = "serde")]
 mod serialize;
+mod shape;
 mod visible;
 mod work;
 
@@ -61,6 +67,9 @@ pub use btfgen_libbpf::{
 };
 
 pub use crate::claims::Claims;
+pub use crate::diff::{PartChange, PartDiff, TypeDiff, diff};
+pub use crate::header::header;
+pub use crate::history::{History, Series, Since, Step};
 pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::matrix::{Matrix, OutcomeSet, RefusedNeed};
 pub use crate::minimize::Minimizer;
@@ -71,4 +80,7 @@ pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::Output;
 pub use crate::pack::{Pack, StoreUse};
 pub use crate::packed::{Packed, PackedKernel, StoreReport, Totals};
+pub use crate::portable::PortableHeader;
 pub use crate::questions::{MinimizeError, Minimized};
+pub use crate::selection::TypeSelection;
+pub use crate::shape::{Part, Place as TypePlace, Shape, Shapes, TypeKind, TypeName};

@@ -4,6 +4,8 @@ pub(crate) mod add;
 pub(crate) mod cat;
 pub(crate) mod compact;
 pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod dump;
 pub(crate) mod extract;
 pub(crate) mod fetch;
 pub(crate) mod hub;

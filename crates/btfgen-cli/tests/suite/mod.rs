@@ -6,6 +6,8 @@ mod architectures;
 mod build_id;
 mod claims;
 mod compact;
+mod diff;
+mod dump;
 mod emit_obj;
 mod extract;
 mod fetch;
