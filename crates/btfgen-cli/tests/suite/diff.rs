@@ -54,9 +54,9 @@ fn as_pahole() {
     for name in [
         "task_struct",
         "sched_entity",
-        "file",
+        "signal_struct",
         "mm_struct",
-        "sock_common",
+        "net_device",
     ] {
         let text = stdout(diff(&[&format!("struct {name}")]).arg("-v"));
         let mut lines = text.lines();
