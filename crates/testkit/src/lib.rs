@@ -20,14 +20,16 @@ const OBJECTS: &str = concat!(env!("OUT_DIR"), "/objects");
 const KERNELS: &str = concat!(env!("OUT_DIR"), "/kernels");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Sources of objects that have no relocations, or such that libbpf refuses to relocate the object.
-const WITHOUT_RELOCATIONS: [&str; 6] = [
+/// Sources of objects that have no relocations, or such that libbpf refuses to relocate the object, or programs that not every
+/// loader takes.
+const WITHOUT_RELOCATIONS: [&str; 7] = [
     "maps",
     "no-btf",
     "no-btf-ext",
     "no-relocations",
     "programs",
     "refused",
+    "twins",
 ];
 
 /// The BPF object that was compiled from `NAME.bpf.c`. `NAME.eb` is its big-endian twin.

@@ -57,7 +57,8 @@ fn without_libbpf() {
         let find = program(folder.path(), "find", link, &[&object]);
         let btf = format!("btf {}\n", hexadecimal(&BTF));
         let ask = |command: &mut Command| {
-            let printed = run(command.arg(&archive).arg(&os_release));
+            let objects = ["twins", "programs"].map(btfgen_testkit::object);
+            let printed = run(command.arg(&archive).arg(&os_release).args(objects));
             assert_eq!(printed, btf.repeat(5), "{link:?}");
         };
         ask(&mut without_variables(&find));
