@@ -229,7 +229,8 @@ fn address(endian: Endianness, symbol: &Sym64<Endianness>) -> Address {
 }
 
 /// The function that an instruction refers to by a symbol: the addend is in the instruction. A call counts instructions from
-/// the next one, so it has -1 for the symbol itself; an address counts bytes (`Documentation/bpf/llvm_reloc.rst`).
+/// the next one, so it has -1 for the symbol itself; an address counts bytes (BPF relocations in the documentation of the
+/// kernel).
 fn target(
     endian: Endianness,
     symbol: &Sym64<Endianness>,

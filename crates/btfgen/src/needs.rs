@@ -182,6 +182,17 @@ impl Needs {
         places
     }
 
+    /// The needs of the object with this index, in the order of their first use.
+    ///
+    /// # Panics
+    /// Panics if there is no such object.
+    pub fn of_object(&self, object: usize) -> Vec<usize> {
+        let mut seen = BTreeSet::new();
+        let mut needs = self.of_relocations(object);
+        needs.retain(|need| seen.insert(*need));
+        needs
+    }
+
     /// A place of the object with this index.
     pub(crate) fn place(&self, object: usize, place: &RelocationUse) -> Place {
         let object = &self.objects[object];
@@ -200,8 +211,8 @@ impl Needs {
         }
     }
 
-    /// The need of each distinct relocation of the object with this index.
-    pub(crate) fn of_object(&self, object: usize) -> Vec<usize> {
+    /// The need of each of [`Object::relocations`] of the object with this index; several may have the same one.
+    pub(crate) fn of_relocations(&self, object: usize) -> Vec<usize> {
         let mut needs = vec![0; self.objects[object].relocations().len()];
         for (n, need) in self.needs.iter().enumerate() {
             for u in need.uses.iter().filter(|u| u.object == object) {

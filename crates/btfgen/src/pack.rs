@@ -102,6 +102,17 @@ struct Gathered {
     store: StoreReport,
 }
 
+impl StoreUse {
+    /// What the command's options say.
+    pub fn of(cold: bool, none: bool) -> Self {
+        match (cold, none) {
+            (true, _) => Self::Cold,
+            (false, true) => Self::None,
+            (false, false) => Self::Kept,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum ObjectSource {
     File(PathBuf),
@@ -380,6 +391,7 @@ impl<'a> Pack<'a> {
             matrix,
             modules,
             reasons,
+            functions,
             left_out: failed,
             ..
         } = harvest;
@@ -390,6 +402,7 @@ impl<'a> Pack<'a> {
         }
         let groups = check::groups(&matrix, reasons);
         Ok(Support {
+            functions: check::by_function(check::names(&needs), functions),
             objects: check::objects(&needs, &matrix, &groups),
             module_types: modules.finish(),
             needs,

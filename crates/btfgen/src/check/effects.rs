@@ -49,7 +49,7 @@ impl<'n> Programs<'n> {
     pub(super) fn new(needs: &'n Needs, number: usize) -> Self {
         let object = &needs.objects()[number];
         let code = object.code();
-        let by_relocation = needs.of_object(number);
+        let by_relocation = needs.of_relocations(number);
         let mut sections: HashMap<&str, BTreeMap<u32, usize>> = HashMap::new();
         for (n, function) in code.functions.iter().enumerate() {
             let section = sections.entry(&function.section).or_default();

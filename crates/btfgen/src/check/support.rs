@@ -6,11 +6,13 @@ use std::sync::Arc;
 use btfgen_archive::KernelId;
 use btfgen_hub::Error;
 
+use super::functions::AttachedFunction;
 use super::ranges::{KernelRange, ranges};
 use super::reason::Reason;
 use crate::matrix::Matrix;
 use crate::modules::ModuleType;
 use crate::needs::{Needs, Place};
+use crate::outcome::Outcome;
 use crate::packed::StoreReport;
 
 /// On which kernels some objects load, as far as their relocations decide it, and what breaks where.
@@ -25,6 +27,8 @@ pub struct Support {
     pub groups: Vec<KernelGroup>,
     /// The objects, in the given order.
     pub objects: Vec<ObjectSupport>,
+    /// The functions that programs attach to.
+    pub functions: Vec<AttachedFunction>,
     /// The errors of the kernels that could not be checked.
     pub left_out: Vec<Error>,
     /// The types that only modules have, and those that may be types of modules which the hub does not have.
@@ -168,6 +172,21 @@ impl Support {
     /// Some kernels of the check as ranges: kernels between which the check has no other kernel of the same kind.
     pub fn ranges(&self, kernels: &[&KernelId]) -> Vec<KernelRange> {
         ranges(self.kernels(), kernels)
+    }
+
+    /// The different outcomes of a need, with the groups of kernels that have them, in the order of the groups.
+    pub fn answers(&self, need: usize) -> Vec<(Outcome, Vec<usize>)> {
+        let mut answers: Vec<(Outcome, Vec<usize>)> = Vec::new();
+        for (n, group) in self.groups.iter().enumerate() {
+            let Some(&outcome) = self.matrix.sets()[group.set].outcomes.get(need) else {
+                continue;
+            };
+            match answers.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, groups)) => groups.push(n),
+                None => answers.push((outcome, vec![n])),
+            }
+        }
+        answers
     }
 
     /// What fails in an object on some kernels: the worst first, then in the order of the file.

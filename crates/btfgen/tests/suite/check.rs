@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::os::raw::c_char;
+use std::path::{Path, PathBuf};
 
-use btfgen::{Effect, KernelFilter, Pack, StoreUse, Support, Verdict};
-use btfgen_testkit::{object, sample_hub};
+use btfgen::{Effect, KernelFilter, KernelId, Pack, StoreUse, Support, Verdict};
+use btfgen_testkit::{object, objects, sample_btf, sample_hub};
+use libbpf_rs::{AsRawLibbpf as _, ObjectBuilder, OpenObject};
+
+use super::loader::relocated;
+use super::util::name;
 
 fn check(name: &str) -> Support {
     let filter = KernelFilter::new().arch("x86_64").distro("debian");
@@ -130,4 +135,150 @@ fn reasons() {
         ]
         .into()
     );
+}
+
+/// What libbpf makes of the verifier's message about an instruction that libbpf has poisoned (`fixup_log_failed_core_relo`).
+const POISON: &str = "<invalid CO-RE relocation>";
+
+/// What the kernel says to one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Loaded,
+    /// libbpf cannot relocate the object.
+    Refused,
+    /// The verifier met a poisoned instruction.
+    Poisoned,
+    /// It does not load, for another reason.
+    Failed,
+}
+
+/// Opens an object with only one of its programs switched on.
+fn open_one(object: &Path, custom_btf: &Path, program: &str) -> OpenObject {
+    let mut builder = ObjectBuilder::default();
+    let mut open = builder
+        .btf_custom_path(custom_btf)
+        .and_then(|b| b.open_file(object))
+        .expect("libbpf opens the object");
+    for mut each in open.progs_mut() {
+        let is_it = each.name() == program;
+        each.set_autoload(is_it);
+    }
+    open
+}
+
+/// Loads one program as libbpf relocates it for a kernel's BTF. The verifier of the running kernel judges it.
+fn load(object: &Path, custom_btf: &Path, program: &str) -> Told {
+    // Declared first, so that it is dropped after the object.
+    let mut log = vec![0u8; 1 << 20];
+    let open = open_one(object, custom_btf, program);
+    for each in open.progs().filter(|each| each.name() == program) {
+        // SAFETY: the log outlives the object.
+        let set = unsafe {
+            libbpf_sys::bpf_program__set_log_buf(
+                each.as_libbpf_object().as_ptr(),
+                log.as_mut_ptr().cast::<c_char>(),
+                log.len() as _,
+            )
+        };
+        assert_eq!(set, 0);
+    }
+    // SAFETY: the object is open and stays alive; preparing relocates it and creates its maps, nothing is loaded.
+    if unsafe { libbpf_sys::bpf_object__prepare(open.as_libbpf_object().as_ptr()) } != 0 {
+        return Told::Refused;
+    }
+    match open.load() {
+        Ok(_) => Told::Loaded,
+        Err(_) if String::from_utf8_lossy(&log).contains(POISON) => Told::Poisoned,
+        Err(_) => Told::Failed,
+    }
+}
+
+/// Compares the verdicts about each program with what the kernel says. Counts what it says.
+fn compare(
+    object: &Path,
+    support: &Support,
+    kernel: &KernelId,
+    btf: &Path,
+    is_tool: bool,
+    all: &mut BTreeMap<Told, usize>,
+) {
+    let groups = support.groups.iter();
+    let group = groups
+        .clone()
+        .position(|group| group.kernels.contains(kernel));
+    let group = group.expect("it is checked");
+    for program in &support.objects[0].programs {
+        let verdict = program.verdicts[group];
+        let told = load(object, btf, &program.name);
+        let is_right = match verdict {
+            // Tools set up their maps before they load, so libbpf may refuse the maps of the object as it is.
+            Verdict::Loads if is_tool && told == Told::Refused => true,
+            Verdict::Loads => !matches!(told, Told::Poisoned | Told::Refused),
+            Verdict::Poisoned => told != Told::Refused,
+            Verdict::Fails => told == Told::Poisoned,
+            _ => told == Told::Refused,
+        };
+        assert!(
+            is_right,
+            "{} of {} with {kernel}: {verdict:?}, but {told:?}",
+            program.name,
+            name(object)
+        );
+        *all.entry(told).or_default() += 1;
+    }
+}
+
+/// Check the verdicts about all programs with the loader and the verifier of the running kernel: what loads for sure never meets a
+/// poisoned instruction, what fails always does, and libbpf refuses what is refused. libbpf relocates the programs for the sample
+/// kernels, and for the running one.
+#[test]
+fn verdicts_are_those_of_loader_and_verifier() {
+    let host = Path::new("/sys/kernel/btf/vmlinux");
+    if let Err(e) = relocated(&object("bootstrap"), host) {
+        btfgen_testkit::skipped(format_args!(
+            "libbpf may not use BPF here (error {e}); run as root"
+        ));
+        return;
+    }
+    libbpf_rs::set_print(None);
+    let mut all = BTreeMap::new();
+    for object in objects() {
+        // The oldest and the newest kernel.
+        let filter = KernelFilter::new().arch("x86_64");
+        let filter = filter.distro("debian/11").distro("debian/sid");
+        let pack = Pack::new().object(&object).hub(sample_hub());
+        let support = pack.filter(filter).store(StoreUse::None).check();
+        let support = support.expect("the hub can be checked");
+        for kernel in support.kernels() {
+            let btf = sample_btf(&kernel.to_string());
+            compare(&object, &support, kernel, &btf, false, &mut all);
+        }
+    }
+    assert!(
+        all[&Told::Loaded] > 50 && all[&Told::Poisoned] > 5,
+        "{all:?}"
+    );
+    // Real tools, on the running kernel.
+    let Some(folder) = std::env::var_os("OBJECTS") else {
+        btfgen_testkit::skipped("$OBJECTS names no folder with further objects");
+        return;
+    };
+    let hub = tempfile::tempdir().expect("a temporary folder");
+    let kernel: KernelId = "host/1/x86_64/running".parse().expect("it is a name");
+    let path = hub.path().join(kernel.btf_path());
+    fs::create_dir_all(path.parent().expect("it has one")).expect("writable");
+    fs::copy(host, &path).expect("it can be read");
+    let files = fs::read_dir(folder).expect("it is a folder");
+    let files = files.map(|entry| entry.expect("it can be read").path());
+    let objects: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|e| e == "o"))
+        .collect();
+    let mut all = BTreeMap::new();
+    for object in objects {
+        let pack = Pack::new().object(&object).hub(hub.path());
+        let support = pack.store(StoreUse::None).check();
+        let support = support.expect("the hub can be checked");
+        compare(&object, &support, &kernel, &path, true, &mut all);
+    }
+    assert!(all[&Told::Loaded] > 10, "{all:?}");
 }
