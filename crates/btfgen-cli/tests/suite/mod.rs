@@ -7,6 +7,8 @@ mod build_id;
 mod check;
 mod claims;
 mod compact;
+mod diff;
+mod dump;
 mod emit_obj;
 mod extract;
 mod fetch;
