@@ -43,8 +43,45 @@ ASK(mapped_device, char name[16], name)
 ASK(nft_set, unsigned int size, size)
 
 /* In vmlinux or in a module, or in both. If vmlinux has the type, the definitions of modules do not count. */
-ASK(fuse_conn, unsigned int minor, minor)
+ASK(fuse_conn, unsigned int max_read, max_read)
 ASK(nf_conn, unsigned long status, status)
 ASK(bictcp, unsigned int epoch_start, epoch_start)
+
+struct fdtable {
+	struct file **fd;
+} RELOCATED;
+
+struct files_struct {
+	struct fdtable *fdt;
+} RELOCATED;
+
+struct task_struct {
+	struct files_struct *files;
+} RELOCATED;
+
+struct file {
+	void *private_data;
+} RELOCATED;
+
+struct fuse_dev {
+	struct fuse_conn *fc;
+} RELOCATED;
+
+/* Reads a field of a module's type: the largest read of the FUSE that this process has mounted by file descriptor 3. */
+SEC("tc")
+int fuse_max_read(void *packet)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = (void *)0;
+	struct fuse_dev *device;
+	/* Pointers of a BPF program have 8 bytes, but those of the kernel may have 4. */
+	unsigned int pointer_size = bpf_core_field_size(((struct fdtable *)0)->fd);
+
+	if (bpf_probe_read_kernel(&file, sizeof(file), (void *)files + 3 * pointer_size))
+		return 1;
+	device = BPF_CORE_READ(file, private_data);
+	answer.value = BPF_CORE_READ(device, fc, max_read);
+	return 0;
+}
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

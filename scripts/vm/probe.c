@@ -81,6 +81,8 @@ int main(int argc, char **argv)
 		if (error) {
 			libbpf_strerror(error, reason, sizeof(reason));
 			printf("%s: refused: %s\n", name, reason);
+		} else if (answer.value) {
+			printf("%s: value %llu\n", name, (unsigned long long)answer.value);
 		} else {
 			printf("%s: type %llu, %llu bytes; member %llu, at %llu, %llu bytes\n", name,
 			       (unsigned long long)answer.type_exists, (unsigned long long)answer.type_size,

@@ -230,7 +230,7 @@ impl<'b> Type<'b> {
     }
 
     /// The types of the variables of a data section; none for other kinds.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = TypeId> + use<'b> {
+    pub fn variables(&self) -> impl Iterator<Item = TypeId> + use<'b> {
         let this = *self;
         self.records(self.kind() == Kind::Datasec, SECTION_WORDS)
             .map(move |at| TypeId(this.word(at)))

@@ -135,6 +135,16 @@ impl ModulesArguments {
     }
 }
 
+/// Parses a number of threads.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=1024) => Ok(number),
+        Ok(_) => Err("not from 1 to 1024".to_owned()),
+        // With -j, bpf-compatible's script names the file for package.json.
+        Err(_) => Err("not a number; --package-json FILE adds a file as package.json".to_owned()),
+    }
+}
+
 fn glob(text: &str) -> Result<String, String> {
     match KernelFilter::new().only(text) {
         Ok(_) => Ok(text.to_owned()),

@@ -3,7 +3,8 @@
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, completions, diff, dump, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
+    add, check, completions, diff, dump, extract, fetch, hub, list, lookup, man, minimize, needs,
+    pack,
 };
 use crate::console::Console;
 use crate::exit::Exit;
@@ -35,6 +36,7 @@ EXIT CODES
 EXAMPLES
   btfgen fetch --distro ubuntu --arch x86_64
   btfgen pack app.bpf.o --hub ~/btfhub-archive -o btfs.tar.gz
+  btfgen check app.bpf.o
   btfgen needs app.bpf.o
   btfgen list --count
   btfgen extract btfs.tar.gz ubuntu/20.04/x86_64/5.4.0-26-generic
@@ -71,6 +73,7 @@ enum Command {
     Add(add::Arguments),
     Hub(hub::Arguments),
     Pack(pack::Arguments),
+    Check(check::Arguments),
     Needs(needs::Arguments),
     Diff(diff::Arguments),
     Dump(dump::Arguments),
@@ -100,6 +103,7 @@ impl Cli {
             Command::Add(arguments) => arguments.run(console),
             Command::Hub(arguments) => arguments.run(console),
             Command::Pack(arguments) => arguments.run(console),
+            Command::Check(arguments) => arguments.run(console),
             Command::Needs(arguments) => arguments.run(console),
             Command::Diff(arguments) => arguments.run(console),
             Command::Dump(arguments) => arguments.run(console),

@@ -93,16 +93,15 @@ impl Code {
             for record in records.map(|(records, _)| records).unwrap_or_default() {
                 let place = record.r_offset(elf.endian) / INSTRUCTION;
                 let before = at.range(..=(section, place)).next_back();
-                let Some((&(of, start), &n)) = before else {
+                let Some((&(_, start), &n)) = before.filter(|((of, _), _)| *of == section) else {
                     continue;
                 };
                 let index = place - start;
                 let function = &mut self.functions[n];
-                if of != section || index >= function.instructions.len() as u64 {
+                let Some(&instruction) = function.instructions.get(index as usize) else {
                     continue;
-                }
+                };
                 let symbol = symbols.all.get(record.r_sym(elf.endian) as usize);
-                let instruction = function.instructions[index as usize];
                 let target = symbol.and_then(|symbol| target(elf.endian, symbol, instruction));
                 let target = target.and_then(|address| at.get(&address).copied());
                 function.references.insert(index as u32, target);
@@ -230,7 +229,8 @@ fn address(endian: Endianness, symbol: &Sym64<Endianness>) -> Address {
 }
 
 /// The function that an instruction refers to by a symbol: the addend is in the instruction. A call counts instructions from
-/// the next one, so it has -1 for the symbol itself; an address counts bytes (Documentation/bpf/llvm_reloc.rst).
+/// the next one, so it has -1 for the symbol itself; an address counts bytes (BPF relocations in the documentation of the
+/// kernel).
 fn target(
     endian: Endianness,
     symbol: &Sym64<Endianness>,

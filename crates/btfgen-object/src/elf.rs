@@ -70,7 +70,7 @@ pub(crate) struct Elf<'d> {
     names: &'d [u8],
 }
 
-/// The longest name of a section with instructions, or of a function. The names of a hostile file may be one long string, and
+/// The longest name of a section, or of a symbol. The names of a hostile file may be one long string, and
 /// all of it would be read for each name.
 const MAX_NAME: usize = 1024;
 
@@ -125,7 +125,7 @@ impl<'d> Elf<'d> {
     }
 
     /// The content of the first section of this name; empty if there is none.
-    fn content(&self, name: &str) -> Result<&'d [u8]> {
+    pub(crate) fn content(&self, name: &str) -> Result<&'d [u8]> {
         // Compare prefixes: looking for the end of each name would take quadratic time if the names are one long string.
         let terminated = [name.as_bytes(), b"\0"].concat();
         let found = self.headers.iter().find(|header| {

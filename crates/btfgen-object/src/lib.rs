@@ -5,7 +5,9 @@ mod btf_ext;
 mod code;
 mod elf;
 mod error;
+mod feature;
 mod path;
+mod programs;
 mod relo_kind;
 mod relocation;
 mod signature;
@@ -17,7 +19,12 @@ pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, S
 pub use crate::code::{CALL, Code, Function, Instruction, LOAD_IMM64, PSEUDO_CALL};
 pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::feature::{Feature, FeatureKind};
 pub use crate::path::accessor_path;
+pub use crate::programs::{
+    HelperCall, Kconfig, KconfigSource, KconfigType, Ksym, KsymKind, Map, NeedsKernelBtf, Place,
+    Program, ProgramFunction, Programs, Target,
+};
 pub use crate::relo_kind::ReloKind;
 pub use crate::relocation::{MAX_ACCESSORS, Relocation};
 pub use crate::signature::{Signature, digest_of, essential_name, signature};

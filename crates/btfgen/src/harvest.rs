@@ -7,6 +7,7 @@ use btfgen_archive::KernelId;
 use btfgen_btf::{Btf, ByteOrder};
 use btfgen_hub::{Error, HubKernel};
 
+use crate::check::{FunctionState, Reasons};
 use crate::matrix::Gathering;
 use crate::modules::ModuleTypes;
 use crate::needs::Needs;
@@ -21,6 +22,10 @@ pub(crate) struct Harvest {
     pub(crate) contents: HashSet<Arc<[u8]>>,
     pub(crate) matrix: Gathering,
     pub(crate) modules: ModuleTypes,
+    /// If the questions are explained: why needs find nothing on these kernels.
+    pub(crate) reasons: Vec<(Vec<KernelId>, Reasons)>,
+    /// If the questions are explained: what kernels say about the functions that programs attach to.
+    pub(crate) functions: Vec<(KernelId, Vec<FunctionState>)>,
     pub(crate) left_out: Vec<(KernelId, Error)>,
     /// The kernels that the type store had.
     pub(crate) known: usize,
@@ -62,7 +67,10 @@ impl Harvest {
             btf,
             outcomes,
             absent,
+            reasons,
         } = minimized;
+        let ids = kernels.iter().map(|(kernel, _)| kernel.clone());
+        self.reasons.push((ids.collect(), reasons));
         let content = match self.contents.get(btf.as_slice()) {
             Some(known) => Arc::clone(known),
             None => {

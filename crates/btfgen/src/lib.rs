@@ -8,7 +8,8 @@
 //! 3. [`Hub`]: the kernels, one file each.
 //! 4. [`Minimizer`]: one kernel's [`Outcome`] of every relocation, by libbpf's own code; the minimal BTF in its canonical
 //!    form; the proof that it gives the same outcomes.
-//! 5. [`Pack`]: all kernels, in parallel, in one archive; [`Matrix`] has their answers.
+//! 5. [`Pack`]: all kernels, in parallel, in one archive; [`Matrix`] has their answers, and [`Support`] tells on which kernels
+//!    the objects load.
 //!
 //! With the feature `serde`, the results implement `Serialize`.
 
@@ -19,7 +20,9 @@ mod answers;
 mod build_ids;
 mod byte_orders;
 mod candidates;
+mod check;
 mod claims;
+mod consumer;
 mod diff;
 mod graph;
 mod groups;
@@ -66,6 +69,13 @@ pub use btfgen_libbpf::{
     essential_name,
 };
 
+pub use btfgen_object::{Feature, FeatureKind, KconfigSource, NeedsKernelBtf, Programs, Target};
+
+pub use crate::check::{
+    AttachedFunction, Baseline, Effect, FailedPlace, FeatureUse, FeatureUser, Finding,
+    FunctionState, KernelGroup, KernelRange, ObjectSupport, ProgramSupport, Reason, Regression,
+    Requirement, Support, Verdict,
+};
 pub use crate::claims::Claims;
 pub use crate::diff::{PartChange, PartDiff, TypeDiff, diff};
 pub use crate::header::header;

@@ -13,6 +13,7 @@ use btfgen_store::{Candidate, Definition, Definitions, Digest, Key, List, Machin
 use rayon::prelude::*;
 
 use crate::answers::{RootAnswers, Seen};
+use crate::check::{Reasons, why};
 use crate::minimal::Answered;
 use crate::modules::{AbsentType, absent_types};
 use crate::questions::{MinimizeError, Minimized, Questions};
@@ -106,6 +107,8 @@ pub(crate) struct ListAnswers<'m, 'n> {
     questions: &'m Questions<'n>,
     /// `None` for a list that libbpf cannot safely walk.
     known: Mutex<HashMap<Asked, Option<Arc<Known>>>>,
+    /// If the questions are explained: why needs find nothing.
+    reasons: Mutex<HashMap<Asked, Arc<Reasons>>>,
     /// The digest of the questions.
     asked: Digest,
     /// Minimal BTFs, and the answers that they are proved for.
@@ -134,6 +137,7 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
         Self {
             questions,
             known: Mutex::default(),
+            reasons: Mutex::default(),
             asked: Digest::of_value(&asked),
             proven: Mutex::default(),
         }
@@ -170,7 +174,52 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
             btf,
             outcomes: self.questions.collect(&answers),
             absent,
+            reasons: match self.questions.explains() {
+                true => self.reasons(definitions, view),
+                false => Reasons::new(),
+            },
         }))
+    }
+
+    /// Why needs find nothing or are refused on the kernels with this view.
+    fn reasons(&self, definitions: &Definitions<'_>, view: &View) -> Reasons {
+        let lists = view.lists.iter().enumerate();
+        let reasons = lists.flat_map(|(root, &list)| {
+            let asked = (view.machine, root, list);
+            let known = lock(&self.reasons).get(&asked).cloned();
+            known
+                .unwrap_or_else(|| {
+                    let reasons = self.reasons_of(definitions, asked).unwrap_or_default();
+                    let reasons = Arc::new(reasons);
+                    lock(&self.reasons).insert(asked, Arc::clone(&reasons));
+                    reasons
+                })
+                .as_ref()
+                .clone()
+        });
+        reasons.collect()
+    }
+
+    /// The reasons of one root with one list; `None` if the definitions do not serve.
+    fn reasons_of(
+        &self,
+        definitions: &Definitions<'_>,
+        (machine, root, list): Asked,
+    ) -> Option<Reasons> {
+        let outcomes = lock(&self.known).get(&(machine, root, list))?.clone()?;
+        let outcomes = &outcomes.answers.outcomes;
+        let candidates = self.candidates(definitions, root, list).ok()?;
+        let types = definitions.synthesize(machine, &[candidates]).ok()?;
+        let btf = Btf::parse(&types.btf[..]).ok()?;
+        let needs = self.questions.needs();
+        let of_root = needs.roots()[root].needs.iter().zip(outcomes);
+        let reasons = of_root.filter_map(|(&n, outcome)| {
+            Some((
+                n,
+                Arc::new(why(&needs[n], outcome, &btf, &types.candidates[0])?),
+            ))
+        });
+        Some(reasons.collect())
     }
 
     /// The types that the kernels with this view do not have themselves.

@@ -12,7 +12,7 @@ use btfgen_object::{Signature, digest_of};
 
 use crate::access::{Accesses, Asked};
 use crate::byte_orders::ByteOrders;
-use crate::object::{Object, SourceLine};
+use crate::object::{Object, RelocationUse, SourceLine};
 use crate::outcome::{Outcome, Refusal};
 
 /// The distinct relocations of some objects.
@@ -175,30 +175,51 @@ impl Needs {
     pub fn places(&self, need: &Need) -> Vec<Place> {
         let mut places = Vec::new();
         for u in &need.uses {
-            let object = &self.objects[u.object];
-            for place in object
-                .uses()
-                .iter()
-                .filter(|p| p.relocation == u.relocation)
-            {
-                let (file, line) = match object.source_line(place) {
-                    Some(SourceLine { file, line, .. }) if !file.is_empty() => {
-                        (Some(file), Some(line))
-                    }
-                    _ => (None, None),
-                };
-                places.push(Place {
-                    object: object.name().to_owned(),
-                    section: object.section(place),
-                    function: object.function(place),
-                    instruction: place.insn_off / 8,
-                    access_bytes: place.access_bytes,
-                    file,
-                    line,
-                });
-            }
+            let uses = self.objects[u.object].uses().iter();
+            let uses = uses.filter(|place| place.relocation == u.relocation);
+            places.extend(uses.map(|place| self.place(u.object, place)));
         }
         places
+    }
+
+    /// The needs of the object with this index, in the order of their first use.
+    ///
+    /// # Panics
+    /// Panics if there is no such object.
+    pub fn of_object(&self, object: usize) -> Vec<usize> {
+        let mut seen = BTreeSet::new();
+        let mut needs = self.of_relocations(object);
+        needs.retain(|need| seen.insert(*need));
+        needs
+    }
+
+    /// A place of the object with this index.
+    pub(crate) fn place(&self, object: usize, place: &RelocationUse) -> Place {
+        let object = &self.objects[object];
+        let (file, line) = match object.source_line(place) {
+            Some(SourceLine { file, line, .. }) if !file.is_empty() => (Some(file), Some(line)),
+            _ => (None, None),
+        };
+        Place {
+            object: object.name().to_owned(),
+            section: object.section(place),
+            function: object.function(place),
+            instruction: place.insn_off / 8,
+            access_bytes: place.access_bytes,
+            file,
+            line,
+        }
+    }
+
+    /// The need of each of [`Object::relocations`] of the object with this index; several may have the same one.
+    pub(crate) fn of_relocations(&self, object: usize) -> Vec<usize> {
+        let mut needs = vec![0; self.objects[object].relocations().len()];
+        for (n, need) in self.needs.iter().enumerate() {
+            for u in need.uses.iter().filter(|u| u.object == object) {
+                needs[u.relocation] = n;
+            }
+        }
+        needs
     }
 
     /// A number for all that one object asks for, equal to [`btfgen_object::digest`] of its file. If an object is rebuilt,

@@ -132,6 +132,18 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Value { value, size: 0, .. } => write!(f, "{value}"),
+            Self::Value { value, size, .. } => write!(f, "{value}, {size} bytes"),
+            Self::Type { .. } => f.write_str("found"),
+            Self::Missing => f.write_str("missing"),
+            Self::Failed { .. } => f.write_str("refused"),
+        }
+    }
+}
+
 impl Outcome {
     /// Why libbpf refuses to load the object, if it does.
     pub fn refusal(&self) -> Option<Refusal> {

@@ -10,6 +10,7 @@ use btfgen_hub::{
 };
 
 use crate::build_ids::{Identified, identify};
+use crate::check::{self, Support};
 use crate::claims::Claims;
 use crate::harvest::Harvest;
 use crate::linkable::{TargetArch, linkable_object};
@@ -17,7 +18,7 @@ use crate::lists::ListAnswers;
 use crate::loadable::loadable;
 use crate::matrix::Matrix;
 use crate::modules::ModuleChoice;
-use crate::needs::Needs;
+use crate::needs::{Need, Needs};
 use crate::object::Object;
 use crate::output::{Output, commit};
 use crate::packed::{Packed, StoreReport, Totals};
@@ -82,6 +83,34 @@ pub enum StoreUse {
     Cold,
     /// Neither reads nor writes it. Only the types that the objects ask for are looked at.
     None,
+}
+
+/// What the outcomes of the kernels are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Pack,
+    Check,
+}
+
+/// The outcomes of all kernels, and what they are for.
+struct Gathered {
+    hub: Hub,
+    builder: Builder,
+    needs: Needs,
+    left_out: Vec<Error>,
+    harvest: Harvest,
+    store: StoreReport,
+}
+
+impl StoreUse {
+    /// What the command's options say.
+    pub fn of(cold: bool, none: bool) -> Self {
+        match (cold, none) {
+            (true, _) => Self::Cold,
+            (false, true) => Self::None,
+            (false, false) => Self::Kept,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -319,6 +348,73 @@ impl<'a> Pack<'a> {
     /// cannot have the prefix or a file; [`ErrorKind::Cancelled`]; [`ErrorKind::Machine`]. With [`Pack::strict`], the error
     /// of the first kernel, in the order of their ids.
     pub fn build(mut self) -> Result<Packed> {
+        let Gathered {
+            hub,
+            builder,
+            needs,
+            left_out,
+            harvest,
+            store,
+        } = self.gather(Purpose::Pack)?;
+        let mut packed = self.finish(&hub, builder, needs, left_out, harvest)?;
+        packed.store = store;
+        Ok(packed)
+    }
+
+    /// Does the work, but instead of an archive gives on which of the kernels the objects load, and what breaks where. Kernels of
+    /// another byte order than the objects are not left out.
+    ///
+    /// ```no_run
+    /// let support = btfgen::Pack::new().object("app.bpf.o").hub("btfhub").check()?;
+    /// for object in &support.objects {
+    ///     let kernels = support.kernels_with(object, btfgen::Verdict::Loads);
+    ///     println!("{} loads on {} kernels", object.name, kernels.len());
+    ///     for finding in support.findings(object) {
+    ///         println!("{}: {}", support.needs[finding.need], finding.reason);
+    ///     }
+    /// }
+    /// # Ok::<(), btfgen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Pack::build`]. With [`Pack::strict`], only kernels that cannot be checked are errors.
+    pub fn check(mut self) -> Result<Support> {
+        let Gathered {
+            hub,
+            needs,
+            mut left_out,
+            harvest,
+            store,
+            ..
+        } = self.gather(Purpose::Check)?;
+        let Harvest {
+            matrix,
+            modules,
+            reasons,
+            functions,
+            left_out: failed,
+            ..
+        } = harvest;
+        left_out.extend(failed.into_iter().map(|(_, e)| e));
+        let matrix = matrix.finish(needs.iter().map(Need::asked).collect());
+        if matrix.kernels().len() == 0 {
+            return Err(none_of(&hub, "checked", left_out));
+        }
+        let groups = check::groups(&matrix, reasons);
+        Ok(Support {
+            functions: check::by_function(check::names(&needs), functions),
+            objects: check::objects(&needs, &matrix, &groups),
+            module_types: modules.finish(),
+            needs,
+            matrix,
+            groups,
+            left_out,
+            store,
+        })
+    }
+
+    /// Finds the outcomes of all kernels.
+    fn gather(&mut self, purpose: Purpose) -> Result<Gathered> {
         let objects = std::mem::take(&mut self.objects);
         for object in &objects {
             if let ObjectSource::File(path) = object {
@@ -333,11 +429,14 @@ impl<'a> Pack<'a> {
         let (mut hub, mut store) = self.open_hub()?;
         let mut left_out = hub.take_rejected();
         let builder = self.builder(&needs).map_err(unpacked)?;
-        let (kernels, too_long) = nameable(&builder, hub.kernels());
+        let (mut kernels, too_long) = nameable(&builder, hub.kernels());
         left_out.extend(too_long);
-        let max_btf_bytes = self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES);
-        let (kernels, other_order) = loadable(&needs, kernels, max_btf_bytes);
-        left_out.extend(other_order);
+        if purpose == Purpose::Pack {
+            let max_btf_bytes = self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES);
+            let (loadable, other_order) = loadable(&needs, kernels, max_btf_bytes);
+            left_out.extend(other_order);
+            kernels = loadable;
+        }
         let Identified {
             kernels,
             builder,
@@ -347,28 +446,33 @@ impl<'a> Pack<'a> {
         if self.strict && !left_out.is_empty() {
             return Err(left_out.swap_remove(0));
         }
-        let mut harvest = self.minimize_all(&store, &needs, &kernels);
+        let mut harvest = self.minimize_all(&store, &needs, &kernels, purpose);
         if let Err(Failure::Stale(_)) = harvest {
             store = store.anew();
-            harvest = self.minimize_all(&store, &needs, &kernels);
+            harvest = self.minimize_all(&store, &needs, &kernels, purpose);
         }
         let harvest = harvest.map_err(|failure| match failure {
             Failure::Stale(e) | Failure::Failed(e) => e,
         })?;
-        let (known, alone) = (harvest.known, harvest.alone);
-        // The store only saves work, so a pack that cannot keep it is as good.
+        // The store only saves work, so a run that cannot keep it is as good.
         let (written_bytes, failure) = match store.save() {
             Ok(written) => (written, None),
             Err(e) => (None, Some(e)),
         };
-        let mut packed = self.finish(&hub, builder, needs, left_out, harvest)?;
-        packed.store = StoreReport {
-            known,
-            alone,
+        let store = StoreReport {
+            known: harvest.known,
+            alone: harvest.alone,
             written_bytes,
             failure,
         };
-        Ok(packed)
+        Ok(Gathered {
+            hub,
+            builder,
+            needs,
+            left_out,
+            harvest,
+            store,
+        })
     }
 
     /// The archive without the kernels.
@@ -415,8 +519,10 @@ impl<'a> Pack<'a> {
         store: &TypeStore,
         needs: &Needs,
         kernels: &[&HubKernel],
+        purpose: Purpose,
     ) -> Result<Harvest, Failure> {
         let questions = Questions::new(needs, self.modules.clone());
+        let questions = questions.explain(purpose == Purpose::Check);
         if let Some(progress) = self.progress {
             progress.start(kernels.len());
         }
@@ -459,13 +565,9 @@ impl<'a> Pack<'a> {
         } = harvest;
         left_out.extend(failed.into_iter().map(|(_, e)| e));
         if harvested.is_empty() {
-            let none = empty(hub, "none of the kernels could be packed");
-            return Err(match left_out.into_iter().next() {
-                Some(first) => none.with_source(first),
-                None => none,
-            });
+            return Err(none_of(hub, "packed", left_out));
         }
-        let matrix = matrix.finish(needs.iter().map(|need| need.asked()).collect());
+        let matrix = matrix.finish(needs.iter().map(Need::asked).collect());
         if let (true, Some(e)) = (self.strict, first_refused(&matrix, &needs)) {
             return Err(e);
         }
@@ -557,6 +659,15 @@ fn nameable<'h>(builder: &Builder, kernels: &'h [HubKernel]) -> (Vec<&'h HubKern
 fn empty(hub: &Hub, message: &str) -> Error {
     let folders: Vec<_> = hub.folders().map(|f| f.display().to_string()).collect();
     Error::new(ErrorKind::EmptyHub, folders.join(", "), message)
+}
+
+/// The error if no kernel could be used.
+fn none_of(hub: &Hub, done: &str, left_out: Vec<Error>) -> Error {
+    let none = empty(hub, &format!("none of the kernels could be {done}"));
+    match left_out.into_iter().next() {
+        Some(first) => none.with_source(first),
+        None => none,
+    }
 }
 
 fn unpacked(e: btfgen_archive::Error) -> Error {

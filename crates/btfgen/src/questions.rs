@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::path::Path;
+use std::sync::Arc;
 
 use btfgen_btf::TypeId;
 use btfgen_hub::{Error, ErrorKind};
@@ -9,6 +10,7 @@ use btfgen_libbpf::{Checked, Checker, LoadedBtf, Resolver};
 
 use crate::answers::{RootAnswers, answers, without_match};
 use crate::candidates::RootNames;
+use crate::check::{Reasons, names, why};
 use crate::minimal::{Answered, minimal_btf};
 use crate::modules::{AbsentType, ModuleChoice, absent_types};
 use crate::needs::Needs;
@@ -21,6 +23,10 @@ pub(crate) struct Questions<'n> {
     needs: &'n Needs,
     roots: RootNames<'n>,
     without_match: Vec<Outcome>,
+    /// Whether to say why needs find nothing.
+    explain: bool,
+    /// If so: the functions that programs attach to.
+    functions: Vec<String>,
 }
 
 /// A kernel's BTF, reduced to the parts that the needs ask for.
@@ -34,6 +40,8 @@ pub struct Minimized {
     pub outcomes: Vec<Outcome>,
     /// The types that the kernel itself does not have, and the modules that have them.
     pub absent: Vec<AbsentType>,
+    /// If this was asked: why needs find nothing or are refused.
+    pub(crate) reasons: Reasons,
 }
 
 /// The reason why a kernel could not be minimized.
@@ -84,7 +92,31 @@ impl<'n> Questions<'n> {
             needs,
             roots: RootNames::new(needs, modules),
             without_match: without_match(needs),
+            explain: false,
+            functions: Vec::new(),
         }
+    }
+
+    /// Whether to say why needs find nothing, and which kernels have the functions that programs attach to.
+    pub(crate) fn explain(self, explain: bool) -> Self {
+        let functions = if explain {
+            names(self.needs)
+        } else {
+            Vec::new()
+        };
+        Self {
+            explain,
+            functions,
+            ..self
+        }
+    }
+
+    pub(crate) fn functions(&self) -> &[String] {
+        &self.functions
+    }
+
+    pub(crate) fn explains(&self) -> bool {
+        self.explain
     }
 
     pub(crate) fn needs(&self) -> &'n Needs {
@@ -108,10 +140,20 @@ impl<'n> Questions<'n> {
             let modules = ids.iter().map(|&id| btf.module_of(id).map(str::to_owned));
             modules.collect()
         });
+        let outcomes = self.collect(&answers);
+        let mut reasons = Reasons::new();
+        if self.explain {
+            for (root, ids) in self.needs.roots().iter().zip(&candidates) {
+                let why =
+                    |&n: &usize| Some((n, Arc::new(why(&self.needs[n], &outcomes[n], btf, ids)?)));
+                reasons.extend(root.needs.iter().filter_map(why));
+            }
+        }
         Ok(Minimized {
             btf: minimal,
-            outcomes: self.collect(&answers),
+            outcomes,
             absent: absent_types(self.needs, modules),
+            reasons,
         })
     }
 

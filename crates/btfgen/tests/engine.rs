@@ -3,6 +3,7 @@
 mod suite {
     #[cfg(target_pointer_width = "64")]
     mod aya;
+    mod check;
     mod cilium;
     mod concatenated;
     mod conformance;

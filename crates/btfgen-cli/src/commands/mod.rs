@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 pub(crate) mod cat;
+pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod diff;

@@ -284,7 +284,7 @@ fn print(needs: &[NeedReport], all_places: bool) -> Result<()> {
 }
 
 /// The source line of a place, if the object has it.
-fn source_line(place: &Place) -> Option<String> {
+pub(crate) fn source_line(place: &Place) -> Option<String> {
     let file = printable(place.file.as_deref()?);
     Some(match place.line {
         Some(line) => format!("{file}:{line}"),

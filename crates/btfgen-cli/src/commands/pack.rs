@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::amount::{bytes, count};
-use crate::arguments::{FilterArguments, HubArguments, LimitArguments};
+use crate::arguments::{FilterArguments, HubArguments, LimitArguments, threads};
 use crate::commands::needs::{Refused, warn_refused, with_line};
 use crate::console::Console;
 use crate::exit::Exit;
@@ -110,15 +110,6 @@ fn prefix(text: &str) -> Result<String, btfgen::archive::Error> {
     Ok(text.to_owned())
 }
 
-fn threads(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=1024) => Ok(number),
-        Ok(_) => Err("not from 1 to 1024".to_owned()),
-        // With -j, bpf-compatible's script names the file for package.json.
-        Err(_) => Err("not a number; --package-json FILE adds a file as package.json".to_owned()),
-    }
-}
-
 fn target_arch() -> impl TypedValueParser<Value = TargetArch> {
     let value = |arch: TargetArch| PossibleValue::new(arch.name()).aliases(arch.aliases());
     PossibleValuesParser::new(TargetArch::all().map(value)).try_map(|name| name.parse())
@@ -168,11 +159,7 @@ impl Arguments {
             .hard_links(!self.no_hard_links)
             .threads(self.jobs.unwrap_or(0))
             .strict(self.strict)
-            .store(match (self.cold, self.no_store) {
-                (true, _) => StoreUse::Cold,
-                (_, true) => StoreUse::None,
-                _ => StoreUse::Kept,
-            })
+            .store(StoreUse::of(self.cold, self.no_store))
             .max_btf_bytes(self.limit.max_btf_size);
         for object in &self.objects {
             pack = pack.object(object);

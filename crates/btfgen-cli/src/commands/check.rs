@@ -1,0 +1,271 @@
+//! `btfgen check`: shows on which kernels objects load, and which source lines break where.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use btfgen::{
+    Baseline, Claims, ObjectSupport, Output, Pack, Regression, Requirement, StoreUse, Support,
+    Verdict,
+};
+use btfgen_files::read_regular;
+
+use self::report::Report;
+use crate::amount::count;
+use crate::arguments::{FilterArguments, HubArguments, LimitArguments, threads};
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::explain::printable;
+use crate::interrupt;
+use crate::progress::Bar;
+use crate::report::Failure;
+use crate::sink;
+
+mod report;
+mod text;
+
+/// The largest baseline. One of 5,000 kernels and 20 objects has 4 MB.
+const MAX_BASELINE_BYTES: u64 = 64 << 20;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  btfgen check app.bpf.o
+  btfgen check app.bpf.o --hub ~/btfhub-archive --distro ubuntu --verbose
+  btfgen check app.bpf.o --require 'ubuntu/20.04/*' --require '>=5.4'
+  btfgen check app.bpf.o --write-baseline support.json
+  btfgen check app.bpf.o --baseline support.json
+  btfgen check app.bpf.o --json | jq -r '.objects[].findings[].reason'";
+
+/// Show on which kernels objects load, and which source line breaks where
+///
+/// libbpf's own code resolves every relocation on every kernel of the hub, as pack does. If a kernel does not have what an
+/// instruction accesses, libbpf poisons the instruction, and the verifier refuses a program that can reach it. check follows the
+/// constants through the program's code to see which accesses a guard such as bpf_core_field_exists() rules out.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
+pub(crate) struct Arguments {
+    /// BPF object files
+    #[arg(required = true, value_name = "OBJ")]
+    objects: Vec<PathBuf>,
+
+    /// Fail if an object does not load on one of these kernels: a glob for ID/VERSION/ARCH/RELEASE, or a version such as '>=5.4'
+    /// or '>=5.4,<6.1'; repeatable
+    #[arg(long, value_name = "KERNELS", help_heading = "Results", value_parser = requirement)]
+    require: Vec<Requirement>,
+
+    /// Fail if an object no longer loads on a kernel on which it loaded when this file was written
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    baseline: Option<PathBuf>,
+
+    /// Write on which kernels the objects load, for --baseline
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    write_baseline: Option<PathBuf>,
+
+    /// Number of threads [default: the number of processors]
+    #[arg(short, long, value_name = "N", value_parser = threads)]
+    jobs: Option<usize>,
+
+    /// Take types that the kernel itself does not have only from this module; repeatable [default: from all modules that the hub
+    /// has]
+    #[arg(long, value_name = "NAME")]
+    module: Vec<String>,
+
+    /// Trust no type store: read every kernel, ask its full BTF everything, and write a new store
+    #[arg(long)]
+    cold: bool,
+
+    /// Neither read nor write the hub's type store
+    #[arg(long, conflicts_with = "cold")]
+    no_store: bool,
+
+    #[command(flatten)]
+    hub: HubArguments,
+
+    #[command(flatten)]
+    filter: FilterArguments,
+
+    #[command(flatten)]
+    limit: LimitArguments,
+}
+
+const LONG_HELP: &str = "\
+VERDICTS
+  loads     all relocations resolve, or the code shows that what is missing is never reached
+  poisoned  an access is missing, and nothing in the code shows that it is never reached: the program loads only if the verifier
+            sees more than check does
+  fails     each way through the program meets a missing access, so the verifier refuses the program
+  refused   libbpf refuses the whole object
+
+An object has the worst verdict of the programs that libbpf loads by default. --require and --baseline want `loads`.
+
+EXAMPLES
+  btfgen check app.bpf.o
+  btfgen check app.bpf.o --hub ~/btfhub-archive --distro ubuntu --verbose
+  btfgen check app.bpf.o --require 'ubuntu/20.04/*' --require '>=5.4'
+  btfgen check app.bpf.o --write-baseline support.json
+  btfgen check app.bpf.o --baseline support.json
+  btfgen check app.bpf.o --json | jq -r '.objects[].findings[].reason'";
+
+fn requirement(text: &str) -> Result<Requirement, String> {
+    text.parse()
+        .map_err(|e: btfgen::Error| crate::explain::chain(&e))
+}
+
+impl Arguments {
+    pub(crate) fn run(self, console: Console) -> Result<Exit> {
+        let bar = Bar::new(console);
+        let cancel = interrupt::flag(console, Some(bar.screen()));
+        let mut claims = Claims::default();
+        console.claim_stdout(&mut claims)?;
+        let before = self.baseline.as_deref();
+        let before = before.map(|path| read_baseline(path, &mut claims));
+        let before = before.transpose()?;
+        let output = self.write_baseline.as_deref();
+        let output = output.map(|path| claim(path, &mut claims)).transpose()?;
+        let pack = self.pack()?.claims(claims).progress(&bar).cancel(&cancel);
+        let support = pack.check();
+        bar.clear();
+        let support = support?;
+        let broken = self.broken(&support)?;
+        let regressions = before.map(|baseline| {
+            note_unchecked(console, &baseline, &support);
+            baseline.regressions(&support)
+        });
+        let regressions = regressions.unwrap_or_default();
+        if let Some(output) = output {
+            let mut text = serde_json::to_vec_pretty(&Baseline::of(&support))?;
+            text.push(b'\n');
+            output.write(&text)?;
+        }
+        let failure = failure(&support, &broken, &regressions);
+        if console.json {
+            let failure = failure.clone().map_or_else(Failure::default, Failure::told);
+            sink::json(&Report::new(&support, &broken, &regressions, failure))?;
+        } else {
+            sink::text(|out| text::print(out, &support, console.verbose))?;
+        }
+        console.left_out("kernel", &support.left_out);
+        if let Some(failure) = &failure {
+            console.failure(failure);
+            console.details(text::breaking(&support, &broken, &regressions).into_iter());
+        }
+        Ok(failure.is_none().into())
+    }
+
+    fn pack<'p>(&self) -> Result<Pack<'p>> {
+        let mut pack = Pack::new()
+            .filter(self.filter.filter()?)
+            .threads(self.jobs.unwrap_or(0))
+            .store(StoreUse::of(self.cold, self.no_store))
+            .max_btf_bytes(self.limit.max_btf_size);
+        for object in &self.objects {
+            pack = pack.object(object);
+        }
+        for module in &self.module {
+            pack = pack.module(module);
+        }
+        for hub in self.hub.folders()? {
+            pack = pack.hub(hub);
+        }
+        Ok(pack)
+    }
+
+    /// The objects that do not load on required kernels.
+    fn broken(&self, support: &Support) -> Result<Vec<Broken>> {
+        let mut broken = Vec::new();
+        for requirement in &self.require {
+            if !support.kernels().any(|kernel| requirement.matches(kernel)) {
+                return Err(crate::explain::Advised::new(
+                    format!(
+                        "--require {}: none of the checked kernels is one of these",
+                        printable(requirement.as_str())
+                    ),
+                    "`btfgen list` shows the kernels of the hub",
+                )
+                .into());
+            }
+            for (n, object) in support.objects.iter().enumerate() {
+                let kernels = kernels_without(support, object);
+                let kernels = kernels.filter(|kernel| requirement.matches(kernel));
+                let mut kernels: Vec<_> = kernels.cloned().collect();
+                kernels.sort();
+                if !kernels.is_empty() {
+                    broken.push(Broken {
+                        requirement: requirement.as_str().to_owned(),
+                        object: n,
+                        kernels,
+                    });
+                }
+            }
+        }
+        Ok(broken)
+    }
+}
+
+/// An object that does not load on kernels which `--require` names.
+struct Broken {
+    requirement: String,
+    object: usize,
+    kernels: Vec<btfgen::KernelId>,
+}
+
+/// The kernels on which an object does not load for sure.
+fn kernels_without<'s>(
+    support: &'s Support,
+    object: &'s ObjectSupport,
+) -> impl Iterator<Item = &'s btfgen::KernelId> {
+    let groups = support.groups.iter().zip(&object.verdicts);
+    let groups = groups.filter(|(_, verdict)| **verdict != Verdict::Loads);
+    groups.flat_map(|(group, _)| &group.kernels)
+}
+
+/// Why the command fails, if it does.
+fn failure(support: &Support, broken: &[Broken], regressions: &[Regression]) -> Option<String> {
+    let name = |object: usize| printable(&support.objects[object].name);
+    let broken = broken.iter().map(|broken| {
+        format!(
+            "{} does not load on {} that --require {} names",
+            name(broken.object),
+            count(broken.kernels.len(), "kernel"),
+            printable(&broken.requirement)
+        )
+    });
+    let regressions = regressions.iter().map(|regression| {
+        format!(
+            "{} no longer loads on {} of the baseline",
+            name(regression.object),
+            count(regression.kernels.len(), "kernel")
+        )
+    });
+    let all: Vec<String> = broken.chain(regressions).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+fn claim(path: &Path, claims: &mut Claims) -> Result<Output> {
+    let output = Output::probe(path)?;
+    claims.writes("the baseline", &output)?;
+    Ok(output)
+}
+
+fn read_baseline(path: &Path, claims: &mut Claims) -> Result<Baseline> {
+    claims.reads("the baseline", path)?;
+    let bytes = read_regular(path, MAX_BASELINE_BYTES)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    let baseline: Baseline = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{}: is not a baseline", path.display()))?;
+    Ok(baseline.checked(&path.display().to_string())?)
+}
+
+fn note_unchecked(console: Console, baseline: &Baseline, support: &Support) {
+    let (objects, kernels) = baseline.unchecked(support);
+    console.note_all(
+        "these objects of the baseline were not checked:",
+        objects.into_iter().map(printable),
+    );
+    console.note_all(
+        format_args!(
+            "{} of the baseline were not checked, because the hub or the selection lacks them:",
+            count(kernels.len(), "kernel")
+        ),
+        kernels.into_iter().map(str::to_owned),
+    );
+}

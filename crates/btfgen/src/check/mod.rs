@@ -1,0 +1,72 @@
+//! Checks on which kernels objects load: a view of the matrix, with reasons and the way of the code.
+
+mod baseline;
+mod constants;
+mod effects;
+mod features;
+mod functions;
+mod ranges;
+mod reach;
+mod reason;
+mod require;
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use btfgen_archive::KernelId;
+
+pub use self::baseline::{Baseline, Regression};
+use self::effects::Programs;
+pub use self::features::{FeatureUse, FeatureUser};
+pub use self::functions::{AttachedFunction, FunctionState};
+pub(crate) use self::functions::{Wanted, by_function, names};
+pub use self::ranges::KernelRange;
+pub use self::reason::Reason;
+pub(crate) use self::reason::why;
+pub use self::require::Requirement;
+pub use self::support::{
+    Effect, FailedPlace, Finding, KernelGroup, ObjectSupport, ProgramSupport, Support, Verdict,
+};
+use crate::matrix::Matrix;
+use crate::needs::Needs;
+
+/// Why needs find nothing or are refused, by the index of the need.
+pub(crate) type Reasons = BTreeMap<usize, Arc<Reason>>;
+
+/// The groups of kernels with the same outcomes for the same reasons.
+pub(crate) fn groups(
+    matrix: &Matrix,
+    explained: Vec<(Vec<KernelId>, Reasons)>,
+) -> Vec<KernelGroup> {
+    let mut alike: BTreeMap<(usize, Reasons), Vec<KernelId>> = BTreeMap::new();
+    for (kernels, reasons) in explained {
+        let set = kernels.first().and_then(|kernel| matrix.set_of(kernel));
+        if let Some(set) = set {
+            alike.entry((set, reasons)).or_default().extend(kernels);
+        }
+    }
+    let groups = alike.into_iter().map(|((set, reasons), mut kernels)| {
+        kernels.sort();
+        KernelGroup {
+            kernels,
+            set,
+            reasons,
+        }
+    });
+    let mut groups: Vec<KernelGroup> = groups.collect();
+    groups.sort_by(|a, b| a.kernels.cmp(&b.kernels));
+    groups
+}
+
+/// What the groups of kernels mean for the objects.
+pub(crate) fn objects(
+    needs: &Needs,
+    matrix: &Matrix,
+    groups: &[KernelGroup],
+) -> Vec<ObjectSupport> {
+    let objects = 0..needs.objects().len();
+    objects
+        .map(|object| Programs::new(needs, object).support(matrix, groups))
+        .collect()
+}

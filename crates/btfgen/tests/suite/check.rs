@@ -1,0 +1,284 @@
+//! Checks: verdicts, effects, reasons and lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::raw::c_char;
+use std::path::{Path, PathBuf};
+
+use btfgen::{Effect, KernelFilter, KernelId, Pack, StoreUse, Support, Verdict};
+use btfgen_testkit::{object, objects, sample_btf, sample_hub};
+use libbpf_rs::{AsRawLibbpf as _, ObjectBuilder, OpenObject};
+
+use super::loader::relocated;
+use super::util::name;
+
+fn check(name: &str) -> Support {
+    let filter = KernelFilter::new().arch("x86_64").distro("debian");
+    let pack = Pack::new().object(object(name)).hub(sample_hub());
+    let pack = pack.filter(filter).store(StoreUse::None);
+    pack.check().expect("the hub can be checked")
+}
+
+/// The group of the first kernel of a version of Linux.
+fn group(support: &Support, linux: &str) -> usize {
+    let mut groups = support.groups.iter();
+    let of_linux = |release: &str| release.starts_with(&format!("{linux}."));
+    groups
+        .position(|group| group.kernels.iter().any(|k| of_linux(k.release())))
+        .expect("the hub has it")
+}
+
+/// What the comments of a source say: for each line, what is expected on which version of Linux.
+fn marks(name: &str) -> BTreeMap<u32, BTreeMap<String, String>> {
+    let objects = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/objects");
+    let source = fs::read_to_string(objects.join(format!("{name}.bpf.c"))).expect("it is there");
+    let lines = (1..).zip(source.lines()).filter_map(|(line, text)| {
+        let (_, comment) = text.split_once("/* ")?;
+        let marks = comment.trim_end_matches("*/").split(',').map(|mark| {
+            let (linux, word) = mark.split_once(": ")?;
+            Some((linux.trim().to_owned(), word.trim().to_owned()))
+        });
+        Some((line, marks.collect::<Option<_>>()?))
+    });
+    lines.collect()
+}
+
+fn effect(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Answer => "answer",
+        Effect::Guarded => "guarded",
+        Effect::Poisoned => "poisoned",
+        Effect::Refused => "refused",
+        _ => "unknown",
+    }
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Loads => "loads",
+        Verdict::Poisoned => "poisoned",
+        Verdict::Fails => "fails",
+        Verdict::Refused => "refused",
+        _ => "unknown",
+    }
+}
+
+/// Check that each marked line of the source has the effects that its comment says, that no other line has one, and that the
+/// programs have the verdicts above them.
+#[test]
+fn effects_of_lines() {
+    let support = check("guards");
+    let marks = marks("guards");
+    let [checked] = &support.objects[..] else {
+        panic!("there is one object");
+    };
+    for linux in ["5.10", "6.1"] {
+        let group = group(&support, linux);
+        let mut seen: BTreeMap<u32, BTreeSet<&str>> = BTreeMap::new();
+        for failed in &checked.places {
+            if let Some(&known) = failed.effects.get(&group) {
+                let line = failed.place.line.expect("the object has lines");
+                seen.entry(line).or_default().insert(effect(known));
+            }
+        }
+        let programs = checked.programs.iter();
+        let mut programs: BTreeMap<&str, Verdict> =
+            programs.map(|p| (&p.name[..], p.verdicts[group])).collect();
+        let source = fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/objects/guards.bpf.c"),
+        )
+        .expect("it is there");
+        let lines: Vec<&str> = source.lines().collect();
+        for (line, expected) in &marks {
+            let below = lines.get(*line as usize).copied().unwrap_or_default();
+            let expected = expected.get(linux).map(String::as_str);
+            match below.strip_prefix("PROGRAM(") {
+                Some(name) if lines[*line as usize - 1].starts_with("/*") => {
+                    let name = name.trim_end_matches(')');
+                    let known = programs.remove(name).expect("it is a program");
+                    assert_eq!(Some(verdict(known)), expected, "{name} on {linux}");
+                }
+                _ => {
+                    let known = seen.remove(line).unwrap_or_default();
+                    let expected: BTreeSet<&str> = expected.into_iter().collect();
+                    assert_eq!(known, expected, "line {line} on {linux}");
+                }
+            }
+        }
+        assert_eq!(seen, BTreeMap::new(), "other lines on {linux}");
+        assert_eq!(programs, BTreeMap::new(), "other programs on {linux}");
+    }
+}
+
+/// Check that the reasons name what the kernel lacks and what is nearest.
+#[test]
+fn reasons() {
+    let support = check("guards");
+    let reasons = |linux: &str| -> BTreeSet<String> {
+        let group = &support.groups[group(&support, linux)];
+        group.reasons.values().map(|r| r.to_string()).collect()
+    };
+    let nothing = "no `struct no_such_struct`".to_owned();
+    assert_eq!(
+        reasons("5.10"),
+        [
+            "no field `__state` in `struct task_struct`; nearest: `state`".to_owned(),
+            nothing.clone()
+        ]
+        .into()
+    );
+    assert_eq!(
+        reasons("6.1"),
+        [
+            "no field `state` in `struct task_struct`; nearest: `__state`".to_owned(),
+            nothing
+        ]
+        .into()
+    );
+}
+
+/// What libbpf makes of the verifier's message about an instruction that libbpf has poisoned (`fixup_log_failed_core_relo`).
+const POISON: &str = "<invalid CO-RE relocation>";
+
+/// What the kernel says to one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Loaded,
+    /// libbpf cannot relocate the object.
+    Refused,
+    /// The verifier met a poisoned instruction.
+    Poisoned,
+    /// It does not load, for another reason.
+    Failed,
+}
+
+/// Opens an object with only one of its programs switched on.
+fn open_one(object: &Path, custom_btf: &Path, program: &str) -> OpenObject {
+    let mut builder = ObjectBuilder::default();
+    let mut open = builder
+        .btf_custom_path(custom_btf)
+        .and_then(|b| b.open_file(object))
+        .expect("libbpf opens the object");
+    for mut each in open.progs_mut() {
+        let is_it = each.name() == program;
+        each.set_autoload(is_it);
+    }
+    open
+}
+
+/// Loads one program as libbpf relocates it for a kernel's BTF. The verifier of the running kernel judges it.
+fn load(object: &Path, custom_btf: &Path, program: &str) -> Told {
+    // Declared first, so that it is dropped after the object.
+    let mut log = vec![0u8; 1 << 20];
+    let open = open_one(object, custom_btf, program);
+    for each in open.progs().filter(|each| each.name() == program) {
+        // SAFETY: the log outlives the object.
+        let set = unsafe {
+            libbpf_sys::bpf_program__set_log_buf(
+                each.as_libbpf_object().as_ptr(),
+                log.as_mut_ptr().cast::<c_char>(),
+                log.len() as _,
+            )
+        };
+        assert_eq!(set, 0);
+    }
+    // SAFETY: the object is open and stays alive; preparing relocates it and creates its maps, nothing is loaded.
+    if unsafe { libbpf_sys::bpf_object__prepare(open.as_libbpf_object().as_ptr()) } != 0 {
+        return Told::Refused;
+    }
+    match open.load() {
+        Ok(_) => Told::Loaded,
+        Err(_) if String::from_utf8_lossy(&log).contains(POISON) => Told::Poisoned,
+        Err(_) => Told::Failed,
+    }
+}
+
+/// Compares the verdicts about each program with what the kernel says. Counts what it says.
+fn compare(
+    object: &Path,
+    support: &Support,
+    kernel: &KernelId,
+    btf: &Path,
+    is_tool: bool,
+    all: &mut BTreeMap<Told, usize>,
+) {
+    let groups = support.groups.iter();
+    let group = groups
+        .clone()
+        .position(|group| group.kernels.contains(kernel));
+    let group = group.expect("it is checked");
+    for program in &support.objects[0].programs {
+        let verdict = program.verdicts[group];
+        let told = load(object, btf, &program.name);
+        let is_right = match verdict {
+            // Tools set up their maps before they load, so libbpf may refuse the maps of the object as it is.
+            Verdict::Loads if is_tool && told == Told::Refused => true,
+            Verdict::Loads => !matches!(told, Told::Poisoned | Told::Refused),
+            Verdict::Poisoned => told != Told::Refused,
+            Verdict::Fails => told == Told::Poisoned,
+            _ => told == Told::Refused,
+        };
+        assert!(
+            is_right,
+            "{} of {} with {kernel}: {verdict:?}, but {told:?}",
+            program.name,
+            name(object)
+        );
+        *all.entry(told).or_default() += 1;
+    }
+}
+
+/// Check the verdicts about all programs with the loader and the verifier of the running kernel: what loads for sure never meets a
+/// poisoned instruction, what fails always does, and libbpf refuses what is refused. libbpf relocates the programs for the sample
+/// kernels, and for the running one.
+#[test]
+fn verdicts_are_those_of_loader_and_verifier() {
+    let host = Path::new("/sys/kernel/btf/vmlinux");
+    if let Err(e) = relocated(&object("bootstrap"), host) {
+        btfgen_testkit::skipped(format_args!(
+            "libbpf may not use BPF here (error {e}); run as root"
+        ));
+        return;
+    }
+    libbpf_rs::set_print(None);
+    let mut all = BTreeMap::new();
+    for object in objects() {
+        // The oldest and the newest kernel.
+        let filter = KernelFilter::new().arch("x86_64");
+        let filter = filter.distro("debian/11").distro("debian/sid");
+        let pack = Pack::new().object(&object).hub(sample_hub());
+        let support = pack.filter(filter).store(StoreUse::None).check();
+        let support = support.expect("the hub can be checked");
+        for kernel in support.kernels() {
+            let btf = sample_btf(&kernel.to_string());
+            compare(&object, &support, kernel, &btf, false, &mut all);
+        }
+    }
+    assert!(
+        all[&Told::Loaded] > 50 && all[&Told::Poisoned] > 5,
+        "{all:?}"
+    );
+    // Real tools, on the running kernel.
+    let Some(folder) = std::env::var_os("OBJECTS") else {
+        btfgen_testkit::skipped("$OBJECTS names no folder with further objects");
+        return;
+    };
+    let hub = tempfile::tempdir().expect("a temporary folder");
+    let kernel: KernelId = "host/1/x86_64/running".parse().expect("it is a name");
+    let path = hub.path().join(kernel.btf_path());
+    fs::create_dir_all(path.parent().expect("it has one")).expect("writable");
+    fs::copy(host, &path).expect("it can be read");
+    let files = fs::read_dir(folder).expect("it is a folder");
+    let files = files.map(|entry| entry.expect("it can be read").path());
+    let objects: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|e| e == "o"))
+        .collect();
+    let mut all = BTreeMap::new();
+    for object in objects {
+        let pack = Pack::new().object(&object).hub(hub.path());
+        let support = pack.store(StoreUse::None).check();
+        let support = support.expect("the hub can be checked");
+        compare(&object, &support, &kernel, &path, true, &mut all);
+    }
+    assert!(all[&Told::Loaded] > 10, "{all:?}");
+}
