@@ -166,7 +166,8 @@ fn open_one(object: &Path, custom_btf: &Path, program: &str) -> OpenObject {
     // Tools choose the sizes of some maps when they start.
     for mut map in open.maps_mut() {
         if map.max_entries() == 0 {
-            map.set_max_entries(1).expect("the object is not loaded yet");
+            map.set_max_entries(1)
+                .expect("the object is not loaded yet");
         }
     }
     open
