@@ -16,10 +16,6 @@ mod commands;
 mod console;
 mod exit;
 mod explain;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "no command writes the page yet")
-)]
 mod html;
 mod interrupt;
 mod kernel_name;
