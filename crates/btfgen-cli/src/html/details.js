@@ -31,6 +31,9 @@ function badges({ counts }, all) {
   return list;
 }
 
+// Those of some kernels that have the byte order of the line's object.
+const comparable = (line, of) => of.filter(({ group }) => ranks(line.cells)[group] !== OTHER);
+
 // The distinct answers to a need on some kernels, those of most kernels first.
 function optionsOn(need, of) {
   const found = new Map();
@@ -87,11 +90,12 @@ function rowDetails(line, column) {
   if (line.row.source !== null) parts.push(element('pre', '', element('code', '', text(line.row.source))));
   const state = cell(ranks(line.cells), column);
   parts.push(element('h3', '', nameOf(column)), badges(state, column.kernels.length), element('p', '', STATES[state.worst].says));
-  if (state.worst !== RANK.get('o')) parts.push(answersList(line.need, column.kernels));
+  parts.push(answersList(line.need, comparable(line, column.kernels)));
   if (column.level >= 0) {
-    const layouts = new Set(answers(line.need));
-    parts.push(element('h3', '', layouts.size === 1 ? 'All kernels answer alike' : `${layouts.size} different answers on all kernels`));
-    parts.push(answersList(line.need, kernels));
+    const all = comparable(line, kernels);
+    const count = new Set(all.map(({ group }) => answers(line.need)[group])).size;
+    parts.push(element('h3', '', count === 1 ? 'All kernels answer alike' : `${count} different answers of all kernels`));
+    parts.push(answersList(line.need, all));
   }
   return parts;
 }
@@ -162,8 +166,8 @@ function fillTip(tip, line, column) {
   if (line.place) parts.push(element('p', 'muted', line.shortPlace));
   parts.push(element('p', '', nameOf(column)));
   if (state) parts.push(badges(state, column.kernels.length));
-  if (line.kind === 'row' && state.worst !== RANK.get('o')) {
-    const options = optionsOn(line.need, column.kernels);
+  if (line.kind === 'row') {
+    const options = optionsOn(line.need, comparable(line, column.kernels));
     for (const { answer, reason, on } of options.slice(0, 4)) {
       parts.push(prose('p', 'reason', `${options.length > 1 ? `${on.length}× ` : ''}${answer}${reason ? `: ${reason}` : ''}`));
     }

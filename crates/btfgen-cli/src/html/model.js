@@ -17,6 +17,7 @@ const STATES = [
   { letter: '?', name: 'unknown', sign: '?', css: 'other', says: 'This page does not know the state.' },
 ];
 const RANK = new Map(STATES.map((state, rank) => [state.letter, rank]));
+const OTHER = RANK.get('o');
 const LOADS = RANK.get('l');
 const ANSWER = RANK.get('n');
 // What a relocation can have, in the order of the buttons.

@@ -8,11 +8,13 @@ const panel = byId('details');
 const tip = byId('tip');
 
 const ROW = 24;
-const BAND = 22;
+const BANDS = [22, 36];
 const BLOCK = 8;
 const OVERSCAN = 6;
-const WIDTH = { least: 20, most: 72 };
-const LETTER = 7;
+const WIDTH = { least: 20, most: 56, mostLevel: 140 };
+const LABEL = { least: 180, share: 0.42, most: 460, mostAlone: 640 };
+const LETTER = 7.2;
+const MAX_LEAF = 160;
 // Above, a printed page shows only what is in sight.
 const MAX_PRINTED_CELLS = 30000;
 const WIDE_START = 80;
@@ -57,16 +59,20 @@ function select(key, kernel) {
 
 function resize() {
   const { columns: all } = shown;
-  const label = Math.round(Math.min(460, Math.max(180, grid.clientWidth * 0.42)));
-  const room = Math.floor((grid.clientWidth - label - 8) / Math.max(1, all.length));
-  const width = Math.min(WIDTH.most, Math.max(WIDTH.least, room));
-  const longest = Math.max(0, ...all.map(column => headText(column).length)) * LETTER + 14;
+  const least = Math.round(Math.min(LABEL.most, Math.max(LABEL.least, grid.clientWidth * LABEL.share)));
+  const room = Math.floor((grid.clientWidth - least - 8) / Math.max(1, all.length));
+  const longest = Math.max(0, ...all.map(column => headText(column).length)) * LETTER + 18;
+  // A few columns are so wide that their names are not upright.
+  const most = longest <= WIDTH.mostLevel ? Math.max(WIDTH.most, longest) : WIDTH.most;
+  const width = Math.min(most, Math.max(WIDTH.least, room));
+  const label = Math.max(least, Math.min(LABEL.mostAlone, grid.clientWidth - width * all.length - 8));
   const isUpright = longest > width;
-  const bands = Math.max(0, ...all.map(column => column.level));
+  const leaf = isUpright ? Math.min(MAX_LEAF, longest) : 28;
+  const bands = Math.max(0, ...all.map(column => Math.min(column.level, BANDS.length)));
   layout = {
     width, label, bands, isUpright,
-    leaf: isUpright ? Math.min(190, longest) : 28,
-    head: Math.min(bands, 2) * BAND + (isUpright ? Math.min(190, longest) : 28),
+    leaf,
+    head: BANDS.slice(0, bands).reduce((sum, height) => sum + height, leaf),
     total: label + width * all.length,
   };
   grid.style.setProperty('--label', `${label}px`);
@@ -87,7 +93,7 @@ function redraw() {
   showDetails();
 }
 
-const headText = column => (column.kernels.length > 1 && column.level < 3 ? `${column.label} (${column.kernels.length})` : column.label);
+const headText = column => (column.kernels.length > 1 && column.level < 3 ? `${column.kernels.length}× ${column.label}` : column.label);
 
 function draw() {
   const count = shown.columns.length;
@@ -101,7 +107,8 @@ function draw() {
     first = Math.max(0, Math.floor(scrollTop / ROW) - OVERSCAN);
     last = Math.min(last, Math.ceil((scrollTop + grid.clientHeight - layout.head) / ROW) + OVERSCAN);
   }
-  const isMoved = from !== drawn.from || to !== drawn.to;
+  const old = { from: drawn.from, to: drawn.to };
+  const isMoved = from !== old.from || to !== old.to;
   if (isMoved) {
     [drawn.from, drawn.to] = [from, to];
     drawHead();
@@ -111,7 +118,7 @@ function draw() {
       row.remove();
       drawn.rows.delete(index);
     } else if (isMoved) {
-      row.replaceChildren(row.firstChild, ...cellsOf(index));
+      moveCells(row, index, old);
     }
   }
   const added = document.createDocumentFragment();
@@ -125,6 +132,20 @@ function draw() {
   mark();
 }
 
+// Makes only the cells that a row does not have yet.
+function moveCells(row, index, old) {
+  const { from, to } = drawn;
+  const label = row.firstChild;
+  if (old.to <= from || old.from >= to) {
+    row.replaceChildren(label, ...cellsOf(index, from, to));
+    return;
+  }
+  for (let c = old.from; c < from; c++) label.nextSibling.remove();
+  for (let c = old.to; c > to; c--) row.lastChild.remove();
+  label.after(...cellsOf(index, from, old.from));
+  row.append(...cellsOf(index, old.to, to));
+}
+
 const idOf = (line, column) => `c${line}_${column}`;
 
 function rowOf(index) {
@@ -132,8 +153,8 @@ function rowOf(index) {
   const row = element('div', `line ${line.kind}`);
   row.setAttribute('role', 'row');
   row.setAttribute('aria-rowindex', index + 2);
-  row.style.transform = `translateY(${index * ROW}px)`;
-  row.append(labelOf(index), ...cellsOf(index));
+  row.style.top = `${index * ROW}px`;
+  row.append(labelOf(index), ...cellsOf(index, drawn.from, drawn.to));
   return row;
 }
 
@@ -160,7 +181,8 @@ function labelOf(index) {
   let loads = '';
   if (line.cells !== null) {
     const { counts } = cell(ranks(line.cells), shown.root);
-    loads = `loads on ${counts[LOADS].toLocaleString('en')} of ${shown.root.kernels.length.toLocaleString('en')}`;
+    const all = shown.root.kernels.length - counts[OTHER];
+    loads = all ? `loads on ${counts[LOADS].toLocaleString('en')} of ${all.toLocaleString('en')}` : STATES[OTHER].name;
   }
   label.append(element('span', 'place', loads));
   label.setAttribute('aria-label', `${line.kind} ${line.name} ${line.section ?? ''} ${loads}`);
@@ -168,27 +190,31 @@ function labelOf(index) {
   return label;
 }
 
-function cellsOf(index) {
+function cellsOf(index, from, to) {
   const line = shown.lines[index];
-  if (line.cells === null) return [];
-  const row = ranks(line.cells);
+  const row = line.cells === null ? null : ranks(line.cells);
   const made = [];
-  for (let c = drawn.from; c < drawn.to; c++) {
+  for (let c = from; c < to; c++) {
     const column = shown.columns[c];
+    const one = document.createElement('div');
+    one.id = idOf(index, c);
+    one.style.left = `${layout.label + c * layout.width}px`;
+    one.setAttribute('role', 'gridcell');
+    one.setAttribute('aria-colindex', c + 2);
+    made.push(one);
+    if (!row) {
+      one.className = 'cell';
+      one.setAttribute('aria-label', 'no program');
+      continue;
+    }
     const what = cell(row, column);
     const state = STATES[what.worst];
-    const one = document.createElement('div');
     const all = column.kernels.length;
     const isMixed = what.counts[what.worst] !== all;
     one.className = isMixed ? 'cell mixed' : `cell ${state.css}`;
-    one.id = idOf(index, c);
-    one.style.left = `${layout.label + c * layout.width}px`;
     one.textContent = state.sign;
-    one.setAttribute('role', 'gridcell');
-    one.setAttribute('aria-colindex', c + 2);
     one.setAttribute('aria-label', isMixed ? `${state.name} on ${what.counts[what.worst]} of ${all} kernels` : state.name);
     if (isMixed) one.style.backgroundImage = shares(what.counts, all);
-    made.push(one);
   }
   return made;
 }
@@ -209,8 +235,9 @@ function shares(counts, all) {
 
 function drawHead() {
   const rows = [];
-  for (let level = 0; level < Math.min(layout.bands, 2); level++) {
+  for (let level = 0; level < layout.bands; level++) {
     const row = element('div', 'bands');
+    row.style.height = `${BANDS[level]}px`;
     row.setAttribute('role', 'row');
     row.append(element('div', 'corner'));
     row.append(...bandsOf(level));
@@ -220,7 +247,9 @@ function drawHead() {
   leaves.setAttribute('role', 'row');
   leaves.setAttribute('aria-rowindex', 1);
   leaves.style.height = `${layout.leaf}px`;
-  const corner = element('div', 'corner', element('span', 'muted', `${shown.lines.filter(line => line.kind === 'row').length.toLocaleString('en')} of ${ALL_ROWS.toLocaleString('en')} relocations · ${plural(shown.columns.length, 'column')}`));
+  const counted = `${shown.lines.filter(line => line.kind === 'row').length.toLocaleString('en')} of ${ALL_ROWS.toLocaleString('en')} relocations · ${plural(shown.columns.length, 'column')}`;
+  const hint = shown.columns.some(column => column.counts.size > 1) ? 'A cell shows the worst of its kernels, and their shares.' : '';
+  const corner = element('div', 'corner', element('span', 'muted', counted), element('span', 'muted', hint));
   corner.setAttribute('role', 'columnheader');
   corner.setAttribute('aria-colindex', 1);
   corner.id = idOf(-1, -1);
@@ -253,7 +282,7 @@ function bandsOf(level) {
     let [start, end] = [c, c + 1];
     while (start > 0 && ancestor(start - 1) === one) start--;
     while (end < shown.columns.length && ancestor(end) === one) end++;
-    const band = element('div', 'band', element('span', '', one.label));
+    const band = element('div', 'band', element('span', '', ...one.label.split(' ').map(part => element('span', '', part))));
     band.dataset.key = one.key;
     band.setAttribute('role', 'columnheader');
     band.setAttribute('aria-colindex', start + 2);
