@@ -55,6 +55,10 @@ fn use_all(all: &Definitions<'_>) {
         Kind::Typedef,
     ];
     let wanted = names.map(|name| kinds.map(|kind| (kind, name))).concat();
+    let functions = all.functions_named(&names).unwrap_or_default();
+    for function in functions.iter().flatten() {
+        drop(all.has_function(0, function));
+    }
     let Ok(keys) = all.keys(&wanted) else {
         return;
     };

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::definitions::Definitions;
 use crate::error::{Error, Result};
+use crate::functions::Bits;
 use crate::kernel::Kernel;
 use crate::lists::{self, List};
 use crate::node::{self, NO_NAME, Shape, VOID};
@@ -47,7 +48,7 @@ impl Tables {
                     words[0] = names[words[0] as usize];
                     words[2] = nodes[words[2] as usize];
                 }
-                Some(Shape::Void) | None => {}
+                Some(Shape::Void | Shape::Function) | None => {}
             }
             nodes[number] = tables.intern_node(&words)?;
         }
@@ -57,6 +58,11 @@ impl Tables {
             };
             tables.keys.intern(&[kind, names[name as usize]])?;
         }
+        let mut functions = vec![0; all.functions.len()];
+        for old in used.functions.iter() {
+            let [name, node] = all.functions[old as usize].map(|number| number as usize);
+            functions[old as usize] = tables.functions.intern(names[name], nodes[node])?;
+        }
         let mut numbers = vec![None; all.kernels().len()];
         for (number, kernel) in all.kernels().enumerate() {
             if !is_wanted(number) {
@@ -65,18 +71,25 @@ impl Tables {
             let lists = match kernel.is_covered() {
                 false => kernel.lists,
                 true => {
-                    let by_key = lists::all(all.blocks, kernel.lists)?;
-                    let by_key = by_key
-                        .into_iter()
-                        .map(|(key, list)| Ok((key, tables.renumbered(all, list, &nodes)?)));
+                    let by_key = lists::all(all.blocks, kernel.lists, all.keys.len())?;
+                    let by_key = by_key.into_iter().map(|(key, word)| {
+                        let list = tables.renumbered(all, List::of_word(word), &nodes)?;
+                        Ok((key, list.word()))
+                    });
                     let by_key = by_key.collect::<Result<Vec<_>>>()?;
                     lists::intern(&mut tables.blocks, dense(&by_key))?
                 }
             };
+            let mut own = Bits::default();
+            let old = all.function_bits(kernel.functions)?;
+            old.iter()
+                .for_each(|old| own.insert(functions[old as usize]));
+            let functions = lists::intern(&mut tables.blocks, own.0)?;
             let long = nodes[kernel.long as usize];
             numbers[number] = Some(tables.push(Kernel {
                 lists,
                 long,
+                functions,
                 ..kernel
             }));
         }
@@ -95,10 +108,10 @@ impl Tables {
     }
 }
 
-/// The lists by key, with [`List::NONE`] where there is none.
-fn dense(by_key: &[(u32, List)]) -> Vec<List> {
+/// The words by key, with 0 ([`List::NONE`]) where there is none.
+fn dense(by_key: &[(u32, u32)]) -> Vec<u32> {
     let len = by_key.last().map_or(0, |&(key, _)| key as usize + 1);
-    let mut lists = vec![List::NONE; len];
+    let mut lists = vec![0; len];
     for &(key, list) in by_key {
         lists[key as usize] = list;
     }
@@ -109,6 +122,7 @@ fn dense(by_key: &[(u32, List)]) -> Vec<List> {
 struct Used {
     names: Vec<bool>,
     nodes: Vec<bool>,
+    functions: Bits,
 }
 
 impl Used {
@@ -116,6 +130,7 @@ impl Used {
         let mut used = Self {
             names: vec![false; all.names.len() as usize],
             nodes: vec![false; all.nodes.len() as usize],
+            functions: Bits::default(),
         };
         let mut lists = HashSet::new();
         let tops = kernels.iter().filter(|kernel| kernel.is_covered());
@@ -129,6 +144,14 @@ impl Used {
         }
         for kernel in kernels {
             used.mark(kernel.long)?;
+            used.functions
+                .insert_all(&all.function_bits(kernel.functions)?);
+        }
+        for number in used.functions.iter().collect::<Vec<_>>() {
+            let function = all.functions.get(number as usize);
+            let &[name, node] = function.ok_or(Error::Damaged("a function is missing"))?;
+            used.mark_name(name)?;
+            used.mark(node)?;
         }
         // The nodes in a node are smaller.
         for number in (0..used.nodes.len()).rev() {
@@ -169,7 +192,7 @@ impl Used {
                 self.mark(words[2])?;
                 self.mark_name(words[0])?;
             }
-            Some(Shape::Void) | None => {}
+            Some(Shape::Void | Shape::Function) | None => {}
         }
         Ok(())
     }

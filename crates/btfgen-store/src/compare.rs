@@ -4,6 +4,7 @@
 //! code with what makes the definitions: a mistake would have to be made twice to stay unseen.
 
 mod candidates;
+mod functions;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -18,6 +19,7 @@ use crate::definitions::Definitions;
 use crate::kernel::{Digest, Kernel};
 
 use candidates::Candidates;
+use functions::Functions;
 use walk::{At, Walk};
 
 /// The node of the type `void`.
@@ -57,7 +59,8 @@ impl fmt::Display for Difference {
 }
 
 impl Definitions<'_> {
-    /// Compares a kernel's definitions with its full BTF: the facts of the kernel, and every named type, in both directions.
+    /// Compares a kernel's definitions with its full BTF: the facts of the kernel, every named type, and every function, in
+    /// both directions.
     ///
     /// For a kernel without definitions, there is nothing to compare but the facts of the kernel. That no two keys, names or
     /// definitions of the whole store are equal is not compared.
@@ -110,13 +113,19 @@ impl Definitions<'_> {
                 same.map_err(|at| at.below(ty.id(), name))?;
             }
         }
-        match candidates.left() {
-            None => Ok(()),
-            Some(name) => {
-                let at = At(TypeId::VOID, "the BTF has fewer candidates of this name");
-                Err(at.below(TypeId::VOID, name))
-            }
+        if let Some(name) = candidates.left() {
+            let at = At(TypeId::VOID, "the BTF has fewer candidates of this name");
+            return Err(at.below(TypeId::VOID, name));
         }
+        let functions = Functions::new(self, known);
+        let functions = functions.map_err(|what| At(TypeId::VOID, what));
+        let same = functions.and_then(|functions| functions.compare(btf, is_wanted));
+        same.map_err(|at| {
+            let function = btf.type_by_id(at.0);
+            let name = function.map_or(&b""[..], |function| function.name());
+            let id = at.0;
+            at.below(id, name)
+        })
     }
 }
 
@@ -164,7 +173,8 @@ fn facts(known: &Kernel, btf: &Btf<'_>) -> Result<(), &'static str> {
     require(known.types == btf.type_count() - 1, "the number of types")?;
     require(known.byte_order() == btf.byte_order(), "the byte order")?;
     require(known.digest == Digest::of(btf.bytes()), "the digest")?;
-    require(known.is_covered() || known.long == VOID, "the long")
+    let has_none = known.long == VOID && (known.functions, known.function_count) == (0, 0);
+    require(known.is_covered() || has_none, "the long, or functions")
 }
 
 /// Requires that the numbers 0 mean what they mean in every store.

@@ -19,6 +19,8 @@ pub struct Definitions<'a> {
     pub(crate) lists: Sequences<'a, u32>,
     pub(crate) blocks: Sequences<'a, u32>,
     pub(crate) keys: Sequences<'a, u32>,
+    /// The numbers of name and node of each function.
+    pub(crate) functions: &'a [[u32; 2]],
     pub(crate) kernels: Cow<'a, [Kernel]>,
 }
 
@@ -97,7 +99,11 @@ impl<'a> Definitions<'a> {
         let (Some(kernel), Some(key)) = (self.kernels.get(kernel), key) else {
             return Ok(List::NONE);
         };
-        lists::find(self.blocks, kernel.lists, key.0)
+        Ok(List::of_word(lists::find(
+            self.blocks,
+            kernel.lists,
+            key.0,
+        )?))
     }
 
     /// The candidates in a list.

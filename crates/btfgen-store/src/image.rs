@@ -23,13 +23,13 @@ use crate::node::{self, MAX_HEIGHT, NO_NAME, Shape, VOID_WORDS};
 use crate::sequences::Sequences;
 
 /// Begins every store. The last byte is the version of the format and of the rules by which definitions are made.
-const MAGIC: [u8; 8] = *b"btfstor\x02";
+const MAGIC: [u8; 8] = *b"btfstor\x03";
 
 /// Every section begins at a multiple of this number of bytes.
 const ALIGNMENT: usize = 8;
 
 /// The sections, in their order.
-const SECTIONS: usize = 14;
+const SECTIONS: usize = 15;
 
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -78,6 +78,7 @@ pub(crate) fn write(definitions: &Definitions<'_>, files: &Files) -> Vec<u8> {
         bytes(definitions.blocks.ends()),
         bytes(definitions.keys.items()),
         bytes(definitions.keys.ends()),
+        bytes(definitions.functions),
         bytes(&kernels),
         bytes(&records),
         bytes(&paths),
@@ -140,6 +141,7 @@ fn sections(file: &[u8], header: Header) -> Result<Image<'_>> {
     let lists = sections.sequences::<u32>()?;
     let blocks = sections.sequences::<u32>()?;
     let keys = sections.sequences::<u32>()?;
+    let functions: &[[u32; 2]] = sections.next()?;
     let kernels: &[Kernel] = sections.next()?;
     let records: &[File] = sections.next()?;
     let paths = sections.sequences::<u8>()?;
@@ -153,6 +155,7 @@ fn sections(file: &[u8], header: Header) -> Result<Image<'_>> {
             lists,
             blocks,
             keys,
+            functions,
             kernels: Cow::Borrowed(kernels),
         },
         records,
@@ -193,6 +196,7 @@ fn check(definitions: &Definitions<'_>) -> Result<()> {
         lists,
         blocks,
         keys,
+        functions,
         kernels,
     } = definitions;
     let words = [nodes, lists, blocks, keys];
@@ -213,7 +217,7 @@ fn check(definitions: &Definitions<'_>) -> Result<()> {
                 inner.any(|place| words[place] >= number)
             }
             Shape::OfModule => words[2] >= number,
-            Shape::Void | Shape::Reference(_) => false,
+            Shape::Void | Shape::Reference(_) | Shape::Function => false,
         };
         if refers {
             return Err(Error::Damaged("a definition contains itself"));
@@ -252,12 +256,17 @@ fn check(definitions: &Definitions<'_>) -> Result<()> {
     if !keys.iter().all(is_key) {
         return Err(Error::Damaged("a key has an unknown name"));
     }
+    let is_function = |&[name, node]: &[u32; 2]| name < names.len() && is_node(node);
+    if !functions.iter().all(is_function) {
+        return Err(Error::Damaged("a function has an unknown name or node"));
+    }
     let is_kernel = |kernel: &Kernel| {
         let lists = kernel.lists;
-        is_node(kernel.long) && (lists == NO_LISTS || lists < blocks.len())
+        let has_blocks = lists == NO_LISTS || lists < blocks.len();
+        is_node(kernel.long) && has_blocks && kernel.functions < blocks.len()
     };
     if !kernels.iter().all(is_kernel) {
-        return Err(Error::Damaged("a kernel has unknown lists"));
+        return Err(Error::Damaged("a kernel has unknown lists or functions"));
     }
     Ok(())
 }

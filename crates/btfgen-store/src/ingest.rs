@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use btfgen_btf::{Btf, ByteOrder, Info, Kind, Type, TypeId};
 use btfgen_object::essential_name;
+use foldhash::fast::RandomState;
 
 use crate::error::Result;
+use crate::functions::{Bits, RETURNS, VARIADIC};
 use crate::kernel::{Digest, Kernel};
 use crate::lists::{self, List, NO_LISTS};
 use crate::node::{self, MAX_HEIGHT, NO_NAME, VOID};
@@ -40,14 +42,22 @@ impl Tables {
         if let Some(known) = self.find(digest) {
             return Ok(known);
         }
-        let lists = match Ingest::new(self, btf).lists(is_wanted)? {
-            Some(by_key) => lists::intern(&mut self.blocks, by_key)?,
+        let mut ingest = Ingest::new(self, btf);
+        let by_key = ingest.lists(&is_wanted)?;
+        let (mut long, mut functions) = (None, Bits::default());
+        if by_key.is_some() {
+            long = ingest.long()?;
+            functions = ingest.functions(is_wanted)?;
+        }
+        let lists = match by_key {
+            Some(by_key) => {
+                let words = by_key.into_iter().map(List::word);
+                lists::intern(&mut self.blocks, words.collect())?
+            }
             None => NO_LISTS,
         };
-        let long = match btf.pointer_size() {
-            Some(_) if lists != NO_LISTS => Ingest::new(self, btf).long()?,
-            _ => None,
-        };
+        let function_count = functions.len();
+        let functions = lists::intern(&mut self.blocks, functions.0)?;
         Ok(self.push(Kernel {
             digest,
             bytes: btf.bytes().len() as u64,
@@ -56,6 +66,8 @@ impl Tables {
             big_endian: u32::from(btf.byte_order() == ByteOrder::Big),
             long: long.unwrap_or_default(),
             lists,
+            function_count,
+            functions,
         }))
     }
 }
@@ -98,7 +110,7 @@ impl<'i, 'd> Ingest<'i, 'd> {
 
     /// The candidates of each key, by the key's number; `None` if a named type cannot be a definition.
     pub(crate) fn lists(
-        mut self,
+        &mut self,
         is_wanted: impl Fn(Type<'_>) -> bool,
     ) -> Result<Option<Vec<List>>> {
         let mut lists = vec![List::NONE; self.tables.keys.view().len() as usize];
@@ -151,8 +163,56 @@ impl<'i, 'd> Ingest<'i, 'd> {
         self.tables.intern_node(&node::of_module(name, node))
     }
 
+    /// The functions, by their numbers.
+    fn functions(&mut self, is_wanted: impl Fn(Type<'_>) -> bool) -> Result<Bits> {
+        let mut functions = Bits::default();
+        let btf = self.btf;
+        let mut nodes: HashMap<_, u32, RandomState> = HashMap::default();
+        let mut next = 0;
+        for ty in btf.types_of(|kind| kind == Kind::Func) {
+            let name = ty.name();
+            if name.is_empty() || !is_wanted(ty) {
+                continue;
+            }
+            let facts = (signature(btf, ty), btf.module_of(ty.id()));
+            let node = match nodes.get(&facts) {
+                Some(&node) => node,
+                None => {
+                    let node = self.function(facts)?;
+                    nodes.insert(facts, node);
+                    node
+                }
+            };
+            // Kernels have most functions in the same order. To look at the next one saves nearly all searches.
+            let is_next = self.tables.functions.all().get(next as usize);
+            let is_next = is_next.is_some_and(|&[name_of_next, node_of_next]| {
+                let known = self.tables.names.view().get(name_of_next);
+                node_of_next == node && known == Some(name)
+            });
+            let number = match is_next {
+                true => next,
+                false => {
+                    let name = self.name(ty.name_offset())?;
+                    self.tables.functions.intern(name, node)?
+                }
+            };
+            next = number + 1;
+            functions.insert(number);
+        }
+        Ok(functions)
+    }
+
+    /// The node of functions with this signature, perhaps of a module.
+    fn function(&mut self, (signature, module): (u32, Option<&str>)) -> Result<u32> {
+        let node = self.tables.intern_node(&node::function(signature))?;
+        match module {
+            Some(module) => self.of_module(module, node),
+            None => Ok(node),
+        }
+    }
+
     /// The int that gives the size of a pointer.
-    pub(crate) fn long(mut self) -> Result<Option<u32>> {
+    pub(crate) fn long(&mut self) -> Result<Option<u32>> {
         let mut types = self.btf.types_of(|kind| kind == Kind::Int);
         match types.find(|ty| ty.long_size().is_some()) {
             Some(long) => self.node(long.id(), Reach::ByValue, 0),
@@ -280,6 +340,21 @@ impl<'i, 'd> Ingest<'i, 'd> {
         debug_assert_eq!(Info::new(self.words[start + 1]).kind(), kind);
         Ok(true)
     }
+}
+
+/// What is kept of a function's prototype, which the parser requires to be there: the number of parameters, and two bits.
+fn signature(btf: &Btf<'_>, function: Type<'_>) -> u32 {
+    let proto = function.referenced().and_then(|id| btf.type_by_id(id));
+    let Some(proto) = proto else { return 0 };
+    let mut params = proto.params();
+    let parameters = params.len() as u32;
+    let returns = proto.referenced() != Some(TypeId::VOID);
+    let last = params.nth((parameters as usize).saturating_sub(1));
+    let (parameters, variadic) = match last {
+        Some(TypeId::VOID) => (parameters - 1, VARIADIC),
+        _ => (parameters, 0),
+    };
+    parameters | variadic | if returns { RETURNS } else { 0 }
 }
 
 /// Nodes and counts, with equal neighbours added up.

@@ -90,6 +90,10 @@ pub struct Kernel {
     pub(crate) long: u32,
     /// The uppermost block of its lists, or [`NO_LISTS`].
     pub(crate) lists: u32,
+    /// The uppermost block of its functions.
+    pub(crate) functions: u32,
+    /// How many functions it has in the store: equal ones are one. If there are none, its BTF says nothing about functions.
+    pub function_count: u32,
 }
 
 /// What else an answer depends on, besides the candidates: kernels with equal candidates and an equal machine answer alike.

@@ -20,6 +20,16 @@ impl List {
     /// No candidates.
     pub const NONE: Self = Self(0);
 
+    /// The list that a block names by this word.
+    pub(crate) fn of_word(word: u32) -> Self {
+        Self(word)
+    }
+
+    /// How a block names the list.
+    pub(crate) fn word(self) -> u32 {
+        self.0
+    }
+
     pub(crate) fn of_one(node: u32) -> Self {
         debug_assert!(node & SEVERAL == 0, "a node has three words or more");
         Self(node)
@@ -53,12 +63,12 @@ pub(crate) const EMPTY_BLOCK: [u32; FANOUT] = [0; FANOUT];
 /// Instead of a block, for a kernel without definitions.
 pub(crate) const NO_LISTS: u32 = u32::MAX;
 
-/// The uppermost block of a kernel with these lists by key.
-pub(crate) fn intern(blocks: &mut Interner<u32>, by_key: Vec<List>) -> Result<u32> {
-    if by_key.len() > FANOUT.pow(LEVELS) {
+/// The uppermost block above these words: the lists of a kernel by key, or the bits of its functions.
+pub(crate) fn intern(blocks: &mut Interner<u32>, words: Vec<u32>) -> Result<u32> {
+    if words.len() > FANOUT.pow(LEVELS) {
         return Err(Error::Full);
     }
-    let mut level: Vec<u32> = by_key.into_iter().map(|list| list.0).collect();
+    let mut level = words;
     for _ in 0..LEVELS {
         level.resize(level.len().next_multiple_of(FANOUT).max(FANOUT), 0);
         let interned = level.chunks_exact(FANOUT).map(|block| match block {
@@ -70,8 +80,8 @@ pub(crate) fn intern(blocks: &mut Interner<u32>, by_key: Vec<List>) -> Result<u3
     Ok(level.first().copied().unwrap_or_default())
 }
 
-/// The list of a key below the uppermost block of a kernel.
-pub(crate) fn find(blocks: Sequences<'_, u32>, top: u32, key: u32) -> Result<List> {
+/// The word at a place below an uppermost block: the list of a key of a kernel, or the bits of some functions.
+pub(crate) fn find(blocks: Sequences<'_, u32>, top: u32, key: u32) -> Result<u32> {
     let mut number = top;
     for level in (0..LEVELS).rev() {
         let block = blocks.get(number);
@@ -79,33 +89,34 @@ pub(crate) fn find(blocks: Sequences<'_, u32>, top: u32, key: u32) -> Result<Lis
         let place = key as usize / FANOUT.pow(level) % FANOUT;
         number = block.get(place).copied().unwrap_or_default();
     }
-    Ok(List(number))
+    Ok(number)
 }
 
-/// All keys below the uppermost block of a kernel that have candidates, and their lists.
-pub(crate) fn all(blocks: Sequences<'_, u32>, top: u32) -> Result<Vec<(u32, List)>> {
-    // (number of the block, its first key)
+/// All words but 0 below an uppermost block, with their places, of which there are `len`.
+pub(crate) fn all(blocks: Sequences<'_, u32>, top: u32, len: u32) -> Result<Vec<(u32, u32)>> {
+    // (number of the block, its first place)
     let mut level = vec![(top, 0_u32)];
     for depth in (0..LEVELS).rev() {
         let mut below = Vec::new();
-        // A candidate has one key, so a kernel has no block twice. With this, memory is bounded by the number of blocks.
-        if level.len() > blocks.len() as usize {
-            return Err(Error::Damaged("a kernel has more blocks than there are"));
-        }
         for (number, first) in level {
             let block = blocks.get(number);
             let block = block.filter(|block| block.len() == FANOUT);
             let block = block.ok_or(Error::Damaged("a block of lists is missing"))?;
             let places = (0..).zip(block).filter(|&(_, &number)| number != 0);
-            let keys = FANOUT.pow(depth) as u32;
-            below.extend(places.map(|(place, &number)| (number, first + place * keys)));
+            let words = FANOUT.pow(depth) as u32;
+            for (place, &number) in places {
+                let first = first + place * words;
+                // With this, memory is bounded by the number of places.
+                if first >= len {
+                    return Err(Error::Damaged("a kernel has more lists than there are"));
+                }
+                below.push((number, first));
+            }
         }
         level = below;
     }
-    Ok(level
-        .into_iter()
-        .map(|(list, key)| (key, List(list)))
-        .collect())
+    let turned = level.into_iter().map(|(word, place)| (place, word));
+    Ok(turned.collect())
 }
 
 /// Calls a function for each distinct list below some uppermost blocks. Shared blocks are visited once.
@@ -138,18 +149,22 @@ mod tests {
         let mut blocks = Interner::default();
         blocks.intern(&EMPTY_BLOCK)?;
         let places = [0, 15, 16, 300, 70_000, 70_001];
-        let mut by_key = vec![List::NONE; 70_002];
+        let mut words = vec![0; 70_002];
         for place in places {
-            by_key[place] = List::of_one(place as u32 + 1);
+            words[place] = place as u32 + 1;
         }
-        let top = intern(&mut blocks, by_key)?;
-        let expected = places.map(|place| (place as u32, List::of_one(place as u32 + 1)));
-        assert_eq!(all(blocks.view(), top)?, expected);
-        for (key, list) in expected {
-            assert_eq!(find(blocks.view(), top, key)?, list);
+        let top = intern(&mut blocks, words)?;
+        let expected = places.map(|place| (place as u32, place as u32 + 1));
+        assert_eq!(all(blocks.view(), top, 70_002)?, expected);
+        assert!(matches!(
+            all(blocks.view(), top, 70_001),
+            Err(Error::Damaged(_))
+        ));
+        for (key, word) in expected {
+            assert_eq!(find(blocks.view(), top, key)?, word);
         }
         for key in [1, 17, 70_002, 1 << 23, u32::MAX] {
-            assert_eq!(find(blocks.view(), top, key)?, List::NONE);
+            assert_eq!(find(blocks.view(), top, key)?, 0);
         }
         Ok(())
     }
@@ -165,7 +180,7 @@ mod tests {
             let items = [&EMPTY_BLOCK, block].concat();
             let ends = [FANOUT as u32, items.len() as u32];
             let blocks = Sequences::new(&items, &ends);
-            let all = all(blocks, 1);
+            let all = all(blocks, 1, 1 << 16);
             assert!(matches!(all, Err(Error::Damaged(_))), "{block:?}");
         }
     }

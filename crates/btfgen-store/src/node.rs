@@ -6,7 +6,8 @@
 //! is only a [`Reference`](Shape::Reference): its kind and its name. No loader looks further, and without this a change of one
 //! struct would change all definitions of all kernels.
 //!
-//! A candidate that is a module's type has one more node around its definition, which names the module.
+//! A candidate that is a module's type has one more node around its definition, which names the module. A function's node has no
+//! name and only the number of its parameters, so that few nodes serve all functions.
 
 use std::ops::Range;
 
@@ -34,6 +35,9 @@ const REFERENCE: u32 = 1 << 23;
 /// The info word of a candidate that is a module's type. As in a BTF, a declaration tag has a name and refers to a type.
 const OF_MODULE: u32 = (Kind::DeclTag as u32) << 24 | REFERENCE;
 
+/// The info word of a function.
+const FUNCTION: u32 = (Kind::Func as u32) << 24 | REFERENCE;
+
 /// What the words of a node mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -42,8 +46,12 @@ pub(crate) enum Shape {
     Reference(Kind),
     /// A type with all its words.
     Type(Kind),
-    /// A candidate that is a module's type: the module's name, and the node of the type. No other node refers to it.
+    /// A candidate that is a module's type, or a function of a module: the module's name, and the node of the type or function.
+    /// No other node refers to it.
     OfModule,
+    /// A function: no name, and the number of its parameters with the bits of [`functions`](crate::functions). Only a node
+    /// [`OfModule`](Shape::OfModule) refers to it.
+    Function,
 }
 
 impl Shape {
@@ -58,6 +66,9 @@ impl Shape {
         let kind = Info::new(info).kind();
         if info == OF_MODULE {
             return rest.is_empty().then_some(Self::OfModule);
+        }
+        if info == FUNCTION {
+            return (words[0] == NO_NAME && rest.is_empty()).then_some(Self::Function);
         }
         if info & REFERENCE != 0 {
             let is_reference = reference_info(kind) == info && size_or_type == 0 && rest.is_empty();
@@ -78,6 +89,11 @@ pub(crate) fn reference_info(kind: Kind) -> u32 {
 /// The words of a candidate that is a type of the module with this name.
 pub(crate) fn of_module(name: u32, node: u32) -> [u32; 3] {
     [name, OF_MODULE, node]
+}
+
+/// The words of a function's node.
+pub(crate) fn function(signature: u32) -> [u32; 3] {
+    [NO_NAME, FUNCTION, signature]
 }
 
 /// The words of a node of this kind behind the common ones: of the type itself, and of each member, enumerator or parameter.

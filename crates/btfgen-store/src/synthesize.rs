@@ -158,7 +158,7 @@ impl Types<'_> {
                     words[0] = strings.offset(self.definitions, words[0])?;
                     words[1] = (kind as u32) << 24;
                 }
-                Some(Shape::Void | Shape::OfModule) | None => {}
+                Some(Shape::Void | Shape::OfModule | Shape::Function) | None => {}
             }
             types.extend(words.into_iter().flat_map(|word| self.order.bytes(word)));
         }

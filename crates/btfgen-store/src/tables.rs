@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::definitions::Definitions;
 use crate::error::Result;
+use crate::functions;
 use crate::kernel::{Digest, Kernel};
 use crate::lists::{self, NO_LISTS};
 use crate::node::{self, VOID_WORDS};
@@ -36,6 +37,7 @@ pub struct Tables {
     pub(crate) blocks: Interner<u32>,
     /// Kind and essential name of each root.
     pub(crate) keys: Interner<u32>,
+    pub(crate) functions: functions::Interner,
     pub(crate) kernels: Vec<Kernel>,
     by_digest: HashMap<Digest, usize>,
 }
@@ -56,6 +58,7 @@ impl Tables {
             lists: Interner::default(),
             blocks: Interner::default(),
             keys: Interner::default(),
+            functions: functions::Interner::default(),
             kernels: Vec::new(),
             by_digest: HashMap::new(),
         };
@@ -83,6 +86,7 @@ impl Tables {
             lists: Interner::from(stored.lists),
             blocks: Interner::from(stored.blocks),
             keys: Interner::from(stored.keys),
+            functions: functions::Interner::from(stored.functions),
             by_digest: kernels.iter().map(|k| k.digest).zip(0..).collect(),
             kernels,
         }
@@ -110,6 +114,7 @@ impl Tables {
         if let Some(kernel) = self.kernels.get_mut(kernel) {
             kernel.lists = NO_LISTS;
             kernel.long = node::VOID;
+            (kernel.functions, kernel.function_count) = (0, 0);
         }
     }
 
@@ -126,6 +131,7 @@ impl Tables {
             lists: self.lists.view(),
             blocks: self.blocks.view(),
             keys: self.keys.view(),
+            functions: self.functions.all(),
             kernels: std::borrow::Cow::Borrowed(&self.kernels),
         }
     }

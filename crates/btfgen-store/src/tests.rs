@@ -5,6 +5,7 @@ use btfgen_btf::{Btf, ByteOrder, Kind, Type, TypeId, assemble};
 
 use crate::definitions::{Candidate, Definition, Definitions};
 use crate::error::Error;
+use crate::functions::Function;
 use crate::node::is_root;
 use crate::sequences::Sequences;
 use crate::synthesize::Synthesized;
@@ -396,8 +397,12 @@ fn kernels_without_definitions() {
 /// Check that tables go on with what is stored as if they had never stopped.
 #[test]
 fn continued_tables() {
-    let first = words(&[AN_INT.to_vec(), holder(FOO, 1)]);
-    let second = words(&[A_LONG.to_vec(), holder(FOO, 1), holder(FOO_X, 1)]);
+    let proto = || vec![0, info(Kind::FuncProto, 0), 0];
+    let function = |name, proto| alias(Kind::Func, name, proto);
+    let first = words(&[AN_INT.to_vec(), holder(FOO, 1), proto(), function(FOO, 3)]);
+    let mut second = vec![A_LONG.to_vec(), holder(FOO, 1), holder(FOO_X, 1), proto()];
+    second.extend([FOO, BAR].map(|name| function(name, 4)));
+    let second = words(&second);
     let mut at_once = ingested(&first);
     let mut continued = Tables::from(&ingested(&first).definitions());
     for tables in [&mut at_once, &mut continued] {
@@ -409,6 +414,7 @@ fn continued_tables() {
     assert_eq!(a.nodes.items(), b.nodes.items());
     assert_eq!(a.names.items(), b.names.items());
     assert_eq!(a.blocks.items(), b.blocks.items());
+    assert_eq!(a.functions, b.functions);
     assert!(a.kernels().eq(b.kernels()));
     assert_eq!(at_once.heights, continued.heights);
 }
@@ -417,6 +423,12 @@ fn continued_tables() {
 fn module(types: &[Vec<u32>]) -> Vec<u8> {
     let types: Vec<&[u32]> = types.iter().map(Vec::as_slice).collect();
     made_up_btf(&types, b"\0")
+}
+
+/// A kernel with a module.
+fn module_behind(kernel: &Btf<'_>, types: &[Vec<u32>]) -> Btf<'static> {
+    let all = kernel.with_modules([("first", &module(types)[..])]);
+    all.expect("the module fits")
 }
 
 /// Check that a module's type is a candidate, with the module's name, only where the kernel has none of its kind and name,
@@ -453,6 +465,83 @@ fn types_of_modules() {
     let bar = definitions.keys(&[(Kind::Struct, b"bar")]).unwrap()[0];
     assert_eq!(definitions.list(alone, bar).unwrap(), crate::List::NONE);
     assert!(definitions.compare(alone, &all).is_err());
+}
+
+/// What a kernel says of functions: number of parameters, whether they return something, whether they are variadic, and module.
+fn functions(tables: &Tables, kernel: usize, name: &[u8]) -> Vec<String> {
+    let all = tables.definitions();
+    let named = all.functions_named(&[name]).expect("the tables are good");
+    let has = |function: &&Function<'_>| all.has_function(kernel, function).expect("they are good");
+    let functions = named[0].iter().filter(has);
+    let told = functions.map(|f| {
+        let module = f.module.map(String::from_utf8_lossy);
+        format!(
+            "{} {} {} {module:?}",
+            f.parameters, f.returns, f.is_variadic
+        )
+    });
+    told.collect()
+}
+
+/// Check that functions have the parameters of their prototypes, that all functions of one name are kept, and that nothing of them
+/// is lost in a store of some kernels.
+#[test]
+fn functions_of_kernels() {
+    let proto = |result, params: &[u32]| -> Vec<u32> {
+        let params = params.iter().flat_map(|&ty| [M, ty]);
+        let head = vec![
+            0,
+            info(Kind::FuncProto, params.clone().count() as u32 / 2),
+            result,
+        ];
+        head.into_iter().chain(params).collect()
+    };
+    let first = words(&[
+        AN_INT.to_vec(),
+        proto(0, &[]),
+        proto(1, &[1, 1]),
+        proto(0, &[1, 0]),
+        alias(Kind::Func, FOO, 2),
+        alias(Kind::Func, FOO, 3),
+        alias(Kind::Func, FOO, 3),
+        alias(Kind::Func, FOO_X, 4),
+        alias(Kind::Func, 0, 4),
+    ]);
+    let second = words(&[
+        AN_INT.to_vec(),
+        proto(1, &[1, 1]),
+        alias(Kind::Func, FOO, 2),
+    ]);
+    let [first, second] = [&first, &second].map(|bytes| Btf::parse(bytes).expect("it is good"));
+    let module = module_behind(&second, &[proto(0, &[1]), alias(Kind::Func, FOO, 4)]);
+    let mut tables = Tables::new();
+    for btf in [&first, &second, &module] {
+        let number = tables.ingest(btf).expect("it is small");
+        assert_eq!(tables.definitions().compare(number, btf), Ok(()));
+    }
+    let (some, numbers) = Tables::of_some(&tables.definitions(), |kernel| kernel != 0).unwrap();
+    assert_eq!(numbers, [None, Some(0), Some(1)]);
+    let of_second = "2 true false None";
+    let of_module = r#"1 false false Some("first")"#;
+    assert_eq!(
+        functions(&tables, 0, b"foo"),
+        ["0 false false None", of_second]
+    );
+    assert_eq!(functions(&tables, 0, b"foo___x"), ["1 false true None"]);
+    for (tables, second) in [(&tables, 1), (&some, 0)] {
+        assert_eq!(functions(tables, second, b"foo"), [of_second]);
+        assert_eq!(
+            functions(tables, second + 1, b"foo"),
+            [of_second, of_module]
+        );
+        assert_eq!(functions(tables, second, b"foo___x"), [""; 0]);
+        let counts = tables.kernels[second..]
+            .iter()
+            .map(|kernel| kernel.function_count);
+        assert_eq!(counts.collect::<Vec<_>>(), [1, 2]);
+    }
+    assert_eq!(tables.kernels[0].function_count, 3);
+    assert_eq!(some.functions.all().len(), 2);
 }
 
 /// Check that every kind that is looked up has a key, and no other kind.

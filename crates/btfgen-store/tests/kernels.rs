@@ -38,6 +38,57 @@ fn kernels_equal_their_btfs() {
     assert!(definitions.kernels().all(|kernel| kernel.is_covered()));
 }
 
+/// Check that the functions are those that another reader, btf-rs, reads, with the number of their parameters.
+#[test]
+fn functions_are_the_kernels() {
+    let mut tables = Tables::new();
+    let mut kernels = Vec::new();
+    for (name, bytes) in btfs() {
+        let btf = Btf::parse(&bytes).expect("good");
+        let number = tables.ingest(&btf).expect("there are few kernels");
+        let btf = btf_rs::Btf::from_bytes(&bytes).expect("good");
+        let mut all: BTreeMap<String, HashSet<(usize, bool, bool)>> = BTreeMap::new();
+        let types = (1..).map_while(|id| btf.resolve_type_by_id(id).ok());
+        for ty in types {
+            let Type::Func(function) = ty else { continue };
+            let proto = btf.resolve_chained_type(&function).expect("it has one");
+            let Type::FuncProto(proto) = proto else {
+                panic!("not a prototype")
+            };
+            let variadic = proto.parameters.last().is_some_and(|p| p.is_variadic());
+            let parameters = proto.parameters.len() - usize::from(variadic);
+            let facts = (parameters, proto.return_type_id() != 0, variadic);
+            let name = btf.resolve_name(&function).expect("it has a name");
+            all.entry(name).or_default().insert(facts);
+        }
+        kernels.push((name, number, all));
+    }
+    let definitions = tables.definitions();
+    assert!(
+        definitions
+            .function_names()
+            .any(|name| name == b"tcp_v4_connect")
+    );
+    for (kernel, number, all) in &kernels {
+        let names: Vec<&[u8]> = all.keys().map(|name| name.as_bytes()).collect();
+        let count: usize = all.values().map(HashSet::len).sum();
+        assert!(count > 10_000, "{kernel}");
+        let functions = definitions.functions_named(&names).expect("good");
+        let mut found = 0;
+        for (functions, (name, expected)) in functions.iter().zip(all) {
+            let has = |f: &&_| definitions.has_function(*number, f).expect("good");
+            let functions = functions.iter().filter(has);
+            let facts = functions.map(|f| (f.parameters as usize, f.returns, f.is_variadic));
+            let facts: HashSet<(usize, bool, bool)> = facts.collect();
+            assert_eq!(facts, *expected, "{kernel} {name}");
+            found += facts.len();
+        }
+        assert_eq!(found, count, "{kernel}");
+        let known = definitions.kernel(*number).expect("it is there");
+        assert_eq!(known.function_count as usize, count, "{kernel}");
+    }
+}
+
 /// The ids of the candidates of each key of a kernel.
 fn candidates(btf: &Btf<'_>) -> BTreeMap<(Kind, Vec<u8>), Vec<TypeId>> {
     let mut by_key: BTreeMap<_, Vec<TypeId>> = BTreeMap::new();

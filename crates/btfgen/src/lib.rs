@@ -63,9 +63,12 @@ pub use btfgen_libbpf::{
     essential_name,
 };
 
+pub use btfgen_object::{Feature, FeatureKind, KconfigSource, NeedsKernelBtf, Programs, Target};
+
 pub use crate::check::{
-    Baseline, Effect, FailedPlace, Finding, KernelGroup, KernelRange, ObjectSupport,
-    ProgramSupport, Reason, Regression, Requirement, Support, Verdict,
+    AttachedFunction, Baseline, Effect, FailedPlace, FeatureUse, FeatureUser, Finding,
+    FunctionState, KernelGroup, KernelRange, ObjectSupport, ProgramSupport, Reason, Regression,
+    Requirement, Support, Verdict,
 };
 pub use crate::claims::Claims;
 pub use crate::linkable::{TargetArch, linkable_object};

@@ -1,6 +1,6 @@
 //! BPF objects and kernel BTFs for the tests of btfgen's crates.
 //!
-//! The build script compiles them from the sources in `example/c` and `crates/testkit/objects`, and unpacks the
+//! The build script compiles them from the sources in `example/c`, `example/check` and `crates/testkit/objects`, and unpacks the
 //! kernels of `btfhub-sample`. Each source begins with a line on what it is there for. This is test support: what
 //! does not exist is a mistake in the test, so the functions panic and name what there is.
 //!
@@ -60,7 +60,7 @@ pub fn objects() -> Vec<PathBuf> {
 #[must_use]
 pub fn object_names() -> Vec<String> {
     let mut names = Vec::new();
-    for directory in ["example/c", "crates/testkit/objects"] {
+    for directory in ["example/c", "example/check", "crates/testkit/objects"] {
         names.extend(stems(&Path::new(ROOT).join(directory), ".bpf.c"));
     }
     names.sort();

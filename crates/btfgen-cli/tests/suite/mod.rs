@@ -4,6 +4,7 @@ mod add;
 mod add_modules;
 mod architectures;
 mod build_id;
+mod check;
 mod claims;
 mod compact;
 mod emit_obj;

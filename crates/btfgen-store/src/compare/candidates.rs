@@ -34,15 +34,15 @@ struct Candidate<'d> {
 impl<'d> Candidates<'d> {
     /// Those below a kernel's uppermost block of lists.
     pub(super) fn new(definitions: &Definitions<'d>, top: u32) -> Result<Self, &'static str> {
-        let lists = lists::all(definitions.blocks, top);
+        let lists = lists::all(definitions.blocks, top, definitions.keys.len());
         let lists = lists.map_err(|_| "the blocks of its lists are damaged")?;
         let mut this = Self {
             keys: Vec::with_capacity(lists.len()),
             numbers: HashTable::with_capacity(lists.len()),
             hasher: RandomState::default(),
         };
-        for (key, list) in lists {
-            this.add(Candidate::first(definitions, key, list)?)?;
+        for (key, word) in lists {
+            this.add(Candidate::first(definitions, key, List::of_word(word))?)?;
         }
         Ok(this)
     }

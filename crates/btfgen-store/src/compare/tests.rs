@@ -118,6 +118,7 @@ struct Store {
     names: (Vec<u8>, Vec<u32>),
     /// Nodes, lists, blocks and keys.
     words: [(Vec<u32>, Vec<u32>); 4],
+    functions: Vec<[u32; 2]>,
     kernels: Vec<Kernel>,
 }
 
@@ -132,6 +133,7 @@ impl Store {
         Self {
             names: (all.names.items().to_vec(), all.names.ends().to_vec()),
             words: words.map(|table| (table.items().to_vec(), table.ends().to_vec())),
+            functions: all.functions.to_vec(),
             kernels: all.kernels().collect(),
         }
     }
@@ -149,6 +151,7 @@ impl Store {
             lists,
             blocks,
             keys,
+            functions: &self.functions,
             kernels: (&self.kernels[..]).into(),
         })
     }
@@ -221,6 +224,16 @@ fn changes_of_the_store() {
             store.words[table].1[at] = word;
         }
     }
+    for (at, &function) in good.functions.iter().enumerate() {
+        for part in [0, 1] {
+            for other in others(function[part]) {
+                store.functions[at][part] = other;
+                let what = format!("function {at}, word {part}: {other:#x}");
+                assert!(store.compare(&btfs).is_err(), "{what}");
+            }
+            store.functions[at] = function;
+        }
+    }
 }
 
 /// Check that every change of a name or of a kernel in the store is found.
@@ -263,6 +276,14 @@ fn changes_of_names_and_kernels() {
         for other in others(kernel.lists) {
             found("lists", &|store| store.kernels[n].lists = other);
         }
+        for other in others(kernel.functions) {
+            found("functions", &|store| store.kernels[n].functions = other);
+        }
+        for other in others(kernel.function_count) {
+            found("their number", &|store| {
+                store.kernels[n].function_count = other
+            });
+        }
         found("the order", &|store| store.kernels.swap(0, 1));
         found("one kernel less", &|store| store.kernels.truncate(1));
     }
@@ -285,7 +306,7 @@ fn changes_of_the_btf() {
             }
         }
     }
-    // Names of parameters, and what only functions, variables and tags say.
+    // Names of parameters, and what only variables and tags say.
     assert!(unseen > 100, "{unseen}");
 }
 
@@ -300,10 +321,18 @@ fn are_alike(original: &Btf<'_>, changed: &Btf<'_>) -> bool {
         return false;
     }
     // The facts of the one, and the definitions of the other.
-    let (lists, long) = (tables.kernels[known].lists, tables.kernels[known].long);
-    let is_same = tables.kernels[new].lists == lists && tables.kernels[new].long == long;
-    tables.kernels[new].lists = lists;
-    tables.kernels[new].long = long;
+    let definitions = |kernel: &Kernel| {
+        let functions = (kernel.functions, kernel.function_count);
+        (kernel.lists, kernel.long, functions)
+    };
+    let is_same = definitions(&tables.kernels[new]) == definitions(&tables.kernels[known]);
+    tables.kernels[new] = Kernel {
+        lists: tables.kernels[known].lists,
+        long: tables.kernels[known].long,
+        functions: tables.kernels[known].functions,
+        function_count: tables.kernels[known].function_count,
+        ..tables.kernels[new]
+    };
     let compared = tables.definitions().compare(new, changed);
     assert_eq!(compared.is_ok(), is_same, "{compared:?}");
     is_same
@@ -333,7 +362,13 @@ fn types() -> impl Strategy<Value = Vec<Vec<u32>>> {
                     to % id
                 }
             };
-            words.push(record(kind, flag, name, &parts, to, before, count));
+            let is_proto = |words: &Vec<u32>| words[1] >> 24 == Kind::FuncProto as u32;
+            match words.iter().rposition(is_proto) {
+                Some(proto) if kind == Kind::Func => {
+                    words.push(vec![name, info(kind, 1), proto as u32 + 1]);
+                }
+                _ => words.push(record(kind, flag, name, &parts, to, before, count)),
+            }
         }
         words
     })
@@ -388,7 +423,7 @@ fn record(
             let mut variables = parts.by_ref().map(|(_, to, at)| [to, at, 4]);
             with(head(B, len, 4), &mut variables, 3)
         }
-        // A function must have a prototype; a float is as good.
+        // A function must have a prototype. If there is none yet, a float is as good.
         Kind::Func | Kind::Void | Kind::Unknown => vec![name, info(Kind::Float, 0), 4],
     }
 }

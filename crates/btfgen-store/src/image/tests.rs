@@ -10,23 +10,26 @@ use crate::files::Stamp;
 use crate::kernel::Digest;
 use crate::tables::Tables;
 
-/// A kernel with structs in structs, behind pointers and in lists of several, one with some of them, and one with types of
-/// modules.
+/// A kernel with structs in structs, behind pointers and in lists of several, and with functions, one with some of them, and one
+/// with types and functions of modules.
 fn kernels() -> [Btf<'static>; 3] {
     let struct_with_two = 4 << 24 | 2;
-    let types: [&[u32]; 7] = [
+    let types: [&[u32]; 10] = [
         &[1, 1 << 24, 8, 64],
         &[6, 4 << 24 | 1, 8, 8, 1, 0],
         &[0, 2 << 24, 4],
         &[10, struct_with_two, 16, 8, 2, 0, 10, 3, 64],
         &[6, 8 << 24, 4],
         &[6, 4 << 24 | 1, 8, 10, 1, 0],
+        &[0, 13 << 24 | 1, 0, 0, 1],
+        &[10, 12 << 24, 7],
         &[6, 6 << 24 | 1, 4, 8, 1],
+        &[8, 12 << 24, 7],
     ];
     let strings = b"\0long\0f\0m\0foo\0";
-    let module = made_up_btf(&types[6..], b"\0");
+    let module = made_up_btf(&types[8..], b"\0");
     let btf = |types| Btf::parse(made_up_btf(types, strings)).expect("the test's BTF is good");
-    let with_modules = btf(&types[..5]).with_modules([("a", &module[..]), ("b", &module)]);
+    let with_modules = btf(&types[..8]).with_modules([("a", &module[..]), ("b", &module)]);
     [
         btf(&types),
         btf(&types[..5]),
@@ -66,6 +69,10 @@ fn use_all(all: &Definitions<'_>) {
         (Kind::Enum, b"f"),
     ];
     let keys = all.keys(&wanted).unwrap_or_default();
+    let functions = all.functions_named(&[b"foo", b"m"]).unwrap_or_default();
+    for function in functions.iter().flatten() {
+        (0..3).for_each(|kernel| drop(all.has_function(kernel, function)));
+    }
     for (number, kernel) in all.kernels().enumerate().take(3) {
         for btf in kernels() {
             drop(all.compare(number, &btf));
