@@ -131,7 +131,8 @@ function verdictDetails(line, column, go) {
     const button = element('button', 'link', badge(state.worst), ' ', element('code', '', row.name), ' ', element('span', 'muted', row.shortPlace));
     button.type = 'button';
     button.addEventListener('click', () => go(row));
-    list.append(element('li', '', button));
+    const reasons = optionsOn(row.need, comparable(row, column.kernels)).filter(({ reason }) => reason);
+    list.append(element('li', '', button, reasons.length ? prose('p', 'reason muted', reasons[0].reason) : ''));
   }
   if (failed.length > 100) list.append(element('li', 'muted', `and ${failed.length - 100} more`));
   parts.push(list);

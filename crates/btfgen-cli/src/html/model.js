@@ -133,7 +133,9 @@ function columns(root, level, toggled) {
   return all;
 }
 
-const nameOf = one => [one.parent?.level >= 0 ? nameOf(one.parent) : '', one.label].join(' ').trim();
+// A kernel is not named by its group.
+const above = one => (one.level > GROUP ? one.parent.parent : one.parent);
+const nameOf = one => [above(one)?.level >= 0 ? nameOf(above(one)) : '', one.label].join(' ').trim();
 
 // What a row of cells has in a column: the number of kernels by rank, and the worst.
 function cell(row, column) {
@@ -149,6 +151,8 @@ function cell(row, column) {
 
 // ---- Lines: objects, their programs, and their relocations ----
 
+// The type and the rest of a relocation's name: `struct foo` and `.bar[3]`.
+const partsOf = name => name.match(/^((?:struct |union |enum )?[^.[:]*)(.*)$/s).slice(1);
 const baseName = path => path.slice(path.lastIndexOf('/') + 1);
 
 const objects = data.objects.map((object, o) => {

@@ -15,6 +15,9 @@ const WIDTH = { least: 20, most: 56, mostLevel: 140 };
 const LABEL = { least: 180, share: 0.42, most: 460, mostAlone: 640 };
 const LETTER = 7.2;
 const MAX_LEAF = 160;
+const FLAT_LEAF = 40;
+// A narrower band has no text.
+const LEAST_BAND = 34;
 // Above, a printed page shows only what is in sight.
 const MAX_PRINTED_CELLS = 30000;
 const WIDE_START = 80;
@@ -67,7 +70,7 @@ function resize() {
   const width = Math.min(most, Math.max(WIDTH.least, room));
   const label = Math.max(least, Math.min(LABEL.mostAlone, grid.clientWidth - width * all.length - 8));
   const isUpright = longest > width;
-  const leaf = isUpright ? Math.min(MAX_LEAF, longest) : 28;
+  const leaf = isUpright ? Math.min(MAX_LEAF, longest) : FLAT_LEAF;
   const bands = Math.max(0, ...all.map(column => Math.min(column.level, BANDS.length)));
   layout = {
     width, label, bands, isUpright,
@@ -166,7 +169,8 @@ function labelOf(index) {
   label.setAttribute('aria-colindex', 1);
   if (line.kind === 'row') {
     const need = data.needs[line.need];
-    label.append(element('span', 'name', line.name), element('span', 'kind', need.kind), element('span', 'place', line.shortPlace));
+    const [type, path] = partsOf(line.name);
+    label.append(element('span', 'type', type), element('span', 'name', path), element('span', 'kind', need.kind), element('span', 'place', line.shortPlace));
     label.setAttribute('aria-label', `${kindWords(need.kind)} ${line.name}, ${line.place}`);
     return label;
   }
@@ -282,7 +286,8 @@ function bandsOf(level) {
     let [start, end] = [c, c + 1];
     while (start > 0 && ancestor(start - 1) === one) start--;
     while (end < shown.columns.length && ancestor(end) === one) end++;
-    const band = element('div', 'band', element('span', '', ...one.label.split(' ').map(part => element('span', '', part))));
+    const isWide = (end - start) * layout.width >= LEAST_BAND;
+    const band = element('div', 'band', isWide ? element('span', '', ...one.label.split(' ').map(part => element('span', '', part))) : '');
     band.dataset.key = one.key;
     band.setAttribute('role', 'columnheader');
     band.setAttribute('aria-colindex', start + 2);
