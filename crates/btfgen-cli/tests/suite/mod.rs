@@ -5,6 +5,7 @@ mod add_modules;
 mod architectures;
 mod build_id;
 mod check;
+mod check_html;
 mod claims;
 mod compact;
 mod diff;
