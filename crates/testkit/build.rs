@@ -13,7 +13,8 @@ fn main() {
     let root = manifest::dir().join("../..");
     let script = root.join("scripts/bpf-objects");
     let hub = root.join("btfhub-sample");
-    for source in [&script, &hub, &manifest::dir().join("objects")] {
+    let (own, checked) = (manifest::dir().join("objects"), root.join("example/check"));
+    for source in [&script, &hub, &own, &checked] {
         rerun_if_changed(source);
     }
     // Not the folder, which building the example changes.

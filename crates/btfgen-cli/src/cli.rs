@@ -3,7 +3,8 @@
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, check, completions, extract, fetch, hub, list, lookup, man, minimize, needs, offsets, pack,
+    add, check, completions, diff, dump, extract, fetch, hub, list, lookup, man, minimize, needs,
+    offsets, pack,
 };
 use crate::console::Console;
 use crate::exit::Exit;
@@ -75,6 +76,8 @@ enum Command {
     Check(check::Arguments),
     Offsets(offsets::Arguments),
     Needs(needs::Arguments),
+    Diff(diff::Arguments),
+    Dump(dump::Arguments),
     List(list::Arguments),
     Minimize(minimize::Arguments),
     Extract(extract::Arguments),
@@ -104,6 +107,8 @@ impl Cli {
             Command::Check(arguments) => arguments.run(console),
             Command::Offsets(arguments) => arguments.run(console),
             Command::Needs(arguments) => arguments.run(console),
+            Command::Diff(arguments) => arguments.run(console),
+            Command::Dump(arguments) => arguments.run(console),
             Command::List(arguments) => arguments.run(console),
             Command::Minimize(arguments) => arguments.run(console),
             Command::Extract(arguments) => arguments.run(console),

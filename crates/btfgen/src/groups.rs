@@ -11,6 +11,7 @@ use btfgen_hub::{Error, ErrorKind, Result};
 use btfgen_store::{Definitions, Digest, Kernel};
 use rayon::prelude::*;
 
+use crate::check::{FunctionState, Wanted};
 use crate::harvest::{FullKernel, Harvest};
 use crate::lists::{View, Views};
 use crate::lookup::{Known, Types};
@@ -47,6 +48,7 @@ impl Work<'_> {
         let views = Views::new(&self.lists, definitions)?;
         let mut groups: HashMap<View, Vec<Member>> = HashMap::new();
         let mut without = Vec::new();
+        self.look_up_functions(definitions, &known, harvest)?;
         for (n, known) in known {
             match known {
                 Known::Alone(full, minimized) => self.add_alone(harvest, n, full, minimized),
@@ -112,6 +114,30 @@ impl Work<'_> {
         }
         all.retain(|_, proofs| !proofs.iter().any(|proof| self.store.is_proved(proof.of)));
         self.prove(definitions, all.into_values())
+    }
+
+    /// Whether kernels have the functions that programs attach to.
+    fn look_up_functions(
+        &self,
+        definitions: &Definitions<'_>,
+        known: &[(usize, Known)],
+        harvest: &mut Harvest,
+    ) -> Result<(), Failure> {
+        let names = self.questions.functions();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let wanted = Wanted::new(names, definitions)?;
+        for (n, known) in known {
+            let states = match known {
+                Known::Stored(stored) => wanted.of(definitions, stored.number)?,
+                Known::Alone(..) => vec![FunctionState::Unknown; names.len()],
+            };
+            harvest
+                .functions
+                .push((self.kernels[*n].id().clone(), states));
+        }
+        Ok(())
     }
 
     /// Step 3: asks the full BTF of one kernel for each of some minimal BTFs. Which ones is chosen anew on each run.

@@ -7,7 +7,7 @@ use btfgen_archive::KernelId;
 use btfgen_btf::{Btf, ByteOrder};
 use btfgen_hub::{Error, HubKernel};
 
-use crate::check::Reasons;
+use crate::check::{FunctionState, Reasons};
 use crate::matrix::Gathering;
 use crate::modules::ModuleTypes;
 use crate::needs::Needs;
@@ -24,6 +24,8 @@ pub(crate) struct Harvest {
     pub(crate) modules: ModuleTypes,
     /// If the questions are explained: why needs find nothing on these kernels.
     pub(crate) reasons: Vec<(Vec<KernelId>, Reasons)>,
+    /// If the questions are explained: what kernels say about the functions that programs attach to.
+    pub(crate) functions: Vec<(KernelId, Vec<FunctionState>)>,
     pub(crate) left_out: Vec<(KernelId, Error)>,
     /// The kernels that the type store had.
     pub(crate) known: usize,

@@ -23,10 +23,13 @@ mod candidates;
 mod check;
 mod claims;
 mod consumer;
+mod diff;
 mod facts;
 mod graph;
 mod groups;
 mod harvest;
+mod header;
+mod history;
 mod linkable;
 mod lists;
 mod loadable;
@@ -41,9 +44,12 @@ mod outcome;
 mod output;
 mod pack;
 mod packed;
+mod portable;
 mod questions;
+mod selection;
 #[cfg(feature = "serde")]
 mod serialize;
+mod shape;
 mod visible;
 mod work;
 
@@ -64,14 +70,20 @@ pub use btfgen_libbpf::{
     essential_name,
 };
 
+pub use btfgen_object::{Feature, FeatureKind, KconfigSource, NeedsKernelBtf, Programs, Target};
+
 pub use crate::check::{
-    Baseline, Effect, FailedPlace, Finding, KernelGroup, KernelRange, ObjectSupport,
-    ProgramSupport, Reason, Regression, Requirement, Support, Verdict,
+    AttachedFunction, Baseline, Effect, FailedPlace, FeatureUse, FeatureUser, Finding,
+    FunctionState, KernelGroup, KernelRange, ObjectSupport, ProgramSupport, Reason, Regression,
+    Requirement, Support, Verdict,
 };
 pub use crate::claims::Claims;
+pub use crate::diff::{PartChange, PartDiff, TypeDiff, diff};
 pub use crate::facts::{
-    Answer, Answered, Fact, FactRow, Facts, InvalidFact, Missing, Question, Survey, TypeName,
+    Answer, Answered, Fact, FactRow, FactType, Facts, InvalidFact, Missing, Question, Survey,
 };
+pub use crate::header::header;
+pub use crate::history::{History, Series, Since, Step};
 pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::matrix::{Matrix, OutcomeSet, RefusedNeed};
 pub use crate::minimize::Minimizer;
@@ -82,4 +94,7 @@ pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::Output;
 pub use crate::pack::{Pack, StoreUse};
 pub use crate::packed::{Packed, PackedKernel, StoreReport, Totals};
+pub use crate::portable::PortableHeader;
 pub use crate::questions::{MinimizeError, Minimized};
+pub use crate::selection::TypeSelection;
+pub use crate::shape::{Part, Place as TypePlace, Shape, Shapes, TypeKind, TypeName};

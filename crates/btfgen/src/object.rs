@@ -10,8 +10,8 @@ use btfgen_files::read_regular;
 use btfgen_hub::{Error, ErrorKind, Result};
 use btfgen_libbpf::{Checker, LoadedBtf, Relocation};
 use btfgen_object::{
-    BtfExt, Code, FunctionRecord, LineRecord, RelocationRecord, Section, Sections, Signature, Walk,
-    accessor_path, signature,
+    BtfExt, Code, FunctionRecord, LineRecord, Programs, RelocationRecord, Section, Sections,
+    Signature, Walk, accessor_path, signature,
 };
 
 use crate::consumer::consumer;
@@ -30,6 +30,7 @@ pub struct Object {
     functions: Vec<Section<FunctionRecord>>,
     lines: Vec<Section<LineRecord>>,
     code: Code,
+    programs: Result<Programs, btfgen_object::Error>,
 }
 
 /// The question of one relocation record, without the parts that depend on the object's spelling.
@@ -52,6 +53,22 @@ pub struct RelocationUse {
     pub access_bytes: Option<u8>,
 }
 
+/// An instruction: the name of its section as an offset in the strings, and its own offset in bytes.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    section: u32,
+    insn_off: u32,
+}
+
+impl RelocationUse {
+    fn at(&self) -> At {
+        At {
+            section: self.section_name_off,
+            insn_off: self.insn_off,
+        }
+    }
+}
+
 /// The source line of an instruction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -63,6 +80,8 @@ pub struct SourceLine {
     pub line: u32,
     /// Column, from 1; 0 if unknown.
     pub column: u32,
+    /// The line as the compiler wrote it, with the blanks at its beginning; empty if unknown.
+    pub text: String,
 }
 
 impl fmt::Display for SourceLine {
@@ -144,6 +163,7 @@ impl Object {
             functions: ext.functions().map_err(refused)?,
             lines: ext.lines().map_err(refused)?,
             code: Code::read(bytes).map_err(refused)?,
+            programs: Programs::read(bytes),
             btf,
         })
     }
@@ -173,6 +193,14 @@ impl Object {
         &self.code
     }
 
+    /// What the object asks of a kernel besides its types.
+    ///
+    /// # Errors
+    /// The reason why libbpf cannot open the object. Its relocations are known all the same.
+    pub fn programs(&self) -> Result<&Programs, &btfgen_object::Error> {
+        self.programs.as_ref()
+    }
+
     /// Every place that a relocation patches.
     pub fn uses(&self) -> &[RelocationUse] {
         &self.uses
@@ -185,49 +213,62 @@ impl Object {
 
     /// The function of a use.
     pub fn function(&self, place: &RelocationUse) -> Option<String> {
-        let record = self.function_record(place)?;
+        let record = self.function_record(place.at())?;
         let function = self.btf.type_by_id(record.type_id)?;
         Some(String::from_utf8_lossy(function.name()).into_owned())
-    }
-
-    fn function_record(&self, place: &RelocationUse) -> Option<&FunctionRecord> {
-        let sections = self.functions.iter();
-        sections
-            .filter(|s| s.name_off == place.section_name_off)
-            .find_map(|s| s.up_to(place.insn_off, |r| r.insn_off).last())
     }
 
     /// The source line of a use, if the object has one. The compiler gives no line to an instruction that loads a relocated
     /// constant: it has the line of the instruction that takes the constant. The compiler may also make an instruction of
     /// several statements and give it no line. The result is then the line before it in the same function.
     pub fn source_line(&self, place: &RelocationUse) -> Option<SourceLine> {
-        let start = self.function_record(place).map_or(0, |r| r.insn_off);
-        let taken = self.taken_at(place).unwrap_or(place.insn_off);
+        self.line_of(place.at())
+    }
+
+    /// The source line of an instruction, by the name of its ELF section and its offset in bytes there, as
+    /// [`Object::source_line`] finds it.
+    pub fn line_at(&self, section: &str, insn_off: u32) -> Option<SourceLine> {
+        let mut sections = self.lines.iter().map(|s| s.name_off);
+        let section = sections.find(|&name| self.btf.string(name) == Some(section.as_bytes()))?;
+        self.line_of(At { section, insn_off })
+    }
+
+    fn line_of(&self, at: At) -> Option<SourceLine> {
+        let start = self.function_record(at).map_or(0, |r| r.insn_off);
         let up_to = |insn_off: u32| {
             let sections = self.lines.iter();
-            let of_section = sections.filter(|s| s.name_off == place.section_name_off);
+            let of_section = sections.filter(|s| s.name_off == at.section);
             let before =
                 of_section.flat_map(move |s| s.up_to(insn_off, |r| r.insn_off).iter().rev());
             before.take_while(move |r| r.insn_off >= start)
         };
-        let own = up_to(place.insn_off).find(|r| r.insn_off == place.insn_off && r.line() != 0);
+        let own = up_to(at.insn_off).find(|r| r.insn_off == at.insn_off && r.line() != 0);
+        let taken = self.taken_at(at).unwrap_or(at.insn_off);
         let record = own.or_else(|| up_to(taken).find(|r| r.line() != 0))?;
         Some(SourceLine {
             file: self.string(record.file_name_off),
             line: record.line(),
             column: record.line_col & 0x3ff,
+            text: self.string(record.line_off),
         })
     }
 
-    /// Where the value of a use is taken: the offset in bytes of the instruction within its section.
-    fn taken_at(&self, place: &RelocationUse) -> Option<u32> {
-        let section = self.btf.string(place.section_name_off)?;
-        let index = place.insn_off / 8;
+    fn function_record(&self, at: At) -> Option<&FunctionRecord> {
+        let sections = self.functions.iter();
+        sections
+            .filter(|s| s.name_off == at.section)
+            .find_map(|s| s.up_to(at.insn_off, |r| r.insn_off).last())
+    }
+
+    /// Where the value of an instruction is taken: the offset in bytes of that instruction within the section.
+    fn taken_at(&self, at: At) -> Option<u32> {
+        let section = self.btf.string(at.section)?;
+        let index = at.insn_off / 8;
         let mut functions = self.code.functions.iter();
         let function = functions.find(|function| {
             let len = function.instructions.len() as u32;
-            function.section.as_bytes() == section
-                && (function.start..function.start.saturating_add(len)).contains(&index)
+            let end = function.start.saturating_add(len);
+            function.section.as_bytes() == section && (function.start..end).contains(&index)
         })?;
         let taken = consumer(function, index - function.start);
         Some((function.start + taken) * 8)

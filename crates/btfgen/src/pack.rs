@@ -391,6 +391,7 @@ impl<'a> Pack<'a> {
             matrix,
             modules,
             reasons,
+            functions,
             left_out: failed,
             ..
         } = harvest;
@@ -401,6 +402,7 @@ impl<'a> Pack<'a> {
         }
         let groups = check::groups(&matrix, reasons);
         Ok(Support {
+            functions: check::by_function(check::names(&needs), functions),
             objects: check::objects(&needs, &matrix, &groups),
             module_types: modules.finish(),
             needs,

@@ -10,7 +10,7 @@ use btfgen_libbpf::{Checked, Checker, LoadedBtf, Resolver};
 
 use crate::answers::{RootAnswers, answers, without_match};
 use crate::candidates::RootNames;
-use crate::check::{Reasons, why};
+use crate::check::{Reasons, names, why};
 use crate::minimal::{Answered, minimal_btf};
 use crate::modules::{AbsentType, ModuleChoice, absent_types};
 use crate::needs::Needs;
@@ -25,6 +25,8 @@ pub(crate) struct Questions<'n> {
     without_match: Vec<Outcome>,
     /// Whether to say why needs find nothing.
     explain: bool,
+    /// If so: the functions that programs attach to.
+    functions: Vec<String>,
 }
 
 /// A kernel's BTF, reduced to the parts that the needs ask for.
@@ -91,12 +93,26 @@ impl<'n> Questions<'n> {
             roots: RootNames::new(needs, modules),
             without_match: without_match(needs),
             explain: false,
+            functions: Vec::new(),
         }
     }
 
-    /// Whether to say why needs find nothing.
+    /// Whether to say why needs find nothing, and which kernels have the functions that programs attach to.
     pub(crate) fn explain(self, explain: bool) -> Self {
-        Self { explain, ..self }
+        let functions = if explain {
+            names(self.needs)
+        } else {
+            Vec::new()
+        };
+        Self {
+            explain,
+            functions,
+            ..self
+        }
+    }
+
+    pub(crate) fn functions(&self) -> &[String] {
+        &self.functions
     }
 
     pub(crate) fn explains(&self) -> bool {

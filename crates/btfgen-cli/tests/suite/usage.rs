@@ -4,12 +4,16 @@ use tempfile::tempdir;
 
 use crate::suite::{btfgen, names, run, stdout};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 15] = [
     "fetch",
     "add",
     "hub",
     "pack",
+    "check",
     "needs",
+    "diff",
+    "dump",
+    "offsets",
     "list",
     "minimize",
     "extract",

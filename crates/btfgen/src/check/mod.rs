@@ -3,6 +3,8 @@
 mod baseline;
 mod constants;
 mod effects;
+mod features;
+mod functions;
 mod ranges;
 mod reach;
 mod reason;
@@ -16,6 +18,9 @@ use btfgen_archive::KernelId;
 
 pub use self::baseline::{Baseline, Regression};
 use self::effects::Programs;
+pub use self::features::{FeatureUse, FeatureUser};
+pub use self::functions::{AttachedFunction, FunctionState};
+pub(crate) use self::functions::{Wanted, by_function, names};
 pub use self::ranges::KernelRange;
 pub(crate) use self::ranges::ranges;
 pub use self::reason::Reason;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use btfgen_archive::KernelId;
 use btfgen_hub::Error;
 
+use super::functions::AttachedFunction;
 use super::ranges::{KernelRange, ranges};
 use super::reason::Reason;
 use crate::matrix::Matrix;
@@ -26,6 +27,8 @@ pub struct Support {
     pub groups: Vec<KernelGroup>,
     /// The objects, in the given order.
     pub objects: Vec<ObjectSupport>,
+    /// The functions that programs attach to.
+    pub functions: Vec<AttachedFunction>,
     /// The errors of the kernels that could not be checked.
     pub left_out: Vec<Error>,
     /// The types that only modules have, and those that may be types of modules which the hub does not have.

@@ -38,11 +38,11 @@ pub struct Fact {
 #[non_exhaustive]
 pub enum Question {
     /// Where a member is.
-    Member(TypeName, Vec<String>),
+    Member(FactType, Vec<String>),
     /// The size of a type, or of a member of it.
-    Size(TypeName, Vec<String>),
+    Size(FactType, Vec<String>),
     /// The value of a name of an enum.
-    Value(TypeName, String),
+    Value(FactType, String),
     /// How many parameters a function has.
     Function(String),
 }
@@ -50,7 +50,7 @@ pub enum Question {
 /// The name of a type, perhaps with its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct TypeName {
+pub struct FactType {
     /// The kind; `None` for any that has such a name.
     pub kind: Option<Kind>,
     /// The name.
@@ -157,7 +157,7 @@ impl FromStr for Question {
 fn type_name(
     text: &str,
     name: impl Fn(&str) -> Result<String, InvalidFact>,
-) -> Result<TypeName, InvalidFact> {
+) -> Result<FactType, InvalidFact> {
     let (kind, rest) = match text.split_once(' ') {
         Some(("struct", rest)) => (Some(Kind::Struct), rest),
         Some(("union", rest)) => (Some(Kind::Union), rest),
@@ -166,7 +166,7 @@ fn type_name(
         _ => (None, text),
     };
     let name = name(rest.trim())?;
-    Ok(TypeName { kind, name })
+    Ok(FactType { kind, name })
 }
 
 fn is_of_name(c: char) -> bool {
@@ -178,7 +178,7 @@ fn is_identifier(name: &str) -> bool {
     starts && name.chars().all(is_of_name)
 }
 
-impl fmt::Display for TypeName {
+impl fmt::Display for FactType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             Some(Kind::Struct) => "struct ",
@@ -193,7 +193,7 @@ impl fmt::Display for TypeName {
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = |f: &mut fmt::Formatter<'_>, ty: &TypeName, members: &[String]| {
+        let path = |f: &mut fmt::Formatter<'_>, ty: &FactType, members: &[String]| {
             write!(f, "{ty}")?;
             members.iter().try_for_each(|member| write!(f, ".{member}"))
         };

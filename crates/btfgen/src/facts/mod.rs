@@ -11,7 +11,7 @@ use btfgen_archive::KernelId;
 use btfgen_hub::Error;
 
 pub use self::answer::{Answer, Missing};
-pub use self::fact::{Fact, Question, TypeName};
+pub use self::fact::{Fact, FactType, Question};
 pub use self::survey::Survey;
 use crate::check::KernelRange;
 

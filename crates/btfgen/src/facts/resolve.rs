@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use btfgen_btf::{Btf, Kind, Member, Type, TypeId};
 
-use super::fact::{Question, TypeName};
+use super::fact::{FactType, Question};
 use super::{Answer, Missing};
 
 /// The most anonymous structs and unions in a type. No kernel has more than a hundred, and without a bound a damaged BTF could use
@@ -38,7 +38,7 @@ pub(super) fn kinds(question: &Question) -> &'static [Kind] {
 }
 
 /// The type that a question names.
-pub(super) fn type_of(question: &Question) -> Option<&TypeName> {
+pub(super) fn type_of(question: &Question) -> Option<&FactType> {
     match question {
         Question::Member(ty, _) | Question::Size(ty, _) | Question::Value(ty, _) => Some(ty),
         Question::Function(_) => None,

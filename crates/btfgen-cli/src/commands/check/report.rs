@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use btfgen::{
-    Effect, Finding, KernelId, KernelRange, ModuleType, ObjectSupport, Outcome, Place,
-    ProgramSupport, Reason, Regression, Support, Verdict,
+    AttachedFunction, Effect, FeatureUse, Finding, FunctionState, KernelId, KernelRange,
+    ModuleType, NeedsKernelBtf, ObjectSupport, Outcome, Place, ProgramSupport, Programs, Reason,
+    Regression, Support, Verdict,
 };
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub(super) struct Report<'s> {
     broken: Vec<BrokenReport<'s>>,
     /// Objects that no longer load on kernels of the baseline.
     regressions: Vec<RegressionReport<'s>>,
+    /// The functions that programs attach to.
+    functions: Vec<FunctionReport<'s>>,
     module_types: &'s [ModuleType],
     left_out: Vec<LeftOut>,
     #[serde(flatten)]
@@ -40,6 +43,12 @@ struct Object<'s> {
     verdicts: BTreeMap<Verdict, Kernels>,
     programs: Vec<Program<'s>>,
     findings: Vec<FindingReport<'s>>,
+    /// What the object asks of a kernel besides its types; absent if libbpf cannot open it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asks: Option<&'s Programs>,
+    /// The parts for which libbpf wants the kernel's own BTF.
+    need_kernel_btf: Vec<NeedsKernelBtf>,
+    features: Vec<FeatureUse>,
     /// What the object asks, and where the answers change.
     relocations: Vec<Relocation>,
 }
@@ -140,9 +149,48 @@ impl<'s> Report<'s> {
                     kernels: names(&regression.kernels),
                 })
                 .collect(),
+            functions: support
+                .functions
+                .iter()
+                .map(|function| FunctionReport::new(support, function))
+                .collect(),
             module_types: &support.module_types,
             left_out: LeftOut::all(&support.left_out),
             failure,
+        }
+    }
+}
+
+/// A function that programs attach to.
+#[derive(Serialize)]
+struct FunctionReport<'s> {
+    name: &'s str,
+    states: Vec<FunctionStateReport<'s>>,
+}
+
+#[derive(Serialize)]
+struct FunctionStateReport<'s> {
+    #[serde(flatten)]
+    state: &'s FunctionState,
+    #[serde(flatten)]
+    kernels: Kernels,
+}
+
+impl<'s> FunctionReport<'s> {
+    fn new(support: &Support, function: &'s AttachedFunction) -> Self {
+        let states = function.kernels.iter().map(|(state, kernels)| {
+            let kernels: Vec<&KernelId> = kernels.iter().collect();
+            FunctionStateReport {
+                state,
+                kernels: Kernels {
+                    kernels: kernels.len(),
+                    ranges: support.ranges(&kernels),
+                },
+            }
+        });
+        Self {
+            name: &function.name,
+            states: states.collect(),
         }
     }
 }
@@ -154,7 +202,12 @@ fn names(kernels: &[KernelId]) -> Vec<String> {
 impl<'s> Object<'s> {
     fn new(support: &'s Support, number: usize, object: &'s ObjectSupport) -> Self {
         let needs = support.needs.of_object(number);
+        let parsed = &support.needs.objects()[number];
+        let asks = parsed.programs().ok();
         Self {
+            asks,
+            need_kernel_btf: asks.map(Programs::need_kernel_btf).unwrap_or_default(),
+            features: parsed.features(),
             name: &object.name,
             verdicts: by_verdict(support, &object.verdicts),
             programs: object

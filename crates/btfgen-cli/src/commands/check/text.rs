@@ -1,10 +1,12 @@
 //! The text of `btfgen check`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use btfgen::{
-    Effect, Finding, KernelId, ObjectSupport, Place, Reason, Refusal, Regression, Support, Verdict,
+    Effect, FeatureUse, Finding, FunctionState, KconfigSource, KernelId, NeedsKernelBtf,
+    ObjectSupport, Place, Programs, Reason, Refusal, Regression, Support, Target, Verdict,
 };
 
 use super::Broken;
@@ -26,6 +28,7 @@ pub(super) fn print(out: &mut dyn Write, support: &Support, verbose: bool) -> io
         }
         Printer {
             support,
+            number: n,
             object,
             verbose,
         }
@@ -76,6 +79,8 @@ pub(super) fn breaking(
 
 struct Printer<'s> {
     support: &'s Support,
+    /// The place of the object among all.
+    number: usize,
     object: &'s ObjectSupport,
     verbose: bool,
 }
@@ -104,11 +109,12 @@ impl Printer<'_> {
             let kernels = support.kernels_with(object, verdict);
             if !kernels.is_empty() && (loads < all || self.verbose) {
                 let (style, name) = named(verdict);
-                write!(out, "  {style}{name:<8}{style:#}  ")?;
-                self.ranges(out, &kernels, "            ")?;
+                write!(out, "  {style}{name:<16}{style:#}  ")?;
+                self.ranges(out, &kernels, &" ".repeat(20))?;
             }
         }
         self.programs(out)?;
+        self.asks(out)?;
         let findings = support.findings(object);
         let (bad, harmless): (Vec<_>, Vec<_>) = findings
             .into_iter()
@@ -137,7 +143,135 @@ impl Printer<'_> {
         Ok(())
     }
 
-    /// The programs that do not load everywhere, if there are several.
+    /// What the object asks of a kernel besides its types.
+    fn asks(&self, out: &mut dyn Write) -> io::Result<()> {
+        let object = &self.support.needs.objects()[self.number];
+        let asked = match object.programs() {
+            Ok(asked) => asked,
+            Err(e) => {
+                return writeln!(
+                    out,
+                    "  {ERROR}libbpf cannot open it{ERROR:#}: {}",
+                    printable(&e.to_string())
+                );
+            }
+        };
+        if asked.has_legacy_maps {
+            writeln!(
+                out,
+                "  {ERROR}refused{ERROR:#} by libbpf 1.0 and later: it defines maps in the section `maps`; use `.maps`"
+            )?;
+        }
+        let parts = asked.need_kernel_btf();
+        let names: Vec<String> = parts.iter().map(part).collect();
+        if let Some(names) = self.list(&names) {
+            let way_out = match parts.iter().all(NeedsKernelBtf::can_be_switched_off) {
+                true => "switch off their autoload there",
+                false => "and nothing that can be switched off changes that",
+            };
+            writeln!(
+                out,
+                "  {WARNING}needs the kernel's own BTF{WARNING:#}: {names}; where there is none, libbpf fails for the whole object, whatever archive it has: {way_out}"
+            )?;
+        }
+        self.functions(out, asked)?;
+        let configured = asked
+            .kconfig
+            .iter()
+            .filter(|k| k.source == KconfigSource::Config);
+        let configured: Vec<String> = configured.map(|k| printable(&k.name)).collect();
+        if let Some(names) = self.list(&configured) {
+            writeln!(
+                out,
+                "  {HELP}needs the kernel's configuration{HELP:#}, /boot/config-RELEASE or /proc/config.gz: {names}"
+            )?;
+        }
+        if let Some(version) = asked.kernel_version {
+            writeln!(
+                out,
+                "  {HELP}names Linux {}.{}.{}{HELP:#} in its section `version`: kernels before 5.0 load its kprobes only if that is theirs",
+                version >> 16,
+                version >> 8 & 0xff,
+                version & 0xff
+            )?;
+        }
+        let uses = object.features();
+        let known = uses.iter().filter(|used| used.replacement.is_none());
+        let known: Vec<String> = known
+            .filter_map(|used| feature(used, self.verbose))
+            .collect();
+        if let Some(names) = self.list(&known) {
+            writeln!(
+                out,
+                "  {HELP}newest features{HELP:#}, by mainline Linux, though vendors backport: {names}"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The functions that programs attach to and that some kernels lack, or have with other numbers of parameters.
+    fn functions(&self, out: &mut dyn Write, asked: &Programs) -> io::Result<()> {
+        let targets = asked
+            .programs
+            .iter()
+            .filter_map(|program| match &program.target {
+                Some(Target::Function { name, .. }) => Some((name, &program.function)),
+                _ => None,
+            });
+        let mut seen = BTreeSet::new();
+        for (name, program) in targets {
+            let mut functions = self.support.functions.iter();
+            let Some(function) = functions.find(|function| function.name == *name) else {
+                continue;
+            };
+            let is_everywhere = matches!(&function.kernels[..], [(FunctionState::Found { .. }, _)]);
+            if !seen.insert(name) || (is_everywhere && !self.verbose) {
+                continue;
+            }
+            writeln!(
+                out,
+                "  {HELP}attaches to{HELP:#} {}() in {} ({})",
+                printable(name),
+                printable(&program.name),
+                printable(&program.section)
+            )?;
+            for (state, kernels) in &function.kernels {
+                let state = match state {
+                    FunctionState::Found { parameters } => {
+                        let numbers: Vec<String> = parameters.iter().map(u32::to_string).collect();
+                        match &numbers[..] {
+                            [one] if one == "1" => "1 parameter".to_owned(),
+                            several => format!("{} parameters", several.join(" or ")),
+                        }
+                    }
+                    FunctionState::NotInKernel => "not in its BTF".to_owned(),
+                    _ => "unknown".to_owned(),
+                };
+                write!(out, "    {state:<16}")?;
+                let kernels: Vec<&KernelId> = kernels.iter().collect();
+                self.ranges(out, &kernels, &" ".repeat(20))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names in one line: the first ones, or all with `--verbose`.
+    fn list(&self, names: &[String]) -> Option<String> {
+        let shown = if self.verbose { names.len() } else { RANGES };
+        let text = names
+            .iter()
+            .take(shown)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
+        match names.len().saturating_sub(shown) {
+            0 if names.is_empty() => None,
+            0 => Some(text),
+            more => Some(format!("{text} and {more} more")),
+        }
+    }
+
+    /// The programs that do not load on the same kernels as the object, if there are several.
     fn programs(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self {
             support, object, ..
@@ -150,9 +284,10 @@ impl Printer<'_> {
             let groups = groups.filter(|(_, verdict)| **verdict == Verdict::Loads);
             groups.map(|(group, _)| group.kernels.len()).sum()
         };
-        let all = support.kernels().len();
         let programs = object.programs.iter().map(|p| (p, loads(&p.verdicts)));
-        let shown = programs.filter(|(_, loads)| self.verbose || *loads < all);
+        let mut all = object.programs.iter();
+        let differs = all.any(|p| p.verdicts != object.verdicts);
+        let shown = programs.filter(|_| self.verbose || differs);
         for (program, loads) in shown {
             let off = match program.autoload {
                 true => "",
@@ -191,11 +326,7 @@ impl Printer<'_> {
             writeln!(out, "      at {}{other}", located(place))?;
         }
         if places.len() > shown {
-            writeln!(
-                out,
-                "      and at {} more",
-                count(places.len() - shown, "place")
-            )?;
+            writeln!(out, "      and at {} more", places.len() - shown)?;
         }
         write!(out, "      on ")?;
         self.ranges(out, &self.support.kernels_of(&finding.groups), "         ")?;
@@ -208,14 +339,7 @@ impl Printer<'_> {
     /// Where the answers to a relocation change.
     fn layouts(&self, out: &mut dyn Write) -> io::Result<()> {
         let support = self.support;
-        let number = support
-            .objects
-            .iter()
-            .position(|o| std::ptr::eq(o, self.object));
-        for need in number
-            .map(|n| support.needs.of_object(n))
-            .unwrap_or_default()
-        {
+        for need in support.needs.of_object(self.number) {
             let answers = support.answers(need);
             if answers.len() < 2 {
                 continue;
@@ -245,10 +369,35 @@ impl Printer<'_> {
         }
         if ranges.len() > shown {
             let rest: usize = ranges[shown..].iter().map(|range| range.kernels).sum();
-            writeln!(out, "{indent}and {} more", count(rest, "kernel"))?;
+            writeln!(out, "{indent}and {rest} more")?;
         }
         Ok(())
     }
+}
+
+/// A part of an object that needs the kernel's own BTF.
+fn part(part: &NeedsKernelBtf) -> String {
+    printable(&match part {
+        NeedsKernelBtf::Program { name } => format!("program {name}"),
+        NeedsKernelBtf::Ksym { name } => format!("symbol {name}"),
+        NeedsKernelBtf::StructOps { section } => format!("section {section}"),
+        _ => "a part of it".to_owned(),
+    })
+}
+
+/// A feature of a known version, with `verbose` also who uses it first.
+fn feature(used: &FeatureUse, verbose: bool) -> Option<String> {
+    let since = used.feature.since?;
+    let user = used.users.first().filter(|_| verbose);
+    let at = user.map(|user| match &user.line {
+        Some(line) => format!(" at {}", printable(&line.to_string())),
+        None => format!(" in {}", printable(&user.name)),
+    });
+    Some(format!(
+        "{} ({since}){}",
+        used.feature,
+        at.unwrap_or_default()
+    ))
 }
 
 fn named(verdict: Verdict) -> (Style, &'static str) {

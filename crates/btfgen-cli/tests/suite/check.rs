@@ -1,0 +1,226 @@
+//! `btfgen check`
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+
+use crate::suite::{NEW, OLD, btfgen, hub, run, stdout};
+
+/// `btfgen check` of an object that does not load on Linux 5.10, over kernels of x86_64.
+fn check() -> Command {
+    let mut command = btfgen();
+    let object = btfgen_testkit::object("guards");
+    command.arg("check").arg(object).arg("--hub").arg(hub());
+    command.args(["--arch", "x86_64", "--no-store"]);
+    command
+}
+
+fn report(command: &mut Command) -> Value {
+    serde_json::from_str(&stdout(command.arg("--json"))).expect("it is JSON")
+}
+
+/// Check that the text has the verdicts with kernels as ranges, and for what breaks the relocation, the reason, the source line
+/// and the kernels; and that the harmless things are shown with `--verbose`.
+#[test]
+fn text() {
+    let text = stdout(&mut check());
+    for piece in [
+        "guards.bpf.o: loads on 3 of 4 kernels\n",
+        "  fails             debian/11/x86_64 5.10.0-30-cloud-amd64\n",
+        "  program without_guard (raw_tp/sys_enter): loads on 3\n",
+        "  program with_guard (raw_tp/sys_enter): loads on 4\n",
+        "  poisoned: byte_off struct task_struct.__state: no field `__state` in `struct task_struct`; nearest: `state`\n",
+        "guards.bpf.c:21 in without_guard (raw_tp/sys_enter)\n",
+        "      on debian/11/x86_64 5.10.0-30-cloud-amd64\n",
+        "find nothing somewhere, and the program expects that",
+    ] {
+        assert!(text.contains(piece), "{piece:?} in {text}");
+    }
+    assert!(!text.contains("guarded"), "{text}");
+    let long = stdout(check().arg("-v"));
+    assert!(
+        long.contains("  guarded: byte_off struct task_struct___before_5_14.state"),
+        "{long}"
+    );
+    assert!(
+        long.contains("  answer is no: field_exists struct task_struct.__state"),
+        "{long}"
+    );
+    assert!(
+        long.contains("byte_off struct task_struct.__state: 2 different answers"),
+        "{long}"
+    );
+}
+
+/// Check the JSON: its version, the verdicts, and the details of what breaks.
+#[test]
+fn json() {
+    let report = report(&mut check());
+    assert_eq!(report["schema"], 1);
+    assert_eq!(report["kernels"], 4);
+    let object = &report["objects"][0];
+    assert_eq!(object["verdicts"]["loads"]["kernels"], 3);
+    assert_eq!(
+        object["verdicts"]["fails"]["ranges"],
+        json!([{"first": OLD, "last": OLD, "kernels": 1}])
+    );
+    let program = &object["programs"][0];
+    assert_eq!(program["name"], "without_guard");
+    assert_eq!(program["autoload"], true);
+    let finding = &object["findings"][0];
+    assert_eq!(finding["effect"], "poisoned");
+    assert_eq!(
+        finding["details"],
+        json!({"why": "no_field", "type": "struct task_struct", "field": "__state", "similar": ["state"]})
+    );
+    let place = &finding["places"][0];
+    assert_eq!(place["effect"], "poisoned");
+    assert_eq!(place["function"], "without_guard");
+    assert_eq!(place["line"], 21);
+    let group = finding["groups"][0].as_u64().expect("a group") as usize;
+    assert_eq!(report["groups"][group], json!([OLD]));
+}
+
+/// Check that `--require` fails with the line that breaks, and passes where the objects load; that the JSON says the same; and that
+/// a requirement for which there is no kernel is an error.
+#[test]
+fn require() {
+    run(check().args(["--require", ">=6.1"]), 0, &[]);
+    run(check().args(["--require", "debian/1[23]/*"]), 0, &[]);
+    for requirement in ["<6", "debian/11/*"] {
+        let pieces = [
+            "error: guards.bpf.o does not load on 1 kernel that --require",
+            "guards.bpf.c:21 in without_guard",
+            "no field `__state`",
+            OLD,
+        ];
+        run(
+            check().args(["--require", ">=6.1", "--require", requirement]),
+            1,
+            &pieces,
+        );
+    }
+    let output = check().args(["--require", "<6", "--json"]).output();
+    let report: Value = serde_json::from_slice(&output.expect("it runs").stdout).expect("JSON");
+    assert_eq!(report["broken"][0]["kernels"], json!([OLD]));
+    assert!(report["error"].is_string());
+    let pieces = ["none of the checked kernels", "btfgen list"];
+    run(check().args(["--require", ">=9.0"]), 1, &pieces);
+    run(check().args(["--require", ">=x"]), 2, &["'>=5.4'"]);
+}
+
+/// A baseline in which the object loads on these kernels.
+fn write_baseline(path: &Path, schema: &str, kernels: &[&str]) {
+    let baseline = json!({"schema": schema, "objects": {"guards.bpf.o": kernels}});
+    fs::write(path, baseline.to_string()).expect("writable");
+}
+
+/// Check that a baseline that the command wrote passes, and that one in which the object loads on more kernels fails with the line
+/// that breaks.
+#[test]
+fn baseline() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("support.json");
+    run(check().arg("--write-baseline").arg(&path), 0, &[]);
+    run(check().arg("--baseline").arg(&path), 0, &[]);
+    let text = fs::read_to_string(&path).expect("it was written");
+    assert!(text.contains(NEW) && !text.contains(OLD), "{text}");
+    let schema = "btfgen-baseline/1";
+    write_baseline(&path, schema, &[NEW, OLD, "debian/12/x86_64/1.0"]);
+    let pieces = [
+        "error: guards.bpf.o no longer loads on 1 kernel of the baseline",
+        "guards.bpf.c:21 in without_guard",
+        "1 kernel of the baseline were not checked",
+    ];
+    run(check().arg("--baseline").arg(&path), 1, &pieces);
+}
+
+/// Check that a file that is no baseline, and a baseline of another form, are refused, and that nothing is written over an input.
+#[test]
+fn bad_baselines() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("support.json");
+    run(check().arg("--baseline").arg(&path), 1, &["support.json"]);
+    fs::write(&path, "{}").expect("writable");
+    let pieces = ["support.json: is not a baseline", "schema"];
+    run(check().arg("--baseline").arg(&path), 1, &pieces);
+    write_baseline(&path, "btfgen-baseline/9", &[]);
+    let pieces = ["btfgen-baseline/9", "--write-baseline"];
+    run(check().arg("--baseline").arg(&path), 1, &pieces);
+    let object = btfgen_testkit::object("guards");
+    let copy = dir.path().join("app.bpf.o");
+    fs::copy(object, &copy).expect("it can be copied");
+    let mut command = btfgen();
+    command.arg("check").arg(&copy).arg("--hub").arg(hub());
+    command.arg("--write-baseline").arg(&copy);
+    run(&mut command, 1, &["app.bpf.o"]);
+}
+
+/// Check that a kernel that cannot be read is named, and that the others are checked.
+#[test]
+fn broken_kernel() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for kernel in [NEW, OLD] {
+        let path = dir.path().join(format!("{kernel}.btf"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        fs::copy(btfgen_testkit::sample_btf(kernel), path).expect("it can be copied");
+    }
+    fs::write(dir.path().join(format!("{NEW}.btf")), "no BTF").expect("writable");
+    let mut command = btfgen();
+    let object = btfgen_testkit::object("guards");
+    command
+        .arg("check")
+        .arg(object)
+        .arg("--hub")
+        .arg(dir.path());
+    let output = run(&mut command, 0, &["1 kernel left out", NEW]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("loads on 0 of 1 kernel\n"), "{text}");
+}
+
+/// The commands of a README with what they print, as the README says.
+fn told(readme: &str) -> Vec<(String, String)> {
+    let blocks = readme.split("```console\n$ ").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().expect("it is not empty"));
+    let blocks = blocks.map(|block| block.split_once('\n').expect("it prints something"));
+    blocks
+        .map(|(command, printed)| (command.to_owned(), printed.to_owned()))
+        .collect()
+}
+
+/// Check that the commands of example/check print what its README says.
+#[test]
+fn story() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root.canonicalize().expect("it is there");
+    let readme = fs::read_to_string(root.join("example/check/README.md")).expect("it is there");
+    let told = told(&readme);
+    assert_eq!(told.len(), 3);
+    for (line, expected) in told {
+        let words = line.split(' ').map(|word| word.trim_matches('\''));
+        let words: Vec<&str> = words.collect();
+        assert_eq!(words[0], "btfgen");
+        let is_silent = words.contains(&">/dev/null");
+        let mut command = btfgen();
+        command.current_dir(&root).arg("check").arg("--no-store");
+        for word in words[2..].iter().filter(|word| **word != ">/dev/null") {
+            match word.strip_prefix("target/bpf/") {
+                Some(object) => {
+                    command.arg(btfgen_testkit::object(object.trim_end_matches(".bpf.o")))
+                }
+                None => command.arg(word),
+            };
+        }
+        let output = command.output().expect("it runs");
+        let printed = if is_silent {
+            output.stderr
+        } else {
+            output.stdout
+        };
+        let printed =
+            String::from_utf8_lossy(&printed).replace(&format!("{}/", root.display()), "");
+        assert_eq!(printed, expected, "{line}");
+    }
+}
