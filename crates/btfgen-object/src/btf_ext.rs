@@ -50,6 +50,8 @@ pub struct LineRecord {
     pub insn_off: u32,
     /// Offset of the source file's name in the BTF's strings.
     pub file_name_off: u32,
+    /// Offset of the line's text in the BTF's strings.
+    pub line_off: u32,
     /// Line in the upper 22 bits, column in the lower 10.
     pub line_col: u32,
 }
@@ -99,6 +101,7 @@ impl Record for LineRecord {
         Self {
             insn_off: w[0],
             file_name_off: w[1],
+            line_off: w[2],
             line_col: w[3],
         }
     }

@@ -212,7 +212,11 @@ impl Needs {
     }
 
     /// The need of each of [`Object::relocations`] of the object with this index; several may have the same one.
-    pub(crate) fn of_relocations(&self, object: usize) -> Vec<usize> {
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such object.
+    pub fn of_relocations(&self, object: usize) -> Vec<usize> {
         let mut needs = vec![0; self.objects[object].relocations().len()];
         for (n, need) in self.needs.iter().enumerate() {
             for u in need.uses.iter().filter(|u| u.object == object) {

@@ -80,6 +80,8 @@ pub struct SourceLine {
     pub line: u32,
     /// Column, from 1; 0 if unknown.
     pub column: u32,
+    /// The line as the compiler wrote it, with the blanks at its beginning; empty if unknown.
+    pub text: String,
 }
 
 impl fmt::Display for SourceLine {
@@ -247,6 +249,7 @@ impl Object {
             file: self.string(record.file_name_off),
             line: record.line(),
             column: record.line_col & 0x3ff,
+            text: self.string(record.line_off),
         })
     }
 

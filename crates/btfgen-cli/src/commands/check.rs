@@ -15,6 +15,7 @@ use crate::arguments::{FilterArguments, HubArguments, LimitArguments, threads};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::{Advised, chain, printable};
+use crate::html;
 use crate::interrupt;
 use crate::progress::Bar;
 use crate::report::Failure;
@@ -33,6 +34,7 @@ EXAMPLES
   btfgen check app.bpf.o --require 'ubuntu/20.04/*' --require '>=5.4'
   btfgen check app.bpf.o --write-baseline support.json
   btfgen check app.bpf.o --baseline support.json
+  btfgen check *.bpf.o --html support.html
   btfgen check app.bpf.o --json | jq -r '.objects[].findings[].reason'";
 
 /// Show on which kernels objects load, and which source line breaks where
@@ -59,6 +61,11 @@ pub(crate) struct Arguments {
     /// Write on which kernels the objects load, for --baseline
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     write_baseline: Option<PathBuf>,
+
+    /// Write the result as a page for a browser: a heat map of relocations and kernels, with reasons, layouts and source lines. It
+    /// is one file and loads nothing from the network
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    html: Option<PathBuf>,
 
     /// Number of threads [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = threads)]
@@ -103,6 +110,7 @@ EXAMPLES
   btfgen check app.bpf.o --require 'ubuntu/20.04/*' --require '>=5.4'
   btfgen check app.bpf.o --write-baseline support.json
   btfgen check app.bpf.o --baseline support.json
+  btfgen check *.bpf.o --html support.html
   btfgen check app.bpf.o --json | jq -r '.objects[].findings[].reason'";
 
 fn requirement(text: &str) -> Result<Requirement, String> {
@@ -122,7 +130,11 @@ impl Arguments {
         let before = before.map(|path| read_baseline(path, &mut claims));
         let before = before.transpose()?;
         let output = self.write_baseline.as_deref();
-        let output = output.map(|path| claim(path, &mut claims)).transpose()?;
+        let output = output.map(|path| claim("the baseline", path, &mut claims));
+        let output = output.transpose()?;
+        let page = self.html.as_deref();
+        let page = page.map(|path| claim("the page", path, &mut claims));
+        let page = page.transpose()?;
         let pack = self.pack()?.claims(claims).progress(&bar).cancel(&cancel);
         let support = pack.check();
         bar.clear();
@@ -137,6 +149,9 @@ impl Arguments {
             let mut text = serde_json::to_vec_pretty(&Baseline::of(&support))?;
             text.push(b'\n');
             output.write(&text)?;
+        }
+        if let Some(page) = page {
+            page.write(&html::page(&support)?)?;
         }
         let failure = failure(&support, &broken, &regressions);
         if console.json {
@@ -242,9 +257,9 @@ fn failure(support: &Support, broken: &[Broken], regressions: &[Regression]) -> 
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-fn claim(path: &Path, claims: &mut Claims) -> Result<Output> {
+fn claim(what: &'static str, path: &Path, claims: &mut Claims) -> Result<Output> {
     let output = Output::probe(path)?;
-    claims.writes("the baseline", &output)?;
+    claims.writes(what, &output)?;
     Ok(output)
 }
 
