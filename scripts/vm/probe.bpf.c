@@ -67,12 +67,23 @@ struct fuse_dev {
 	struct fuse_conn *fc;
 } RELOCATED;
 
+/* Linux 7.3 has a channel between the device and the connection. */
+struct fuse_chan {
+	struct fuse_conn *conn;
+} RELOCATED;
+
+struct fuse_dev___with_channel {
+	struct fuse_chan *chan;
+} RELOCATED;
+
 /* Reads a field of a module's type: the largest read of the FUSE that this process has mounted by file descriptor 3. */
 SEC("tc")
 int fuse_max_read(void *packet)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = (void *)0;
+	struct fuse_dev___with_channel *with_channel;
+	struct fuse_conn *connection;
 	struct fuse_dev *device;
 	/* Pointers of a BPF program have 8 bytes, but those of the kernel may have 4. */
 	unsigned int pointer_size = bpf_core_field_size(((struct fdtable *)0)->fd);
@@ -80,7 +91,13 @@ int fuse_max_read(void *packet)
 	if (bpf_probe_read_kernel(&file, sizeof(file), (void *)files + 3 * pointer_size))
 		return 1;
 	device = BPF_CORE_READ(file, private_data);
-	answer.value = BPF_CORE_READ(device, fc, max_read);
+	if (bpf_core_field_exists(device->fc)) {
+		connection = BPF_CORE_READ(device, fc);
+	} else {
+		with_channel = (void *)device;
+		connection = BPF_CORE_READ(with_channel, chan, conn);
+	}
+	answer.value = BPF_CORE_READ(connection, max_read);
 	return 0;
 }
 

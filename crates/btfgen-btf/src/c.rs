@@ -11,6 +11,7 @@ use crate::types::{Member, Type};
 
 /// The most bytes of a text. The rest is cut, with `…`.
 const MAX_TEXT: usize = 1000;
+const MAX_SPELLED_TEXT: usize = 64 << 10;
 
 /// The most prototypes within each other's parameters. Only damaged types have more; the rest is cut, with `…`.
 const MAX_DEPTH: usize = 8;
@@ -27,13 +28,26 @@ impl Btf<'_> {
     /// The declaration in C of something of this type: `char comm[16]`, `const volatile u32 x`, `int (*fn)(void *, int)`.
     /// Its length is limited as that of [`Btf::c_name`].
     pub fn c_declaration(&self, id: TypeId, name: &[u8]) -> String {
-        let mut text = Text::default();
-        Printer {
+        let mut printer = Printer {
             btf: self,
-            text: &mut text,
-        }
-        .declaration(id, name, 0);
-        text.0
+            text: Text::of(MAX_TEXT),
+            spell: None,
+        };
+        printer.declaration(id, name, 0);
+        printer.text.text
+    }
+
+    /// Like [`Btf::c_declaration`], for a header: `spell` gives the text of each named type, and of each struct, union or enum
+    /// without a name; where it returns `None`, the text is the usual one. There are no type tags. What is longer than 64 KiB
+    /// is cut with `…`, which is not C.
+    pub fn c_declaration_spelled(&self, id: TypeId, name: &[u8], spell: &mut Spell<'_>) -> String {
+        let mut printer = Printer {
+            btf: self,
+            text: Text::of(MAX_SPELLED_TEXT),
+            spell: Some(spell),
+        };
+        printer.declaration(id, name, 0);
+        printer.text.text
     }
 
     /// The declaration in C of a member: `struct list_head tasks`, or `unsigned int x: 3` for a bitfield. Its length is
@@ -47,37 +61,50 @@ impl Btf<'_> {
     }
 }
 
+/// Gives the text of a named type.
+type Spell<'s> = dyn FnMut(&Type<'_>) -> Option<String> + 's;
+
 /// A text of limited length.
-#[derive(Default)]
-struct Text(String);
+struct Text {
+    text: String,
+    max: usize,
+}
 
 impl Text {
+    fn of(max: usize) -> Self {
+        Self {
+            text: String::new(),
+            max,
+        }
+    }
+
     fn is_full(&self) -> bool {
-        self.0.len() > MAX_TEXT
+        self.text.len() > self.max
     }
 
     fn push(&mut self, text: &str) {
         if self.is_full() {
             return;
         }
-        self.0.push_str(text);
+        self.text.push_str(text);
         if self.is_full() {
-            let end = (0..=MAX_TEXT).rfind(|&end| self.0.is_char_boundary(end));
-            self.0.truncate(end.unwrap_or_default());
-            self.0.push_str(CUT);
+            let end = (0..=self.max).rfind(|&end| self.text.is_char_boundary(end));
+            self.text.truncate(end.unwrap_or_default());
+            self.text.push_str(CUT);
         }
     }
 
     fn push_name(&mut self, name: &[u8]) {
         // A longer part would be cut anyway.
-        let name = &name[..name.len().min(MAX_TEXT + 1)];
+        let name = &name[..name.len().min(self.max + 1)];
         self.push(&String::from_utf8_lossy(name));
     }
 }
 
 struct Printer<'b, 't> {
     btf: &'b Btf<'b>,
-    text: &'t mut Text,
+    text: Text,
+    spell: Option<&'t mut Spell<'t>>,
 }
 
 /// A type and what it is made of, up to a type with a name: the last one is written first.
@@ -155,6 +182,9 @@ impl<'b> Printer<'b, '_> {
     }
 
     fn tag(&mut self, ty: &Type<'_>) {
+        if self.spell.is_some() {
+            return;
+        }
         let (start, end) = match ty.kind_flag() {
             true => (" __attribute__((", "))"),
             false => (" __attribute__((btf_type_tag(\"", "\")))"),
@@ -165,6 +195,9 @@ impl<'b> Printer<'b, '_> {
     }
 
     fn named(&mut self, ty: &Type<'_>) {
+        if let Some(text) = self.spell.as_mut().and_then(|spell| spell(ty)) {
+            return self.text.push(&text);
+        }
         let keyword = match ty.kind() {
             Kind::Void => "void",
             Kind::Struct => "struct",

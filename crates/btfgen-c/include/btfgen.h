@@ -179,6 +179,38 @@ int btfgen_bytes(struct btfgen_btf *btf,
                  size_t *size);
 
 /**
+ * Sets `*names` to the names of the programs that a loader cannot load on this kernel, because they need the kernel's own BTF,
+ * whatever path the loader gets: fentry, fexit, fmod_ret, tp_btf, LSM, iterators, struct_ops. Switch them off before you load
+ * the object, because libbpf otherwise loads nothing of it:
+ *
+ *     for (; *names; names++)
+ *             bpf_program__set_autoload(bpf_object__find_program_by_name(obj, *names), false);
+ *
+ * `object` is the object's ELF file in memory, of `object_size` bytes; of a skeleton, `NAME__elf_bytes` gives it. It is not
+ * needed after the call. `*names` ends with NULL, and is empty if the loader can use the kernel's own BTF. The array and its
+ * strings are valid until the next call of this function with `btf`, or `btfgen_free`.
+ *
+ * If the lookup was for another host or had to skip the kernel's own BTF, the kernel counts as one without it.
+ *
+ * Returns 0, or
+ * - `-EOPNOTSUPP`: libbpf cannot load the object on this kernel, whichever programs are switched off: it has a kfunc or another
+ *   typed `__ksym`, or a table in `.struct_ops`. `btfgen_error` says which, and `*names` is set;
+ * - `-EINVAL`: an argument is NULL, or the bytes are not a BPF object;
+ * - the result of `btfgen_find` if that failed;
+ * - another `-errno`: the kernel's own BTF cannot be read.
+ *
+ * After all failures but the first, `*names` is as it was.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`, `object` is NULL or points to `object_size` bytes, and `names` is NULL or points to a
+ * pointer. Nobody else uses `btf` and `names` meanwhile.
+ */
+int btfgen_unloadable(struct btfgen_btf *btf,
+                      const void *object,
+                      size_t object_size,
+                      const char *const **names);
+
+/**
  * Returns where the BTF is from.
  *
  * # Safety

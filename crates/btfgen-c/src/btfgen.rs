@@ -175,6 +175,59 @@ pub unsafe extern "C" fn btfgen_bytes(
     })
 }
 
+/// Sets `*names` to the names of the programs that a loader cannot load on this kernel, because they need the kernel's own BTF,
+/// whatever path the loader gets: fentry, fexit, fmod_ret, tp_btf, LSM, iterators, struct_ops. Switch them off before you load
+/// the object, because libbpf otherwise loads nothing of it:
+///
+///     for (; *names; names++)
+///             bpf_program__set_autoload(bpf_object__find_program_by_name(obj, *names), false);
+///
+/// `object` is the object's ELF file in memory, of `object_size` bytes; of a skeleton, `NAME__elf_bytes` gives it. It is not
+/// needed after the call. `*names` ends with NULL, and is empty if the loader can use the kernel's own BTF. The array and its
+/// strings are valid until the next call of this function with `btf`, or `btfgen_free`.
+///
+/// If the lookup was for another host or had to skip the kernel's own BTF, the kernel counts as one without it.
+///
+/// Returns 0, or
+/// - `-EOPNOTSUPP`: libbpf cannot load the object on this kernel, whichever programs are switched off: it has a kfunc or another
+///   typed `__ksym`, or a table in `.struct_ops`. `btfgen_error` says which, and `*names` is set;
+/// - `-EINVAL`: an argument is NULL, or the bytes are not a BPF object;
+/// - the result of `btfgen_find` if that failed;
+/// - another `-errno`: the kernel's own BTF cannot be read.
+///
+/// After all failures but the first, `*names` is as it was.
+///
+/// # Safety
+/// `btf` is NULL or from `btfgen_find`, `object` is NULL or points to `object_size` bytes, and `names` is NULL or points to a
+/// pointer. Nobody else uses `btf` and `names` meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn btfgen_unloadable(
+    btf: *mut btfgen_btf,
+    object: *const c_void,
+    object_size: usize,
+    names: *mut *const *const c_char,
+) -> c_int {
+    guarded(|| {
+        // SAFETY: the caller vouches for `btf`.
+        let Some(btf) = (unsafe { btf.as_mut() }) else {
+            return INVALID;
+        };
+        if object.is_null() || names.is_null() || isize::try_from(object_size).is_err() {
+            return INVALID;
+        }
+        // SAFETY: the caller vouches for the bytes, and a slice may have this length.
+        let object = unsafe { std::slice::from_raw_parts(object.cast(), object_size) };
+        match btf.unloadable(object) {
+            Ok((found, code)) => {
+                // SAFETY: it is not NULL, so the caller vouches for it.
+                unsafe { names.write(found) };
+                code
+            }
+            Err(code) => code,
+        }
+    })
+}
+
 /// Returns where the BTF is from.
 ///
 /// # Safety

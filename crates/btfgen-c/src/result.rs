@@ -30,6 +30,27 @@ pub struct btfgen_btf {
     path: Option<CString>,
     /// A copy of the BTF, because the content of a file has no other owner.
     content: Option<Vec<u8>>,
+    unloadable: Names,
+}
+
+/// An array of strings that ends with NULL.
+#[derive(Debug, Default)]
+struct Names {
+    /// What the pointers point to.
+    strings: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+// SAFETY: the pointers lead to the strings beside them, which move with them and which nobody changes.
+unsafe impl Send for Names {}
+
+impl Names {
+    fn new(names: &[String]) -> Self {
+        let strings: Vec<CString> = names.iter().map(text).collect();
+        let pointers = strings.iter().map(|name| name.as_ptr());
+        let pointers = pointers.chain([std::ptr::null()]).collect();
+        Self { strings, pointers }
+    }
 }
 
 impl btfgen_btf {
@@ -60,6 +81,7 @@ impl btfgen_btf {
             kernel: None,
             path: None,
             content: None,
+            unloadable: Names::default(),
         }
     }
 
@@ -99,6 +121,30 @@ impl btfgen_btf {
             }
         }
         Ok(self.content.as_deref().unwrap_or_default())
+    }
+
+    /// The names of the programs that cannot be loaded, which stay until the next call or until `self` is dropped, and the result:
+    /// not 0 if switching them off does not help. The error is `-errno`.
+    pub(crate) fn unloadable(
+        &mut self,
+        object: &[u8],
+    ) -> Result<(*const *const c_char, c_int), c_int> {
+        let Some(found) = &self.found else {
+            return Err(self.code);
+        };
+        let unloadable = match found.unloadable(object) {
+            Ok(unloadable) => unloadable,
+            Err(e) => return Err(self.fail(&e)),
+        };
+        let mut code = 0;
+        if let Some(blocker) = unloadable.blocker() {
+            code = -Errno::OPNOTSUPP.raw_os_error();
+            self.error = text(format_args!(
+                "libbpf needs the kernel's own BTF for {blocker}, and for the whole object with it"
+            ));
+        }
+        self.unloadable = Names::new(unloadable.programs());
+        Ok((self.unloadable.pointers.as_ptr(), code))
     }
 
     /// The error and the steps, as text for people.
@@ -142,7 +188,7 @@ fn errno(error: &Error) -> c_int {
     match error.kind() {
         ErrorKind::NotFound => Errno::NOENT.raw_os_error(),
         ErrorKind::NoArchive => Errno::OPNOTSUPP.raw_os_error(),
-        ErrorKind::InvalidBtf => Errno::INVAL.raw_os_error(),
+        ErrorKind::InvalidBtf | ErrorKind::Object => Errno::INVAL.raw_os_error(),
         ErrorKind::Archive => io().unwrap_or(Errno::BADMSG.raw_os_error()),
         _ => io().unwrap_or(Errno::IO.raw_os_error()),
     }

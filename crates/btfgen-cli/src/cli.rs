@@ -3,7 +3,8 @@
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, check, completions, extract, fetch, hub, list, lookup, man, minimize, needs, pack,
+    add, check, completions, diff, dump, extract, fetch, hub, list, lookup, man, minimize, needs,
+    pack,
 };
 use crate::console::Console;
 use crate::exit::Exit;
@@ -74,6 +75,8 @@ enum Command {
     Pack(pack::Arguments),
     Check(check::Arguments),
     Needs(needs::Arguments),
+    Diff(diff::Arguments),
+    Dump(dump::Arguments),
     List(list::Arguments),
     Minimize(minimize::Arguments),
     Extract(extract::Arguments),
@@ -102,6 +105,8 @@ impl Cli {
             Command::Pack(arguments) => arguments.run(console),
             Command::Check(arguments) => arguments.run(console),
             Command::Needs(arguments) => arguments.run(console),
+            Command::Diff(arguments) => arguments.run(console),
+            Command::Dump(arguments) => arguments.run(console),
             Command::List(arguments) => arguments.run(console),
             Command::Minimize(arguments) => arguments.run(console),
             Command::Extract(arguments) => arguments.run(console),

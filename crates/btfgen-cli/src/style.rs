@@ -14,6 +14,13 @@ pub(crate) const HELP: Style = AnsiColor::Cyan.on_default().bold();
 /// The header of a table, and the important numbers.
 pub(crate) const STRONG: Style = Style::new().bold();
 
+/// What a kernel has and the other one has not.
+pub(crate) const ADDED: Style = AnsiColor::Green.on_default();
+/// What a kernel no longer has.
+pub(crate) const REMOVED: Style = AnsiColor::Red.on_default();
+/// The header of a difference.
+pub(crate) const HUNK: Style = AnsiColor::Cyan.on_default();
+
 /// When to colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {

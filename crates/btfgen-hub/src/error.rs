@@ -49,6 +49,8 @@ pub enum ErrorKind {
     /// The server's certificate, or its ssh host key, is not trusted.
     Certificate,
 
+    /// No kernel has a type, field or function of this name.
+    UnknownType,
     /// The file is not a BPF object with usable BTF.
     InvalidObject,
     /// The output cannot be written to the given path.

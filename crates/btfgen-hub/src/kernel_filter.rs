@@ -221,7 +221,7 @@ fn may_begin_with(glob: &Glob, start: &str) -> bool {
 }
 
 /// The name that is most similar to what the user wrote, if any is similar enough.
-fn nearest(text: &str, names: impl Iterator<Item = String>) -> Option<String> {
+pub fn nearest(text: &str, names: impl Iterator<Item = String>) -> Option<String> {
     /// Two letters of five may differ.
     const SIMILAR: f64 = 0.6;
     names

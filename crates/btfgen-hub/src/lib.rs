@@ -62,7 +62,7 @@ pub use crate::index::{Index, Indexed};
 pub use crate::kernel_file::{
     DEFAULT_MAX_BTF_BYTES, ENDINGS, has_ending, load_kernel, parse_kernel, without_ending,
 };
-pub use crate::kernel_filter::{Codenames, KernelFilter};
+pub use crate::kernel_filter::{Codenames, KernelFilter, nearest};
 pub use crate::kernel_source::{kernel_source, read_kernel_file};
 pub use crate::lock::{Exclusion, LockedHub, OWN_FOLDER, Waiting};
 #[cfg(feature = "write")]

@@ -8,6 +8,7 @@
 //! * [`LoadedBtf`] is a BTF together with libbpf's copy of it.
 //! * [`Checked`] is the proof that libbpf may walk a type: it has no endless chains, no bitfield whose size libbpf would
 //!   divide by, and no sizes and offsets that libbpf cannot count. libbpf itself does not check this.
+//! * [`Dumper`] writes types as C.
 //! * [`Relocation`] is one local CO-RE relocation, validated against its object's BTF. [`Resolver`] runs it against
 //!   candidate types of a kernel.
 //!
@@ -15,6 +16,7 @@
 //! print. A caller who wants the messages may install its own callback with `libbpf_set_print` afterwards.
 
 mod check;
+mod dump;
 mod errno;
 mod error;
 mod loaded;
@@ -24,6 +26,7 @@ mod sys;
 pub use btfgen_object::{MAX_ACCESSORS, ReloKind, essential_name};
 
 pub use crate::check::{Checked, Checker};
+pub use crate::dump::Dumper;
 pub use crate::errno::error_text;
 pub use crate::error::{Error, ErrorKind};
 pub use crate::loaded::LoadedBtf;

@@ -1,7 +1,7 @@
 //! The internal part of libbpf, for which `libbpf-sys` has no bindings: it is mirrored from `relo_core.h` of the pinned
 //! version. A test below compares every size and offset with that header.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 
 /// `BPF_CORE_SPEC_MAX_LEN`: the most accessors of an access string.
 pub(crate) const SPEC_MAX_LEN: usize = 64;
@@ -74,6 +74,16 @@ pub(crate) struct bpf_core_relo_res {
 }
 
 unsafe extern "C" {
+    /// vasprintf(3).
+    pub(crate) fn vasprintf(
+        line: *mut *mut c_char,
+        format: *const c_char,
+        arguments: *mut libbpf_sys::__va_list_tag,
+    ) -> c_int;
+
+    /// free(3).
+    pub(crate) fn free(memory: *mut c_void);
+
     #[cfg(test)]
     pub(crate) fn bpf_core_essential_name_len(name: *const c_char) -> usize;
 

@@ -21,7 +21,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(path) = btf.path()? {
         builder.btf_custom_path(path)?;
     }
-    let object = builder.open_file(object)?.load()?;
+    let mut open = builder.open_file(&object)?;
+    // libbpf needs the kernel's own BTF for fentry and some other types of programs, and loads nothing if there is one of them.
+    let unloadable = btf.unloadable(&std::fs::read(&object)?)?;
+    for mut program in open.progs_mut() {
+        if unloadable.contains(program.name().as_encoded_bytes()) {
+            eprintln!("switched off: {}", program.name().to_string_lossy());
+            program.set_autoload(false);
+        }
+    }
+    let object = open.load()?;
     // Relocated: from here on nobody reads the BTF any more.
     drop(btf);
 

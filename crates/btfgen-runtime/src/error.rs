@@ -22,6 +22,8 @@ pub enum ErrorKind {
     InvalidBtf,
     /// There is neither a memfd nor a folder for the file of [`Found::path`](crate::Found::path).
     NoPlace,
+    /// The bytes that [`Found::unloadable`](crate::Found::unloadable) got are not a BPF object.
+    Object,
 }
 
 /// Why the lookup failed.

@@ -11,6 +11,7 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Source;
 use crate::step::Step;
+use crate::unloadable::KernelBtf;
 
 /// The origin of the BTF.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Found {
     pub(crate) origin: Origin,
     pub(crate) content: Content,
     pub(crate) steps: Vec<Step>,
+    pub(crate) kernel_btf: KernelBtf,
 }
 
 /// Where the bytes are.

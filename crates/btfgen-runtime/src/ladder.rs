@@ -18,6 +18,7 @@ use crate::os_release::OsRelease;
 use crate::own;
 use crate::source::Source;
 use crate::step::{Rung, Steps};
+use crate::unloadable::KernelBtf;
 
 const BTF_VARIABLE: &str = "BTFGEN_BTF";
 const OS_RELEASE_VARIABLE: &str = "BTFGEN_OS_RELEASE";
@@ -42,10 +43,12 @@ impl Lookup<'_> {
     /// - [`Archive`](crate::ErrorKind::Archive): the archive is damaged.
     pub fn find(&self) -> Result<Found> {
         let mut steps = Steps::default();
-        match climb(self, self.decide_environment(), &mut steps) {
+        let environment = self.decide_environment();
+        match climb(self, environment, &mut steps) {
             Ok((origin, content)) => Ok(Found {
                 origin,
                 content,
+                kernel_btf: KernelBtf::of(self, environment),
                 steps: steps.into_vec(),
             }),
             Err(e) => Err(e.with_steps(steps.into_vec())),

@@ -21,7 +21,8 @@
 //!
 //! [`Lookup`] documents the order of the steps. The modules, in the order of the data flow: `environment` (whether to read the
 //! environment), `ladder` (which BTF), `own` (the kernel's own), `source` and `inspect` (whether a file is BTF), `features` and
-//! `loader` (whether the loader can read it), `host` (distribution and kernel), `build_id` (which build of it), `found` and `btf_file` (bytes and path).
+//! `loader` (whether the loader can read it), `host` (distribution and kernel), `build_id` (which build of it), `found` and `btf_file` (bytes and path), `unloadable` (which
+//! programs cannot be loaded).
 //!
 //! The only unsafe code is in `auxv`: it asks the C library whether the program has more privileges than its caller.
 //!
@@ -83,6 +84,7 @@ mod os_release;
 mod own;
 mod source;
 mod step;
+mod unloadable;
 
 pub use btfgen_archive::{Archive, ArchiveOptions, BuildId, KernelId};
 
@@ -93,6 +95,7 @@ pub use crate::loader::{Loader, ParseLoaderError};
 pub use crate::lookup::Lookup;
 pub use crate::os_release::OsRelease;
 pub use crate::step::{Rung, Step};
+pub use crate::unloadable::Unloadable;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::environment::Environment;
+use crate::environment::{Environment, Variable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::features::scan;
 use crate::found::{Content, Origin};
@@ -72,21 +72,47 @@ pub(crate) fn find(
     Err(NotTaken::default())
 }
 
+/// Whether the program or its environment forbids the kernel's own BTF.
+pub(crate) fn is_forbidden(lookup: &Lookup<'_>, environment: Environment) -> bool {
+    let variable = environment.variable(REQUIRE_CUSTOM_VARIABLE);
+    lookup.require_custom || matches!(variable, Variable::Set(_))
+}
+
+/// Whether the kernel below this root has a BTF of its own that the loader can read.
+///
+/// # Errors
+/// [`ErrorKind::Io`] if the machine fails to read it.
+pub(crate) fn is_usable(root: &Path, loader: Option<Loader>) -> Result<bool> {
+    let path = beneath(root, KERNEL_BTF);
+    match Source::open(&path).and_then(|source| scan(&source)) {
+        Ok(features) => {
+            Ok(features.largest_kind > 0 && why_unreadable(&features, loader).is_none())
+        }
+        Err(Unusable::Unreadable(e)) if btfgen_files::is_machine_fault(&e) => {
+            Err(Unusable::Unreadable(e).of_file(&path))
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+fn beneath(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
 fn find_below(
     root: &Path,
     release: &str,
     loader: Option<Loader>,
     steps: &mut Steps,
 ) -> Result<(Origin, Content), NotTaken> {
-    let beneath = |path: &str| root.join(path.trim_start_matches('/'));
     let mut not_taken = NotTaken::default();
-    let path = beneath(KERNEL_BTF);
+    let path = beneath(root, KERNEL_BTF);
     if not_taken.takes(Rung::Kernel, &path, loader, steps) {
         return Ok(own(Rung::Kernel, path));
     }
     let mut is_there = false;
     for place in VMLINUX_PLACES {
-        let path = beneath(&place.replace("{}", release));
+        let path = beneath(root, &place.replace("{}", release));
         if path.try_exists().is_ok_and(|exists| !exists) {
             continue;
         }
@@ -266,6 +292,27 @@ mod tests {
         ] {
             assert_eq!(own(bytes, None), (false, vec![why.to_owned()]));
         }
+    }
+
+    /// Check that the kernel's own BTF is usable exactly if the lookup would take it.
+    #[test]
+    fn usable() {
+        let [old, new] = [(0, 8), (1, 0)].map(|(major, minor)| Some(Loader::libbpf(major, minor)));
+        let enum64 = btf_of_kind(19);
+        for (bytes, loader, expected) in [
+            (&*btf_of_kind(2), old, true),
+            (&*enum64, old, false),
+            (&*enum64, new, true),
+            (&*enum64, None, true),
+            (&*btf_of_kind(20), None, false),
+            (&*btf(&[]), new, false),
+            (b"hello", new, false),
+        ] {
+            let root = root(&[(KERNEL_BTF, bytes)]);
+            let usable = is_usable(root.path(), loader).unwrap();
+            assert_eq!(usable, expected, "{loader:?}");
+        }
+        assert!(!is_usable(root(&[]).path(), new).unwrap());
     }
 
     /// Check that a BTF that not all loaders can read is skipped for a named loader that cannot, and that the error says why.

@@ -11,10 +11,7 @@ use crate::place::Place;
 /// BTF.
 pub(crate) fn read(from: impl Read, len: u64, place: &Place) -> Result<Vec<u8>> {
     let max = place.budget.options().max_btf_bytes;
-    if len > max {
-        return Err(too_large(len, place));
-    }
-    let mut btf = place.reserve(len as usize)?;
+    let mut btf = place.reserve(limit(len, place)?)?;
     from.take(max.saturating_add(1))
         .read_to_end(&mut btf)
         .map_err(|e| place.unreadable(e))?;
@@ -36,8 +33,20 @@ pub(crate) fn read(from: impl Read, len: u64, place: &Place) -> Result<Vec<u8>> 
     }
 }
 
-pub(crate) fn too_large(len: u64, place: &Place) -> Error {
+/// The length of a BTF as a size.
+///
+/// # Errors
+/// [`ErrorKind::TooLarge`] if it is above the limit, or above what a process can have in memory.
+pub(crate) fn limit(len: u64, place: &Place) -> Result<usize> {
     let max = place.budget.options().max_btf_bytes;
+    match usize::try_from(len) {
+        Ok(bytes) if len <= max => Ok(bytes),
+        _ => Err(too_large(len, place)),
+    }
+}
+
+pub(crate) fn too_large(len: u64, place: &Place) -> Error {
+    let max = place.budget.options().max_btf_bytes.min(usize::MAX as u64);
     let message = format!("its BTF has {len} bytes, the limit is {max}");
     place.error(ErrorKind::TooLarge, message)
 }

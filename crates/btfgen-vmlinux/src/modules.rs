@@ -9,6 +9,7 @@ use std::thread;
 use btfgen_btf::Header;
 
 use crate::banner;
+use crate::btf::limit;
 use crate::compression::{Codec, Followed, MAGIC_BYTES};
 use crate::content::Content;
 use crate::dwarf_modules::DwarfModules;
@@ -375,15 +376,6 @@ pub(crate) fn too_large(place: &Place) -> Error {
     let max = place.budget.options().max_btf_bytes;
     let message = format!("the BTFs of the modules together have more than {max} bytes");
     place.error(ErrorKind::TooLarge, message)
-}
-
-/// The length of a BTF as a size, or the error for one that is too large.
-fn limit(len: u64, place: &Place) -> Result<usize> {
-    let max = place.budget.options().max_btf_bytes;
-    match usize::try_from(len) {
-        Ok(bytes) if len <= max => Ok(bytes),
-        _ => Err(crate::btf::too_large(len, place)),
-    }
 }
 
 /// Whether a BTF has types of its own. A module may have none; its BTF is then only a header.

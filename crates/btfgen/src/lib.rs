@@ -23,9 +23,12 @@ mod candidates;
 mod check;
 mod claims;
 mod consumer;
+mod diff;
 mod graph;
 mod groups;
 mod harvest;
+mod header;
+mod history;
 mod linkable;
 mod lists;
 mod loadable;
@@ -40,9 +43,12 @@ mod outcome;
 mod output;
 mod pack;
 mod packed;
+mod portable;
 mod questions;
+mod selection;
 #[cfg(feature = "serde")]
 mod serialize;
+mod shape;
 mod visible;
 mod work;
 
@@ -71,6 +77,9 @@ pub use crate::check::{
     Requirement, Support, Verdict,
 };
 pub use crate::claims::Claims;
+pub use crate::diff::{PartChange, PartDiff, TypeDiff, diff};
+pub use crate::header::header;
+pub use crate::history::{History, Series, Since, Step};
 pub use crate::linkable::{TargetArch, linkable_object};
 pub use crate::matrix::{Matrix, OutcomeSet, RefusedNeed};
 pub use crate::minimize::Minimizer;
@@ -81,4 +90,7 @@ pub use crate::outcome::{Outcome, Refusal};
 pub use crate::output::Output;
 pub use crate::pack::{Pack, StoreUse};
 pub use crate::packed::{Packed, PackedKernel, StoreReport, Totals};
+pub use crate::portable::PortableHeader;
 pub use crate::questions::{MinimizeError, Minimized};
+pub use crate::selection::TypeSelection;
+pub use crate::shape::{Part, Place as TypePlace, Shape, Shapes, TypeKind, TypeName};

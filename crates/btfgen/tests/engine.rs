@@ -19,6 +19,7 @@ mod suite {
     mod random;
     mod readers;
     mod selftests;
+    mod shapes;
     mod store;
     mod targets;
     mod truth;

@@ -20,14 +20,16 @@ const OBJECTS: &str = concat!(env!("OUT_DIR"), "/objects");
 const KERNELS: &str = concat!(env!("OUT_DIR"), "/kernels");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Sources of objects that have no relocations, or such that libbpf refuses to relocate the object.
-const WITHOUT_RELOCATIONS: [&str; 6] = [
+/// Sources of objects that have no relocations, or such that libbpf refuses to relocate the object, or programs that not every
+/// loader takes.
+const WITHOUT_RELOCATIONS: [&str; 7] = [
     "maps",
     "no-btf",
     "no-btf-ext",
     "no-relocations",
     "programs",
     "refused",
+    "twins",
 ];
 
 /// The BPF object that was compiled from `NAME.bpf.c`. `NAME.eb` is its big-endian twin.
@@ -140,6 +142,26 @@ pub fn sample_btf(kernel: &str) -> PathBuf {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
+
+/// Rust's name of the target that a test is compiled for, if it is not this machine's own one, but its programs run here.
+pub const OTHER_TARGET: Option<&str> = match cfg!(target_arch = "x86") {
+    true => Some("i686-unknown-linux-gnu"),
+    false => None,
+};
+
+/// The name of a tool that makes programs (`cc`, `c++`, `ld`), for the architecture that the test is compiled for.
+#[must_use]
+pub fn tool(name: &str) -> String {
+    if OTHER_TARGET.is_none() {
+        return name.to_owned();
+    }
+    let name = match name {
+        "cc" => "gcc",
+        "c++" => "g++",
+        name => name,
+    };
+    format!("i686-linux-gnu-{name}")
+}
 
 /// Says that a test, or a part of it, cannot run here, and why. The test harness would hide what a passing test prints.
 pub fn skipped(reason: impl Display) {

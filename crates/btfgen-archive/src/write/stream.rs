@@ -295,7 +295,7 @@ mod tests {
         let lies: [fn(&mut Groups); 3] = [
             |groups| {
                 groups.lens = vec![GroupLen {
-                    compressed: 1 << 40,
+                    compressed: usize::MAX >> 8,
                     blocks: 1,
                 }]
             },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * find ARCHIVE OS_RELEASE: asks for the BTF in each way that btfgen.h offers, and prints it as hexadecimal digits. This kernel is in
- * ARCHIVE, as a kernel of the distribution of OS_RELEASE. The program links ARCHIVE, too. What else the header promises is checked on
+ * find ARCHIVE OS_RELEASE OBJECT BLOCKED: asks for the BTF in each way that btfgen.h offers, and prints it as hexadecimal digits.
+ * This kernel is in ARCHIVE, as a kernel of the distribution of OS_RELEASE. The program links ARCHIVE, too. What else the header promises is checked on
  * the way. Valid C and C++.
  */
 #include <errno.h>
@@ -12,6 +12,7 @@
 
 static char archive[1 << 16];
 static size_t archive_size;
+static char object[1 << 16];
 
 static struct btfgen_find_opts options(const char *os_release)
 {
@@ -86,6 +87,53 @@ static void fail(const struct btfgen_find_opts *opts, int result, const char *er
 	btfgen_free(btf);
 }
 
+static size_t read_object(const char *path)
+{
+	FILE *file = fopen(path, "rb");
+	size_t size;
+
+	CHECK(file);
+	size = fread(object, 1, sizeof(object), file);
+	fclose(file);
+	return size;
+}
+
+/* Checks that programs which need the kernel's own BTF are named: the kernel counts as one without it. The first object has one. */
+static void unloadable(const char *os_release, const char *path, const char *blocked)
+{
+	struct btfgen_find_opts opts = options(os_release);
+	const char *const *names = NULL, *const *before;
+	struct btfgen_btf *btf = NULL;
+	size_t size = read_object(path);
+
+	CHECK(btfgen_find(&opts, &btf) == 0);
+	CHECK(btfgen_unloadable(btf, object, size, &names) == 0);
+	CHECK(!strcmp(names[0], "entered") && !names[1]);
+	CHECK(btfgen_unloadable(btf, object, size, &names) == 0);
+	CHECK(!strcmp(names[0], "entered") && !names[1]);
+	before = names;
+	CHECK(btfgen_unloadable(btf, object, 3, &names) == -EINVAL && names == before);
+	CHECK(strstr(btfgen_error(btf), "the programs of the object cannot be read: "));
+	CHECK(btfgen_unloadable(btf, NULL, 0, &names) == -EINVAL);
+	CHECK(btfgen_unloadable(btf, object, size, NULL) == -EINVAL);
+	CHECK(btfgen_unloadable(NULL, object, size, &names) == -EINVAL);
+	btfgen_free(btf);
+
+	/* An object that cannot be loaded, whichever programs are switched off. */
+	size = read_object(blocked);
+	CHECK(btfgen_find(&opts, &btf) == 0);
+	CHECK(btfgen_unloadable(btf, object, size, &names) == -EOPNOTSUPP);
+	CHECK(!strcmp(names[0], "entered") && names[1]);
+	CHECK(strstr(btfgen_error(btf), "libbpf needs the kernel's own BTF for the typed symbol "));
+	btfgen_free(btf);
+
+	/* A lookup that failed. */
+	opts.release = "0.0.1";
+	CHECK(btfgen_find(&opts, &btf) == -ENOENT);
+	CHECK(btfgen_unloadable(btf, object, size, &names) == -ENOENT);
+	btfgen_free(btf);
+}
+
 static void other_sizes(const char *os_release)
 {
 	struct {
@@ -152,7 +200,7 @@ int main(int argc, char **argv)
 	struct btfgen_find_opts opts;
 	const char *os_release;
 
-	CHECK(argc == 3);
+	CHECK(argc == 5);
 	os_release = argv[2];
 	read_archive(argv[1]);
 
@@ -188,6 +236,7 @@ int main(int argc, char **argv)
 	opts.archive_size = 10;
 	fail(&opts, -EBADMSG, "gzip", "archive: ");
 
+	unloadable(os_release, argv[3], argv[4]);
 	other_sizes(os_release);
 	refused(os_release);
 	return 0;

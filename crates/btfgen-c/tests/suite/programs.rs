@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use btfgen_testkit::tool;
 use rustix::io::Errno;
 
 use crate::util::{
     BTF, Link, archive_of_another_kernel, archive_of_this_kernel, archive_of_this_kernel_below,
     emitted, installed, is_there, linkable, on, pkg_config, program, program_in_order, root, run,
-    without_variables,
+    rustc, without_variables,
 };
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -27,7 +28,7 @@ fn found() -> String {
 #[test]
 fn header_compiles() {
     let folder = tempfile::tempdir().unwrap();
-    for compiler in ["cc", "c++", "clang", "clang++"] {
+    for compiler in [&*tool("cc"), &tool("c++"), "clang", "clang++"] {
         if !is_there(compiler) {
             btfgen_testkit::skipped(format!("{compiler} is not installed"));
             continue;
@@ -56,7 +57,8 @@ fn without_libbpf() {
         let find = program(folder.path(), "find", link, &[&object]);
         let btf = format!("btf {}\n", hexadecimal(&BTF));
         let ask = |command: &mut Command| {
-            let printed = run(command.arg(&archive).arg(&os_release));
+            let objects = ["twins", "programs"].map(btfgen_testkit::object);
+            let printed = run(command.arg(&archive).arg(&os_release).args(objects));
             assert_eq!(printed, btf.repeat(5), "{link:?}");
         };
         ask(&mut without_variables(&find));
@@ -249,13 +251,13 @@ fn pkg_config_links_statically() {
 
     let source = folder.path().join("nothing.rs");
     std::fs::write(&source, "").unwrap();
-    let rustc = Command::new("rustc")
+    let done = rustc()
         .args(["--crate-type=staticlib", "--print=native-static-libs", "-o"])
         .arg(folder.path().join("libnothing.a"))
         .arg(source)
         .output()
         .unwrap();
-    let printed = String::from_utf8(rustc.stderr).unwrap();
+    let printed = String::from_utf8(done.stderr).unwrap();
     let (_, needed) = printed.split_once("native-static-libs: ").unwrap();
     for library in needed.split_whitespace() {
         // cc links these two by itself, and a static program has no -lgcc_s.
@@ -276,7 +278,7 @@ fn beside_another_rust_library() {
     // With LTO, the other library also has copies of what both take from the standard library.
     for lto in ["off", "fat"] {
         let other = folder.path().join("libother.a");
-        run(Command::new("rustc")
+        run(rustc()
             .args(["--edition=2024", "--crate-type=staticlib", "-O"])
             .args(["-Cpanic=unwind", &format!("-Clto={lto}"), "-o"])
             .arg(&other)

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use btfgen_archive::{Builder, KernelId};
+use btfgen_testkit::tool;
 
 /// This crate's folder.
 pub(crate) fn root() -> &'static Path {
@@ -56,21 +57,22 @@ impl Link {
 pub(crate) fn installed() -> &'static Path {
     static INSTALLED: LazyLock<PathBuf> = LazyLock::new(|| {
         let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let target = scratch.parent().unwrap();
-        run(Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--locked",
-                "--quiet",
-                "--package",
-                "btfgen-c",
-                "--target-dir",
-            ])
-            .arg(target)
-            .current_dir(root()));
+        let built = scratch.parent().unwrap();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--locked", "--quiet", "--package", "btfgen-c"]);
+        // Cargo has a folder in its target folder for each target that it is told.
+        let target = match btfgen_testkit::OTHER_TARGET.filter(|target| built.ends_with(target)) {
+            Some(other) => {
+                cargo.args(["--target", other]);
+                built.parent().unwrap()
+            }
+            None => built,
+        };
+        run(cargo.arg("--target-dir").arg(target).current_dir(root()));
         let prefix = scratch.join("libbtfgen");
         run(Command::new(root().join("../../scripts/install-c"))
-            .arg(target.join("debug"))
+            .env("CROSS_COMPILE", tool(""))
+            .arg(built.join("debug"))
             .arg(&prefix)
             .arg(prefix.join("lib")));
         prefix
@@ -100,7 +102,7 @@ pub(crate) fn program_in_order(
     after: &[&Path],
 ) -> PathBuf {
     let program = folder.join(name);
-    let mut cc = Command::new("cc");
+    let mut cc = Command::new(tool("cc"));
     cc.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"])
         .args(pkg_config(&["--cflags", "libbtfgen", "libbpf"]))
         .arg(root().join("tests/programs").join(name).with_extension("c"))
@@ -190,11 +192,20 @@ fn os_release(folder: &Path) -> PathBuf {
     path
 }
 
+/// rustc, for the architecture of this test.
+pub(crate) fn rustc() -> Command {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    if let Some(other) = btfgen_testkit::OTHER_TARGET {
+        rustc.args(["--target", other]);
+    }
+    rustc
+}
+
 /// The archive as `ld -r -b binary` makes it linkable.
 pub(crate) fn linkable(archive: &Path) -> PathBuf {
     let folder = archive.parent().unwrap();
     // The symbols' names come from the path as it is given.
-    run(Command::new("ld")
+    run(Command::new(tool("ld"))
         .args(["-r", "-b", "binary", "-z", "noexecstack", "-o", "btfs.o"])
         .arg(archive.file_name().unwrap())
         .current_dir(folder));

@@ -14,7 +14,7 @@ use crate::amount::count;
 use crate::arguments::{FilterArguments, HubArguments, LimitArguments, threads};
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::explain::printable;
+use crate::explain::{Advised, chain, printable};
 use crate::html;
 use crate::interrupt;
 use crate::progress::Bar;
@@ -114,8 +114,10 @@ EXAMPLES
   btfgen check app.bpf.o --json | jq -r '.objects[].findings[].reason'";
 
 fn requirement(text: &str) -> Result<Requirement, String> {
-    text.parse()
-        .map_err(|e: btfgen::Error| crate::explain::chain(&e))
+    text.parse().map_err(|e: btfgen::Error| match e.help() {
+        Some(help) => format!("{}; {help}", chain(&e)),
+        None => chain(&e),
+    })
 }
 
 impl Arguments {
@@ -189,7 +191,7 @@ impl Arguments {
         let mut broken = Vec::new();
         for requirement in &self.require {
             if !support.kernels().any(|kernel| requirement.matches(kernel)) {
-                return Err(crate::explain::Advised::new(
+                return Err(Advised::new(
                     format!(
                         "--require {}: none of the checked kernels is one of these",
                         printable(requirement.as_str())

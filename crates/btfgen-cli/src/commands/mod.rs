@@ -5,6 +5,8 @@ pub(crate) mod cat;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod dump;
 pub(crate) mod extract;
 pub(crate) mod fetch;
 pub(crate) mod hub;

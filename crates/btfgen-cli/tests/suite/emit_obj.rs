@@ -95,13 +95,13 @@ fn symbols(nm: &str) -> Vec<&str> {
 
 /// Check that a C program has the archive's bytes, whichever way it is linked, and that the linker warns of nothing.
 #[test]
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "x86")))]
 fn linked() {
     let emitted = Emitted::new(&[]);
     let source = place(emitted.dir.path(), "main.c", PROGRAM.as_bytes());
     let program = emitted.dir.path().join("main");
     let link = |flags: &[&str]| {
-        let mut cc = tool_of_c("cc");
+        let mut cc = tool_of_c(&btfgen_testkit::tool("cc"));
         cc.args(["-Wall", "-Werror", "-Wl,--fatal-warnings"]);
         cc.args(flags).arg("-o").arg(&program);
         cc.arg(&source).arg(&emitted.object).output().unwrap()

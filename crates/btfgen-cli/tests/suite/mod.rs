@@ -8,6 +8,8 @@ mod check;
 mod check_html;
 mod claims;
 mod compact;
+mod diff;
+mod dump;
 mod emit_obj;
 mod extract;
 mod fetch;

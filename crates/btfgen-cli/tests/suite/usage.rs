@@ -4,12 +4,15 @@ use tempfile::tempdir;
 
 use crate::suite::{btfgen, names, run, stdout};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 14] = [
     "fetch",
     "add",
     "hub",
     "pack",
+    "check",
     "needs",
+    "diff",
+    "dump",
     "list",
     "minimize",
     "extract",

@@ -1,6 +1,7 @@
 //! The lookup as a program uses it.
 
 mod ladder;
+mod unloadable;
 mod vectors;
 
 use object::write::Object;
