@@ -176,7 +176,7 @@ pub unsafe extern "C" fn btfgen_bytes(
 }
 
 /// Sets `*names` to the names of the programs that a loader cannot load on this kernel, because they need the kernel's own BTF,
-/// whatever path the loader gets: fentry, fexit, fmod_ret, tp_btf, LSM, iterators, struct_ops. Switch them off before you load
+/// whatever path the loader gets: fentry, fexit, `fmod_ret`, `tp_btf`, LSM, iterators, `struct_ops`. Switch them off before you load
 /// the object, because libbpf otherwise loads nothing of it:
 ///
 ///     for (; *names; names++)

@@ -36,7 +36,7 @@ pub struct btfgen_btf {
 /// An array of strings that ends with NULL.
 #[derive(Debug, Default)]
 struct Names {
-    /// What the pointers point to.
+    #[expect(dead_code, reason = "it owns what the pointers point to")]
     strings: Vec<CString>,
     pointers: Vec<*const c_char>,
 }

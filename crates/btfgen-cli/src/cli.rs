@@ -4,7 +4,7 @@ use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
     add, check, completions, diff, dump, extract, fetch, hub, list, lookup, man, minimize, needs,
-    pack,
+    offsets, pack,
 };
 use crate::console::Console;
 use crate::exit::Exit;
@@ -74,6 +74,7 @@ enum Command {
     Hub(hub::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Offsets(offsets::Arguments),
     Needs(needs::Arguments),
     Diff(diff::Arguments),
     Dump(dump::Arguments),
@@ -104,6 +105,7 @@ impl Cli {
             Command::Hub(arguments) => arguments.run(console),
             Command::Pack(arguments) => arguments.run(console),
             Command::Check(arguments) => arguments.run(console),
+            Command::Offsets(arguments) => arguments.run(console),
             Command::Needs(arguments) => arguments.run(console),
             Command::Diff(arguments) => arguments.run(console),
             Command::Dump(arguments) => arguments.run(console),

@@ -92,7 +92,8 @@ pub struct Kernel {
     pub(crate) lists: u32,
     /// The uppermost block of its functions.
     pub(crate) functions: u32,
-    /// How many functions it has in the store: equal ones are one. If there are none, its BTF says nothing about functions.
+    /// How many functions it has in the store: equal ones are one. If there are none, its BTF says nothing about functions, unless
+    /// only some were chosen ([`Tables::ingest_some`](crate::Tables::ingest_some)).
     pub function_count: u32,
 }
 

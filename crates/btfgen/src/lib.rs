@@ -24,6 +24,7 @@ mod check;
 mod claims;
 mod consumer;
 mod diff;
+mod facts;
 mod graph;
 mod groups;
 mod harvest;
@@ -78,6 +79,9 @@ pub use crate::check::{
 };
 pub use crate::claims::Claims;
 pub use crate::diff::{PartChange, PartDiff, TypeDiff, diff};
+pub use crate::facts::{
+    Answer, Answered, Fact, FactRow, FactType, Facts, InvalidFact, Missing, Question, Survey,
+};
 pub use crate::header::header;
 pub use crate::history::{History, Series, Since, Step};
 pub use crate::linkable::{TargetArch, linkable_object};

@@ -632,7 +632,7 @@ fn go_on(cancel: Option<&AtomicBool>) -> Result<()> {
 }
 
 /// The given folders, or the default hub if there are none.
-fn or_default(folders: &[PathBuf]) -> Vec<PathBuf> {
+pub(crate) fn or_default(folders: &[PathBuf]) -> Vec<PathBuf> {
     match (folders, default_hub()) {
         ([], Some(hub)) => vec![hub],
         _ => folders.to_vec(),
@@ -656,13 +656,13 @@ fn nameable<'h>(builder: &Builder, kernels: &'h [HubKernel]) -> (Vec<&'h HubKern
     (nameable, too_long)
 }
 
-fn empty(hub: &Hub, message: &str) -> Error {
+pub(crate) fn empty(hub: &Hub, message: &str) -> Error {
     let folders: Vec<_> = hub.folders().map(|f| f.display().to_string()).collect();
     Error::new(ErrorKind::EmptyHub, folders.join(", "), message)
 }
 
 /// The error if no kernel could be used.
-fn none_of(hub: &Hub, done: &str, left_out: Vec<Error>) -> Error {
+pub(crate) fn none_of(hub: &Hub, done: &str, left_out: Vec<Error>) -> Error {
     let none = empty(hub, &format!("none of the kernels could be {done}"));
     match left_out.into_iter().next() {
         Some(first) => none.with_source(first),

@@ -7,6 +7,7 @@ mod suite {
     mod cilium;
     mod concatenated;
     mod conformance;
+    mod facts;
     mod judges;
     mod libbpf_versions;
     mod loader;

@@ -91,10 +91,8 @@ fn by_us(bytes: &[u8], running: u32) -> Result<Opened, btfgen_object::Error> {
     })
 }
 
-/// Check that programs with their types, maps and the version are those of libbpf, for our objects, those of libbpf-tools and the
-/// kernel's selftests.
-#[test]
-fn objects_equal_those_of_libbpf() {
+/// Our objects, and those in the folders `$OBJECTS` and `$SELFTESTS`.
+fn paths() -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = btfgen_testkit::object_names()
         .iter()
         .map(|name| object(name))
@@ -107,6 +105,14 @@ fn objects_equal_those_of_libbpf() {
         let files = entries.map(|entry| entry.expect("the folder can be read").path());
         paths.extend(files.filter(|path| path.to_string_lossy().ends_with(".bpf.o")));
     }
+    paths
+}
+
+/// Check that programs with their types, maps and the version are those of libbpf, for our objects, those of libbpf-tools and the
+/// kernel's selftests.
+#[test]
+fn objects_equal_those_of_libbpf() {
+    let paths = paths();
     let running = by_libbpf(&object_with_sections(&[]))
         .expect("libbpf opens it")
         .kernel_version;
@@ -218,4 +224,114 @@ fn section_names_equal_those_of_libbpf() {
         assert_eq!(got, expected);
     }
     assert_eq!(got.programs.len(), expected.programs.len());
+}
+
+/// Set in the process that has no BTF of the kernel.
+const HIDDEN: &str = "BTFGEN_TEST_HIDDEN";
+
+/// Whether libbpf wants the kernel's own BTF for an object, whatever other BTF it has; with all programs off if asked. `None` if
+/// libbpf cannot open the object.
+fn wants_kernel_btf(bytes: &[u8], all_off: bool) -> Option<bool> {
+    SAID.lock().expect("nobody panicked").clear();
+    // SAFETY: libbpf gets the bytes with their length, options with their size, and pointers that it returned.
+    unsafe {
+        let options = libbpf_sys::bpf_object_open_opts {
+            sz: size_of::<libbpf_sys::bpf_object_open_opts>() as _,
+            // libbpf looks for the kernel's own BTF first, and then fails to relocate.
+            btf_custom_path: c"/nonexistent".as_ptr(),
+            ..Default::default()
+        };
+        let data = bytes.as_ptr().cast::<c_void>();
+        let object = libbpf_sys::bpf_object__open_mem(data, bytes.len() as _, &options);
+        if object.is_null() {
+            return None;
+        }
+        let mut program = libbpf_sys::bpf_object__next_program(object, std::ptr::null_mut());
+        while all_off && !program.is_null() {
+            libbpf_sys::bpf_program__set_autoload(program, false);
+            program = libbpf_sys::bpf_object__next_program(object, program);
+        }
+        libbpf_sys::bpf_object__load(object);
+        libbpf_sys::bpf_object__close(object);
+    }
+    let said = SAID.lock().expect("nobody panicked");
+    Some(said.contains("Error loading vmlinux BTF"))
+}
+
+/// Compares each object with libbpf, in a process without BTF of the kernel.
+fn compare_without_kernel_btf() {
+    let names = section_names();
+    let mut objects: Vec<(String, Vec<u8>)> = Vec::new();
+    for name in names.iter().map(|name| name.trim_end_matches('+')) {
+        for name in [
+            name.to_owned(),
+            format!("?{name}"),
+            format!("{name}/target"),
+        ] {
+            objects.push((name.clone(), object_with_sections(&[name])));
+        }
+    }
+    for path in paths() {
+        let bytes = std::fs::read(&path).expect("the object can be read");
+        objects.push((path.display().to_string(), bytes));
+    }
+    libbpf_rs::set_print(Some((PrintLevel::Debug, |_, line| {
+        SAID.lock().expect("nobody panicked").push_str(&line);
+    })));
+    let (mut all, mut wanted) = (0, 0);
+    for (name, bytes) in &objects {
+        // libbpf does not load objects of the other byte order.
+        if name.ends_with(".eb.bpf.o") {
+            continue;
+        }
+        let found = Programs::read(bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let expected = wants_kernel_btf(bytes, false).expect("libbpf opens it");
+        assert_eq!(found.fails_without_kernel_btf(), expected, "{name}");
+        let mut needs = found.need_kernel_btf().into_iter();
+        let is_blocked = needs.any(|need| !need.can_be_switched_off());
+        let expected = wants_kernel_btf(bytes, true).expect("libbpf opens it");
+        assert_eq!(is_blocked, expected, "{name} with all programs off");
+        all += 1;
+        wanted += usize::from(found.fails_without_kernel_btf());
+    }
+    println!("{wanted} of {all} objects want the kernel's own BTF");
+    assert!(0 < wanted && wanted < all);
+}
+
+/// Check that libbpf wants the kernel's own BTF for exactly the objects that say so, as they are and with all programs off.
+#[test]
+fn needs_of_kernel_btf_equal_those_of_libbpf() {
+    if std::env::var_os(HIDDEN).is_some() {
+        return compare_without_kernel_btf();
+    }
+    let hidden = |command: &mut std::process::Command| {
+        let script =
+            "mount -t tmpfs none /sys/kernel/btf && bpftool prog list >/dev/null && exec \"$@\"";
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", script, "sh"]);
+        unshare.arg(command.get_program()).args(command.get_args());
+        unshare.env(HIDDEN, "1").output()
+    };
+    let can = hidden(&mut std::process::Command::new("true"));
+    if !can.is_ok_and(|output| output.status.success()) {
+        btfgen_testkit::skipped(
+            "the kernel's BTF cannot be hidden here, or bpf(2) may not be used; run as root",
+        );
+        return;
+    }
+    let mut this = std::process::Command::new(std::env::current_exe().expect("this test"));
+    this.args([
+        "--exact",
+        "needs_of_kernel_btf_equal_those_of_libbpf",
+        "--nocapture",
+    ]);
+    let output = hidden(&mut this).expect("it ran before");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    println!("{printed}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}{errors}");
+    assert!(
+        printed.contains("objects want the kernel's own BTF"),
+        "{printed}"
+    );
 }

@@ -16,4 +16,5 @@ pub(crate) mod lookup;
 pub(crate) mod man;
 pub(crate) mod minimize;
 pub(crate) mod needs;
+pub(crate) mod offsets;
 pub(crate) mod pack;

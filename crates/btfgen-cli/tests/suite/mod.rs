@@ -22,6 +22,7 @@ mod lookup;
 mod machine;
 mod modules;
 mod needs;
+mod offsets;
 mod outputs;
 mod pack;
 mod special;

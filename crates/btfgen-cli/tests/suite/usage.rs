@@ -4,7 +4,7 @@ use tempfile::tempdir;
 
 use crate::suite::{btfgen, names, run, stdout};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "fetch",
     "add",
     "hub",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 14] = [
     "needs",
     "diff",
     "dump",
+    "offsets",
     "list",
     "minimize",
     "extract",

@@ -22,8 +22,9 @@ pub use self::features::{FeatureUse, FeatureUser};
 pub use self::functions::{AttachedFunction, FunctionState};
 pub(crate) use self::functions::{Wanted, by_function, names};
 pub use self::ranges::KernelRange;
+pub(crate) use self::ranges::ranges;
 pub use self::reason::Reason;
-pub(crate) use self::reason::why;
+pub(crate) use self::reason::{similar, why};
 pub use self::require::Requirement;
 pub use self::support::{
     Effect, FailedPlace, Finding, KernelGroup, ObjectSupport, ProgramSupport, Support, Verdict,

@@ -379,7 +379,8 @@ impl Adding<'_, '_, '_> {
         if let (Some(nameless), Some(base)) = (nameless, base) {
             match nameless {
                 Nameless::Composite(_, composite) => {
-                    self.add_fields(&base, composite, depth + 1)?
+                    composite.kernels.add(self.kernel);
+                    self.add_fields(&base, composite, depth + 1)?;
                 }
                 Nameless::Enum(known) => known.add(&base, self.kernel),
             }

@@ -48,16 +48,22 @@ impl Runs {
     /// `not debian/12/x86_64 6.1.0-1`; empty if none is missing.
     pub(super) fn told_of(&self, all: &Self, kernels: &[KernelId]) -> String {
         let missing = self.missing(all);
-        let (with, without) = (self.told(kernels), missing.told(kernels));
-        match missing.0.is_empty() {
-            true => String::new(),
-            false if with.len() <= without.len() => format!("only {with}"),
-            false => format!("not {without}"),
+        if missing.0.is_empty() {
+            return String::new();
+        }
+        let (with, without) = (self.ranges(kernels), missing.ranges(kernels));
+        match with.len() <= without.len() {
+            true => format!("only {}", with.join(", ")),
+            false => format!("not {}", without.join(", ")),
         }
     }
 
     /// The kernels as text: `debian/12/x86_64 6.1.0-1 … 6.1.0-9 (9 kernels)`.
     pub(super) fn told(&self, kernels: &[KernelId]) -> String {
+        self.ranges(kernels).join(", ")
+    }
+
+    fn ranges(&self, kernels: &[KernelId]) -> Vec<String> {
         let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
         for n in self.numbers() {
             let kernel = &kernels[n];
@@ -70,7 +76,7 @@ impl Runs {
                 _ => groups.push((place, vec![n])),
             }
         }
-        let told = groups.iter().map(|(place, run)| match run[..] {
+        let ranges = groups.iter().map(|(place, run)| match run[..] {
             [one] => format!("{place} {}", kernels[one].release()),
             [first, .., last] => format!(
                 "{place} {} … {} ({} kernels)",
@@ -80,7 +86,7 @@ impl Runs {
             ),
             [] => String::new(),
         });
-        told.collect::<Vec<_>>().join(", ")
+        ranges.collect()
     }
 }
 

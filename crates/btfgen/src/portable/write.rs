@@ -291,46 +291,37 @@ impl Writer<'_> {
 
     /// The other types of fields, each in the flavour of the first kernel with it.
     fn flavours(&mut self, name: &TypeName, composite: &Composite, depth: usize) -> Result<()> {
-        let mut flavours: BTreeMap<usize, BTreeMap<String, Vec<(&Field, &FieldType)>>> =
-            BTreeMap::new();
+        let mut flavours: BTreeMap<String, Vec<(&Field, &FieldType)>> = BTreeMap::new();
         for field in &composite.fields {
             for ty in field.types.iter().skip(1) {
-                let first = ty.kernels.first();
-                let version = version_of(&self.merge.kernels[first]);
-                let fields = flavours.entry(0).or_default().entry(version).or_default();
+                let version = version_of(&self.merge.kernels[ty.kernels.first()]);
+                let mut flavour = version.clone();
+                let mut n = 1;
                 // One flavour has a field once.
-                let mut n = 0;
-                let mut fields = fields;
-                while fields.iter().any(|(known, _)| known.name == field.name) {
+                let has_field = |fields: &Vec<(&Field, _)>| {
+                    fields.iter().any(|(known, _)| known.name == field.name)
+                };
+                while flavours.get(&flavour).is_some_and(has_field) {
                     n += 1;
-                    let version = version_of(&self.merge.kernels[first]);
-                    fields = flavours.entry(n).or_default().entry(version).or_default();
+                    flavour = format!("{version}_{n}");
                 }
-                fields.push((field, ty));
+                flavours.entry(flavour).or_default().push((field, ty));
             }
         }
-        for (n, versions) in flavours {
-            for (version, fields) in versions {
-                let nth = if n == 0 {
-                    String::new()
-                } else {
-                    format!("_{}", n + 1)
-                };
-                let flavour = format!("{}___{version}{nth}", name.name);
-                if essential_name(flavour.as_bytes()) != name.name.as_bytes() {
-                    // The name ends so that libbpf would not find the flavour.
-                    continue;
-                }
-                let mut body = String::new();
-                for (field, ty) in fields {
-                    let of = name.to_string();
-                    let line = self.field(&of, field, ty, &composite.kernels, "\t", depth)?;
-                    body.push_str(&line);
-                }
-                let keyword = name.kind.keyword();
-                self.text
-                    .push_str(&format!("{keyword} {flavour} {{\n{body}}};\n\n"));
+        let of = name.to_string();
+        for (flavour, fields) in flavours {
+            let flavour = format!("{}___{flavour}", name.name);
+            if essential_name(flavour.as_bytes()) != name.name.as_bytes() {
+                // The struct's name ends so that libbpf would not see a flavour.
+                continue;
             }
+            let mut body = String::new();
+            for (field, ty) in fields {
+                body.push_str(&self.field(&of, field, ty, &composite.kernels, "\t", depth)?);
+            }
+            let keyword = name.kind.keyword();
+            self.text
+                .push_str(&format!("{keyword} {flavour} {{\n{body}}};\n\n"));
         }
         Ok(())
     }

@@ -77,7 +77,7 @@ impl Judges {
         let may_use_bpf = loader::relocated(&btfgen_testkit::object("bootstrap"), host);
         if let Err(e) = may_use_bpf {
             btfgen_testkit::skipped(format_args!(
-                "libbpf may not use BPF here (error {e}); run as root"
+                "libbpf may not use BPF here (error {e}); run as root, and on 64 bits"
             ));
         }
         let older_libbpf = match libbpf_versions::build(dir.path()) {
