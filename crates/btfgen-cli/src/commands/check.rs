@@ -151,7 +151,7 @@ impl Arguments {
             output.write(&text)?;
         }
         if let Some(page) = page {
-            page.write(&html::page(&support)?)?;
+            page.write(&html::page(&support, &text::asks(&support)?)?)?;
         }
         let failure = failure(&support, &broken, &regressions);
         if console.json {

@@ -77,6 +77,8 @@ pub(super) struct Need {
 pub(super) struct Object {
     pub(super) name: usize,
     pub(super) cells: usize,
+    /// Lines about what it asks of a kernel besides its types.
+    pub(super) asks: Vec<usize>,
     pub(super) programs: Vec<Program>,
 }
 
@@ -106,7 +108,7 @@ pub(super) struct Row {
 }
 
 impl Data {
-    pub(super) fn new(support: &Support) -> Self {
+    pub(super) fn new(support: &Support, asks: &[String]) -> Self {
         let mut data = Self {
             version: env!("CARGO_PKG_VERSION"),
             groups: support.groups.len(),
@@ -118,7 +120,9 @@ impl Data {
             data.needs.push(need);
         }
         for (n, object) in support.objects.iter().enumerate() {
-            let object = data.object(support, n, object);
+            let mut object = data.object(support, n, object);
+            let lines = asks.get(n).into_iter().flat_map(|asks| asks.lines());
+            object.asks = lines.map(|line| data.text(line)).collect();
             data.objects.push(object);
         }
         for error in &support.left_out {
@@ -212,6 +216,7 @@ impl Data {
         Object {
             name: self.text(&checked.name),
             cells: self.verdicts(&checked.verdicts),
+            asks: Vec::new(),
             programs,
         }
     }

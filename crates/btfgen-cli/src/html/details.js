@@ -136,6 +136,11 @@ function verdictDetails(line, column, go) {
   }
   if (failed.length > 100) list.append(element('li', 'muted', `and ${failed.length - 100} more`));
   parts.push(list);
+  if (line.asks?.length) {
+    // The lines are those of the command: what belongs to the line above has more blanks before it.
+    const asks = line.asks.map(one => prose('li', /^ {3}/.test(one) ? 'muted below' : '', one.trim().replace(/ {2,}/g, ': ')));
+    parts.push(element('h3', '', 'What else it asks of a kernel'), element('ul', 'asks', ...asks));
+  }
   return parts;
 }
 

@@ -21,12 +21,12 @@ const SCRIPT: [&str; 3] = [
     include_str!("page.js"),
 ];
 
-/// The page with the result of a check.
+/// The page with the result of a check. `asks` has for each object what it asks of a kernel besides its types, as lines.
 ///
 /// # Errors
 /// Fails only if the result cannot be JSON.
-pub(crate) fn page(support: &Support) -> Result<Vec<u8>> {
-    render(&Data::new(support))
+pub(crate) fn page(support: &Support, asks: &[String]) -> Result<Vec<u8>> {
+    render(&Data::new(support, asks))
 }
 
 fn render(data: &Data) -> Result<Vec<u8>> {

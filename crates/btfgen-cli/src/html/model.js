@@ -156,7 +156,7 @@ const partsOf = name => name.match(/^((?:struct |union |enum )?[^.[:]*)(.*)$/s).
 const baseName = path => path.slice(path.lastIndexOf('/') + 1);
 
 const objects = data.objects.map((object, o) => {
-  const line = { kind: 'object', key: text(object.name), name: text(object.name), cells: object.cells, depth: 0, number: o };
+  const line = { kind: 'object', key: text(object.name), name: text(object.name), asks: object.asks.map(text), cells: object.cells, depth: 0, number: o };
   line.kids = object.programs.map((program, p) => {
     const section = text(program.section);
     const name = program.name === null ? section : text(program.name);

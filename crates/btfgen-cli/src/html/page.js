@@ -14,6 +14,8 @@ const OVERSCAN = 6;
 const WIDTH = { least: 20, most: 56, mostLevel: 140 };
 const LABEL = { least: 180, share: 0.42, most: 460, mostAlone: 640 };
 const LETTER = 7.2;
+// Labels have no room for the kinds of relocations.
+const NARROW = 400;
 const MAX_LEAF = 160;
 const FLAT_LEAF = 40;
 // A narrower band has no text.
@@ -78,6 +80,7 @@ function resize() {
     head: BANDS.slice(0, bands).reduce((sum, height) => sum + height, leaf),
     total: label + width * all.length,
   };
+  grid.classList.toggle('narrow', label < NARROW);
   grid.style.setProperty('--label', `${label}px`);
   grid.style.setProperty('--column', `${width}px`);
   grid.setAttribute('aria-rowcount', shown.lines.length + 1);

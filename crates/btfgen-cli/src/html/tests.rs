@@ -106,6 +106,7 @@ fn made_up(kernels: usize, rows: usize) -> Data {
     data.objects.push(Object {
         name: data.texts.add("made-up.bpf.o"),
         cells: verdicts,
+        asks: Vec::new(),
         programs,
     });
     data

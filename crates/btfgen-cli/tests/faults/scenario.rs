@@ -132,6 +132,12 @@ impl Scenario {
                 &|folder| place(folder, "out.o", b"older"),
             ),
             new(
+                "check",
+                "check a.o --hub hub --write-baseline out.json --html out.html",
+                false,
+                &|folder| place(folder, "out.html", b"older"),
+            ),
+            new(
                 "minimize",
                 "minimize kernel.btf a.o -o out.tar.gz",
                 false,

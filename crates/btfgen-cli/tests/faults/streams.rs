@@ -6,7 +6,7 @@ use crate::Tally;
 use crate::scenario::{Ended, Scenario, binary};
 
 /// What each command prints to stdout.
-const PRINTING: [&str; 12] = [
+const PRINTING: [&str; 13] = [
     "--help",
     "--version",
     "pack --help",
@@ -15,6 +15,7 @@ const PRINTING: [&str; 12] = [
     "list --hub hub",
     "list --hub hub --json",
     "needs a.o",
+    "check a.o --hub hub",
     "hub status --hub hub",
     "hub path --hub hub",
     "hub verify --hub hub --json",
@@ -44,7 +45,8 @@ pub(crate) fn all(scenarios: &[Scenario], tally: &mut Tally) {
         }
     }
     // Outputs to files still work, and a closed stderr cannot report errors.
-    for scenario in scenarios {
+    // `check` also prints its result, so it fails.
+    for scenario in scenarios.iter().filter(|s| s.name != "check") {
         for redirected in [">&- 2>&-", "> /dev/full 2> /dev/full", "<&- >&- 2>&-"] {
             let work = scenario.folder();
             let script = format!("exec \"$0\" \"$@\" {redirected}");

@@ -37,6 +37,24 @@ pub(super) fn print(out: &mut dyn Write, support: &Support, verbose: bool) -> io
     Ok(())
 }
 
+/// What each object asks of a kernel besides its types, without colours.
+pub(super) fn asks(support: &Support) -> io::Result<Vec<String>> {
+    let objects = support.objects.iter().enumerate();
+    let texts = objects.map(|(number, object)| {
+        let mut text = Vec::new();
+        let printer = Printer {
+            support,
+            number,
+            object,
+            verbose: false,
+        };
+        printer.asks(&mut text)?;
+        let text = String::from_utf8_lossy(&text);
+        Ok(anstream::adapter::strip_str(&text).to_string())
+    });
+    texts.collect()
+}
+
 /// The lines that break objects on required kernels, or on kernels of the baseline.
 pub(super) fn breaking(
     support: &Support,
