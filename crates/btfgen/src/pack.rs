@@ -102,17 +102,6 @@ struct Gathered {
     store: StoreReport,
 }
 
-impl StoreUse {
-    /// What the command's options say.
-    pub fn of(cold: bool, none: bool) -> Self {
-        match (cold, none) {
-            (true, _) => Self::Cold,
-            (false, true) => Self::None,
-            (false, false) => Self::Kept,
-        }
-    }
-}
-
 #[derive(Debug)]
 enum ObjectSource {
     File(PathBuf),
