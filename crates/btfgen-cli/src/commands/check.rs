@@ -36,13 +36,13 @@ EXAMPLES
 
 VERDICTS
   loads     all relocations resolve, or the code shows that what is missing is never reached
-  poisoned  an access is missing, and nothing in the code shows that it is never reached: the program
-            loads only if the verifier sees more than check does
-  fails     each way through the program meets a missing access, so the verifier refuses the program
+  poisoned  an access is missing, and nothing in the code shows that it is never reached: the
+            program loads only if the verifier sees more than check does
+  fails     each way through the program meets a missing access, so the verifier refuses it
   refused   libbpf refuses the whole object
 
-An object has the worst verdict of the programs that libbpf loads by default. --require and --baseline
-want `loads`.";
+An object has the worst verdict of the programs that libbpf loads by default. --require and
+--baseline want `loads`.";
 
 /// Show on which kernels objects load, and which source line breaks where
 ///
