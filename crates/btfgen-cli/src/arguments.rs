@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use btfgen::{
-    KernelFilter, LoadedBtf, Minimized, Minimizer, Needs, join_modules, load_kernel, modules_beside,
+    KernelFilter, LoadedBtf, Minimized, Minimizer, Needs, Pack, StoreUse, join_modules,
+    load_kernel, modules_beside,
 };
 
 use crate::amount::parse_bytes;
@@ -132,6 +133,70 @@ impl ModulesArguments {
         let all = join_modules(kernel, btf, &modules, max_btf_size)?;
         let all = load_kernel(&modules, all)?;
         Ok((minimizer.minimize(&all).with_context(failed)?, true))
+    }
+}
+
+/// Objects, kernels, and how to work on them: what `pack` and `check` have in common.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkArguments {
+    /// BPF object files
+    #[arg(required = true, value_name = "OBJ")]
+    objects: Vec<PathBuf>,
+
+    /// Number of threads [default: the number of processors]
+    #[arg(short, long, value_name = "N", value_parser = threads)]
+    jobs: Option<usize>,
+
+    /// Take types that the kernel itself does not have only from this module; repeatable [default: from all modules that the hub
+    /// has]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) module: Vec<String>,
+
+    /// Trust no type store: read every kernel, ask its full BTF everything, and write a new store
+    #[arg(long)]
+    cold: bool,
+
+    /// Neither read nor write the hub's type store
+    #[arg(long, conflicts_with = "cold")]
+    no_store: bool,
+
+    #[command(flatten)]
+    hub: HubArguments,
+
+    #[command(flatten)]
+    filter: FilterArguments,
+
+    #[command(flatten)]
+    limit: LimitArguments,
+}
+
+impl WorkArguments {
+    /// The objects.
+    pub(crate) fn objects(&self) -> &[PathBuf] {
+        &self.objects
+    }
+
+    /// A pack of these objects and kernels.
+    pub(crate) fn pack<'p>(&self) -> Result<Pack<'p>> {
+        let mut pack = Pack::new()
+            .filter(self.filter.filter()?)
+            .threads(self.jobs.unwrap_or(0))
+            .store(match (self.cold, self.no_store) {
+                (true, _) => StoreUse::Cold,
+                (false, true) => StoreUse::None,
+                (false, false) => StoreUse::Kept,
+            })
+            .max_btf_bytes(self.limit.max_btf_size);
+        for object in &self.objects {
+            pack = pack.object(object);
+        }
+        for module in &self.module {
+            pack = pack.module(module);
+        }
+        for hub in self.hub.folders()? {
+            pack = pack.hub(hub);
+        }
+        Ok(pack)
     }
 }
 

@@ -102,21 +102,10 @@ struct Gathered {
     store: StoreReport,
 }
 
-impl StoreUse {
-    /// What the command's options say.
-    pub fn of(cold: bool, none: bool) -> Self {
-        match (cold, none) {
-            (true, _) => Self::Cold,
-            (false, true) => Self::None,
-            (false, false) => Self::Kept,
-        }
-    }
-}
-
 #[derive(Debug)]
 enum ObjectSource {
     File(PathBuf),
-    Parsed(Object),
+    Parsed(Box<Object>),
 }
 
 #[derive(Debug)]
@@ -157,7 +146,7 @@ impl<'a> Pack<'a> {
     /// Adds an object that the caller has parsed, for instance from bytes with [`Object::parse`].
     #[must_use]
     pub fn parsed_object(mut self, object: Object) -> Self {
-        self.objects.push(ObjectSource::Parsed(object));
+        self.objects.push(ObjectSource::Parsed(Box::new(object)));
         self
     }
 
@@ -423,7 +412,7 @@ impl<'a> Pack<'a> {
         }
         let objects = objects.into_iter().map(|object| match object {
             ObjectSource::File(path) => Object::open(path),
-            ObjectSource::Parsed(object) => Ok(object),
+            ObjectSource::Parsed(object) => Ok(*object),
         });
         let needs = Needs::new(objects.collect::<Result<_>>()?);
         let (mut hub, mut store) = self.open_hub()?;

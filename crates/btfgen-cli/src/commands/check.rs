@@ -3,15 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{
-    Baseline, Claims, ObjectSupport, Output, Pack, Regression, Requirement, StoreUse, Support,
-    Verdict,
-};
+use btfgen::{Baseline, Claims, ObjectSupport, Output, Regression, Requirement, Support, Verdict};
 use btfgen_files::read_regular;
 
 use self::report::Report;
 use crate::amount::count;
-use crate::arguments::{FilterArguments, HubArguments, LimitArguments, threads};
+use crate::arguments::WorkArguments;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::{Advised, chain, printable};
@@ -35,7 +32,17 @@ EXAMPLES
   btfgen check app.bpf.o --write-baseline support.json
   btfgen check app.bpf.o --baseline support.json
   btfgen check *.bpf.o --html support.html
-  btfgen check app.bpf.o --json | jq -r '.objects[].findings[].reason'";
+  btfgen check app.bpf.o --json | jq -r '.objects[].findings[].reason'
+
+VERDICTS
+  loads     all relocations resolve, or the code shows that what is missing is never reached
+  poisoned  an access is missing, and nothing in the code shows that it is never reached: the program
+            loads only if the verifier sees more than check does
+  fails     each way through the program meets a missing access, so the verifier refuses the program
+  refused   libbpf refuses the whole object
+
+An object has the worst verdict of the programs that libbpf loads by default. --require and --baseline
+want `loads`.";
 
 /// Show on which kernels objects load, and which source line breaks where
 ///
@@ -43,12 +50,8 @@ EXAMPLES
 /// instruction accesses, libbpf poisons the instruction, and the verifier refuses a program that can reach it. check follows the
 /// constants through the program's code to see which accesses a guard such as bpf_core_field_exists() rules out.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, after_long_help = LONG_HELP)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// BPF object files
-    #[arg(required = true, value_name = "OBJ")]
-    objects: Vec<PathBuf>,
-
     /// Fail if an object does not load on one of these kernels: a glob for ID/VERSION/ARCH/RELEASE, or a version such as '>=5.4'
     /// or '>=5.4,<6.1'; repeatable
     #[arg(long, value_name = "KERNELS", help_heading = "Results", value_parser = requirement)]
@@ -67,51 +70,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     html: Option<PathBuf>,
 
-    /// Number of threads [default: the number of processors]
-    #[arg(short, long, value_name = "N", value_parser = threads)]
-    jobs: Option<usize>,
-
-    /// Take types that the kernel itself does not have only from this module; repeatable [default: from all modules that the hub
-    /// has]
-    #[arg(long, value_name = "NAME")]
-    module: Vec<String>,
-
-    /// Trust no type store: read every kernel, ask its full BTF everything, and write a new store
-    #[arg(long)]
-    cold: bool,
-
-    /// Neither read nor write the hub's type store
-    #[arg(long, conflicts_with = "cold")]
-    no_store: bool,
-
     #[command(flatten)]
-    hub: HubArguments,
-
-    #[command(flatten)]
-    filter: FilterArguments,
-
-    #[command(flatten)]
-    limit: LimitArguments,
+    work: WorkArguments,
 }
-
-const LONG_HELP: &str = "\
-VERDICTS
-  loads     all relocations resolve, or the code shows that what is missing is never reached
-  poisoned  an access is missing, and nothing in the code shows that it is never reached: the program loads only if the verifier
-            sees more than check does
-  fails     each way through the program meets a missing access, so the verifier refuses the program
-  refused   libbpf refuses the whole object
-
-An object has the worst verdict of the programs that libbpf loads by default. --require and --baseline want `loads`.
-
-EXAMPLES
-  btfgen check app.bpf.o
-  btfgen check app.bpf.o --hub ~/btfhub-archive --distro ubuntu --verbose
-  btfgen check app.bpf.o --require 'ubuntu/20.04/*' --require '>=5.4'
-  btfgen check app.bpf.o --write-baseline support.json
-  btfgen check app.bpf.o --baseline support.json
-  btfgen check *.bpf.o --html support.html
-  btfgen check app.bpf.o --json | jq -r '.objects[].findings[].reason'";
 
 fn requirement(text: &str) -> Result<Requirement, String> {
     text.parse().map_err(|e: btfgen::Error| match e.help() {
@@ -135,7 +96,12 @@ impl Arguments {
         let page = self.html.as_deref();
         let page = page.map(|path| claim("the page", path, &mut claims));
         let page = page.transpose()?;
-        let pack = self.pack()?.claims(claims).progress(&bar).cancel(&cancel);
+        let pack = self
+            .work
+            .pack()?
+            .claims(claims)
+            .progress(&bar)
+            .cancel(&cancel);
         let support = pack.check();
         bar.clear();
         let support = support?;
@@ -166,24 +132,6 @@ impl Arguments {
             console.details(text::breaking(&support, &broken, &regressions).into_iter());
         }
         Ok(failure.is_none().into())
-    }
-
-    fn pack<'p>(&self) -> Result<Pack<'p>> {
-        let mut pack = Pack::new()
-            .filter(self.filter.filter()?)
-            .threads(self.jobs.unwrap_or(0))
-            .store(StoreUse::of(self.cold, self.no_store))
-            .max_btf_bytes(self.limit.max_btf_size);
-        for object in &self.objects {
-            pack = pack.object(object);
-        }
-        for module in &self.module {
-            pack = pack.module(module);
-        }
-        for hub in self.hub.folders()? {
-            pack = pack.hub(hub);
-        }
-        Ok(pack)
     }
 
     /// The objects that do not load on required kernels.

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Claims, ModuleType, Need, Pack, Packed, PackedKernel, StoreUse, TargetArch, Totals};
+use btfgen::{Claims, ModuleType, Need, Pack, Packed, PackedKernel, TargetArch, Totals};
 use btfgen_files::read_regular;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::amount::{bytes, count};
-use crate::arguments::{FilterArguments, HubArguments, LimitArguments, threads};
+use crate::arguments::WorkArguments;
 use crate::commands::needs::{Refused, warn_refused, with_line};
 use crate::console::Console;
 use crate::exit::Exit;
@@ -41,10 +41,6 @@ EXAMPLES
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "btfgen", after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// BPF object files; the archive serves all of them
-    #[arg(required = true, value_name = "OBJ")]
-    objects: Vec<PathBuf>,
-
     /// The archive to write
     #[arg(short, long, value_name = "OUT.tar.gz")]
     output: PathBuf,
@@ -70,10 +66,6 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     package_json: Option<PathBuf>,
 
-    /// Number of threads [default: the number of processors]
-    #[arg(short, long, value_name = "N", value_parser = threads)]
-    jobs: Option<usize>,
-
     /// Write nothing if any kernel cannot be packed, or if libbpf refuses to load an object on it
     #[arg(long)]
     strict: bool,
@@ -82,27 +74,8 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "strict")]
     keep_going: bool,
 
-    /// Take types that the kernel itself does not have only from this module; repeatable [default: from all modules that the hub
-    /// has]
-    #[arg(long, value_name = "NAME")]
-    module: Vec<String>,
-
-    /// Trust no type store: read every kernel, ask its full BTF everything, and write a new store
-    #[arg(long)]
-    cold: bool,
-
-    /// Neither read nor write the hub's type store
-    #[arg(long, conflicts_with = "cold")]
-    no_store: bool,
-
     #[command(flatten)]
-    hub: HubArguments,
-
-    #[command(flatten)]
-    filter: FilterArguments,
-
-    #[command(flatten)]
-    limit: LimitArguments,
+    work: WorkArguments,
 }
 
 fn prefix(text: &str) -> Result<String, btfgen::archive::Error> {
@@ -119,7 +92,7 @@ impl Arguments {
     pub(crate) fn run(self, console: Console) -> Result<Exit> {
         // bpf-compatible's script names the file for package.json with --json.
         let is_json = |path: &&PathBuf| path.extension().is_some_and(|e| e == "json");
-        if let Some(json) = self.objects.iter().find(is_json) {
+        if let Some(json) = self.work.objects().iter().find(is_json) {
             return Err(Advised::usage(
                 format!("{}: is not a BPF object", json.display()),
                 "--package-json FILE adds a file to the archive as package.json",
@@ -154,22 +127,8 @@ impl Arguments {
                 "name a file with -o; for a file called -, write ./-",
             ));
         }
-        let mut pack = Pack::new()
-            .filter(self.filter.filter()?)
-            .hard_links(!self.no_hard_links)
-            .threads(self.jobs.unwrap_or(0))
-            .strict(self.strict)
-            .store(StoreUse::of(self.cold, self.no_store))
-            .max_btf_bytes(self.limit.max_btf_size);
-        for object in &self.objects {
-            pack = pack.object(object);
-        }
-        for module in &self.module {
-            pack = pack.module(module);
-        }
-        for hub in self.hub.folders()? {
-            pack = pack.hub(hub);
-        }
+        let mut pack = self.work.pack()?;
+        pack = pack.hard_links(!self.no_hard_links).strict(self.strict);
         if let Some(prefix) = &self.prefix {
             pack = pack.prefix(prefix);
         }
@@ -259,7 +218,7 @@ impl Arguments {
                 line + &modules::perhaps_in_module(packed, need)
             }),
         );
-        modules::report(console, packed, &self.module);
+        modules::report(console, packed, &self.work.module);
         let refused = packed.matrix.refused().into_iter().map(|refused| {
             let kernels = count(refused.kernels.len(), "kernel");
             let need = &packed.needs[refused.need];

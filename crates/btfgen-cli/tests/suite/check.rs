@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::suite::{NEW, OLD, btfgen, hub, run, stdout};
 
-/// `btfgen check` of an object that does not load on Linux 5.10, over kernels of x86_64.
+/// `btfgen check` of an object that does not load on Linux 5.10, over kernels of `x86_64`.
 fn check() -> Command {
     let mut command = btfgen();
     let object = btfgen_testkit::object("guards");

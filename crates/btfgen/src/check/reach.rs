@@ -36,6 +36,10 @@ pub(super) struct Reached {
 /// How deeply the verifier lets functions call each other (`MAX_CALL_FRAMES`).
 const MAX_CALLS: usize = 8;
 
+/// In the opcode of a load or store: what it does. `BPF_ATOMIC` is one of these.
+const MODE: u8 = 0xe0;
+const ATOMIC: u8 = 0xc0;
+
 /// Registers that instructions can name.
 const REGISTERS: usize = 11;
 
@@ -196,11 +200,9 @@ impl Walk<'_> {
             class::LD => registers[..6].fill(None),
             class::LDX => set(&mut registers, dst, None),
             // An atomic operation may return a value in its source, and a comparison in r0.
-            class::STX => {
-                if instruction.opcode & 0xe0 == 0xc0 {
-                    set(&mut registers, src, None);
-                    set(&mut registers, 0, None);
-                }
+            class::STX if instruction.opcode & MODE == ATOMIC => {
+                set(&mut registers, src, None);
+                set(&mut registers, 0, None);
             }
             class::JMP | class::JMP32 => next = self.jump(at, instruction, &mut registers),
             _ => {}

@@ -79,21 +79,21 @@ const MAX_SIMILAR: usize = 3;
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoType { r#type } => write!(f, "no `{ty}`", ty = r#type),
+            Self::NoType { r#type: ty } => write!(f, "no `{ty}`"),
             Self::NoField {
-                r#type,
+                r#type: ty,
                 field,
                 similar,
             } => {
-                write!(f, "no field `{field}` in `{ty}`", ty = r#type)?;
+                write!(f, "no field `{field}` in `{ty}`")?;
                 write_similar(f, similar)
             }
             Self::NoEnumerator {
-                r#type,
+                r#type: ty,
                 enumerator,
                 similar,
             } => {
-                write!(f, "no `{enumerator}` in `{ty}`", ty = r#type)?;
+                write!(f, "no `{enumerator}` in `{ty}`")?;
                 write_similar(f, similar)
             }
             Self::Incompatible { local, kernel } => {
@@ -102,8 +102,8 @@ impl fmt::Display for Reason {
             Self::OutOfRange { index, kernel } => {
                 write!(f, "no element {index} in the kernel's `{kernel}`")
             }
-            Self::Differs { r#type } => {
-                write!(f, "the kernel defines `{ty}` in another way", ty = r#type)
+            Self::Differs { r#type: ty } => {
+                write!(f, "the kernel defines `{ty}` in another way")
             }
             Self::Refused { refusal, kernel } => {
                 write!(f, "refused: {refusal}")?;

@@ -98,7 +98,7 @@ fn members_are_the_kernels() {
             if !member_name.is_empty() {
                 asked.push(format!("struct {name}.{member_name}"));
                 let bits = member.bitfield_size().filter(|bits| *bits > 0);
-                expected.push((member.bit_offset().into(), bits.map(u32::from)));
+                expected.push((member.bit_offset().into(), bits));
             }
         }
     }
