@@ -157,7 +157,9 @@ const partsOf = name => name.match(/^((?:struct |union |enum )?[^.[:]*)(.*)$/s).
 const baseName = path => path.slice(path.lastIndexOf('/') + 1);
 
 const objects = data.objects.map((object, o) => {
-  const line = { kind: 'object', key: text(object.name), name: text(object.name), asks: object.asks.map(text), cells: object.cells, depth: 0, number: o };
+  // Objects of several folders may have one name.
+  const isSecond = data.objects.slice(0, o).some(({ name }) => name === object.name);
+  const line = { kind: 'object', key: text(object.name) + (isSecond ? `#${o}` : ''), name: text(object.name), asks: object.asks.map(text), cells: object.cells, depth: 0, number: o };
   line.kids = object.programs.map((program, p) => {
     const section = text(program.section);
     const name = program.name === null ? section : text(program.name);
