@@ -114,6 +114,7 @@ function tree(shown) {
     });
     root.kernels.push(kernel);
   }
+  root.weights = remembered(cells => cell(ranks(cells), root));
   for (const one of [root, ...known.values()]) {
     for (const { group } of one.kernels) one.counts.set(group, (one.counts.get(group) ?? 0) + 1);
     if (one.level === GROUP) one.label = range(one.kernels[0].release, one.kernels.at(-1).release);
@@ -156,7 +157,9 @@ const partsOf = name => name.match(/^((?:struct |union |enum )?[^.[:]*)(.*)$/s).
 const baseName = path => path.slice(path.lastIndexOf('/') + 1);
 
 const objects = data.objects.map((object, o) => {
-  const line = { kind: 'object', key: text(object.name), name: text(object.name), asks: object.asks.map(text), cells: object.cells, depth: 0, number: o };
+  // Objects of several folders may have one name.
+  const isSecond = data.objects.slice(0, o).some(({ name }) => name === object.name);
+  const line = { kind: 'object', key: text(object.name) + (isSecond ? `#${o}` : ''), name: text(object.name), asks: object.asks.map(text), cells: object.cells, depth: 0, number: o };
   line.kids = object.programs.map((program, p) => {
     const section = text(program.section);
     const name = program.name === null ? section : text(program.name);
@@ -187,10 +190,8 @@ for (const object of objects) {
 const NO_CELL = { counts: [], worst: -1 };
 
 // How a line compares: its worst rank, on how many kernels, and on how many kernels something fails.
-function weight(line, root, known) {
-  if (line.cells === null) return NO_CELL;
-  if (!known.has(line.cells)) known.set(line.cells, cell(ranks(line.cells), root));
-  return known.get(line.cells);
+function weight(line, root) {
+  return line.cells === null ? NO_CELL : root.weights(line.cells);
 }
 
 const failures = ({ counts }) => counts.reduce((sum, count, rank) => sum + (rank >= ANSWER ? count : 0), 0);
@@ -198,7 +199,6 @@ const failures = ({ counts }) => counts.reduce((sum, count, rank) => sum + (rank
 // The lines that match, in order. `chosen` has the ranks of which a row needs one.
 function lines({ query, sort, chosen, root, folded }) {
   const wanted = words(query);
-  const known = new Map();
   const compare = {
     file: () => 0,
     name: (a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)),
@@ -209,15 +209,15 @@ function lines({ query, sort, chosen, root, folded }) {
     kernels: (a, b) => failed(b) - failed(a),
   }[sort];
   const worst = line => {
-    const own = weight(line, root, known);
+    const own = weight(line, root);
     // A function without a verdict is as bad as its rows.
     return own === NO_CELL ? line.kids.map(worst).reduce((a, b) => (b.worst > a.worst ? b : a), NO_CELL) : own;
   };
   const worstKid = line => Math.max(-1, ...line.kids.map(kid => Math.max(worst(kid).worst, worstKid(kid))));
-  const failed = line => (line.kind === 'row' ? failures(weight(line, root, known))
+  const failed = line => (line.kind === 'row' ? failures(weight(line, root))
     : Math.max(0, ...line.kids.map(failed)));
   const isShown = row => hasAll(row.lower, wanted)
-    && (chosen.size === 0 || [...chosen].some(rank => weight(row, root, known).counts[rank] > 0));
+    && (chosen.size === 0 || [...chosen].some(rank => weight(row, root).counts[rank] > 0));
   const shown = [];
   for (const object of [...objects].sort(compare)) {
     const inObject = [];
@@ -237,12 +237,11 @@ function lines({ query, sort, chosen, root, folded }) {
 // The number of rows with each effect, whatever is chosen.
 function effectCounts(query, root) {
   const wanted = words(query);
-  const known = new Map();
   const counts = new Array(STATES.length).fill(0);
   for (const object of objects) {
     for (const row of object.kids.flatMap(program => program.kids)) {
       if (!hasAll(row.lower, wanted)) continue;
-      weight(row, root, known).counts.forEach((count, rank) => { counts[rank] += count > 0 ? 1 : 0; });
+      weight(row, root).counts.forEach((count, rank) => { counts[rank] += count > 0 ? 1 : 0; });
     }
   }
   return counts;

@@ -33,7 +33,7 @@ const view = {
   line: 0, column: -1, isOpen: false, isPrinting: false,
 };
 // What follows from the view: see `rebuild`.
-let shown = { root: null, columns: [], lines: [] };
+let shown = { root: null, kernels: '', columns: [], lines: [] };
 let layout = { width: 0, label: 0, head: 0, bands: 0 };
 // The rows in the document, by the index of the line, and the columns that they have.
 let drawn = { rows: new Map(), from: 0, to: 0 };
@@ -43,9 +43,11 @@ let drawn = { rows: new Map(), from: 0, to: 0 };
 function rebuild() {
   const kept = { line: shown.lines[view.line]?.key, kernel: shown.columns[view.column]?.kernels[0] };
   const wanted = words(view.kernels);
-  const root = tree(kernels.filter(kernel => hasAll(kernel.lower, wanted)));
+  const isSame = shown.root && shown.kernels === view.kernels;
+  const root = isSame ? shown.root : tree(kernels.filter(kernel => hasAll(kernel.lower, wanted)));
   shown = {
     root,
+    kernels: view.kernels,
     columns: columns(root, view.level, view.toggled),
     lines: root.kernels.length ? lines({ query: view.query, sort: view.sort, chosen: view.chosen, root, folded: view.folded }) : [],
   };
