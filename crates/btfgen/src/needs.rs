@@ -32,6 +32,8 @@ pub struct Need {
     uses: Vec<NeedUse>,
     accesses: Accesses,
     byte_orders: ByteOrders,
+    /// Whether all uses have the same flavour, or none.
+    is_one_flavour: bool,
 }
 
 /// A use of a need: one relocation record of one object.
@@ -109,8 +111,11 @@ impl Needs {
                             bytes: BTreeSet::new(),
                         },
                         byte_orders: ByteOrders::default(),
+                        is_one_flavour: true,
                     });
                 }
+                let flavour = needs[need].relocation.root().name();
+                needs[need].is_one_flavour &= relocation.root().name() == flavour;
                 needs[need].byte_orders.add(object.btf().byte_order());
                 needs[need].accesses.bytes.append(&mut accesses[r]);
                 needs[need].uses.push(NeedUse {
@@ -256,9 +261,12 @@ impl Need {
         self.relocation.kind()
     }
 
-    /// The local root type in C's spelling: `struct task_struct`.
+    /// The local root type in C's spelling: `struct task_struct`. It has a flavour if all uses have this flavour.
     pub fn root(&self) -> String {
-        self.named_root(self.relocation.root().name())
+        match self.is_one_flavour {
+            true => self.named_root(self.relocation.root().name()),
+            false => self.root_name(),
+        }
     }
 
     /// Like [`Need::root`], without the flavour: the name by which the type is looked up.

@@ -4,7 +4,7 @@
 // becomes of the program.
 #include "probe.h"
 
-struct task_struct___before_5_14 {
+struct task_struct___old {
 	volatile long state;
 } __attribute__((preserve_access_index));
 
@@ -13,7 +13,7 @@ struct no_such_struct {
 } __attribute__((preserve_access_index));
 
 #define TASK ((struct task_struct *)bpf_get_current_task())
-#define OLD(task) ((struct task_struct___before_5_14 *)(task))
+#define OLD(task) ((struct task_struct___old *)(task))
 
 /* 5.10: fails, 6.1: loads */
 PROGRAM(without_guard)

@@ -41,7 +41,7 @@ fn text() {
     assert!(!text.contains("guarded"), "{text}");
     let long = stdout(check().arg("-v"));
     assert!(
-        long.contains("  guarded: byte_off struct task_struct___before_5_14.state"),
+        long.contains("  guarded: byte_off struct task_struct___old.state"),
         "{long}"
     );
     assert!(

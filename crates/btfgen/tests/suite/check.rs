@@ -5,7 +5,7 @@ use std::fs;
 use std::os::raw::c_char;
 use std::path::{Path, PathBuf};
 
-use btfgen::{Effect, KernelFilter, KernelId, Pack, StoreUse, Support, Verdict};
+use btfgen::{Effect, KernelFilter, KernelId, Needs, Object, Pack, StoreUse, Support, Verdict};
 use btfgen_testkit::{object, objects, sample_btf, sample_hub};
 use libbpf_rs::{AsRawLibbpf as _, ObjectBuilder, OpenObject};
 
@@ -135,6 +135,30 @@ fn reasons() {
         ]
         .into()
     );
+}
+
+/// Check that a relocation that objects spell with different flavours is named without one.
+#[test]
+fn flavours_of_several_objects() {
+    let names = |objects: &[&str]| -> BTreeSet<String> {
+        let objects = objects
+            .iter()
+            .map(|name| Object::open(object(name)).expect("it is good"));
+        let needs = Needs::new(objects.collect());
+        needs.iter().map(ToString::to_string).collect()
+    };
+    let (old, older) = (
+        "byte_off struct task_struct___old.state",
+        "byte_off struct task_struct___before_5_14.state",
+    );
+    assert!(names(&["guards"]).contains(old));
+    assert!(names(&["guarded"]).contains(older));
+    let both = names(&["guards", "guarded"]);
+    assert!(
+        both.contains("byte_off struct task_struct.state"),
+        "{both:?}"
+    );
+    assert!(!both.contains(old) && !both.contains(older), "{both:?}");
 }
 
 /// What libbpf makes of the verifier's message about an instruction that libbpf has poisoned (`fixup_log_failed_core_relo`).
