@@ -1,5 +1,6 @@
 //! `btfgen check`
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -178,6 +179,63 @@ fn broken_kernel() {
     let output = run(&mut command, 0, &["1 kernel left out", NEW]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("loads on 0 of 1 kernel\n"), "{text}");
+}
+
+/// The paths of all values, with `[]` for the items of an array.
+fn paths(value: &Value, path: &str, all: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (name, value) in members {
+                let dot = if path.is_empty() { "" } else { "." };
+                paths(value, &format!("{path}{dot}{name}"), all);
+            }
+        }
+        Value::Array(items) if items.is_empty() => {
+            all.insert(format!("{path}[]"));
+        }
+        Value::Array(items) => {
+            for item in items {
+                paths(item, &format!("{path}[]"), all);
+            }
+        }
+        _ => {
+            all.insert(path.to_owned());
+        }
+    }
+}
+
+/// Check that the README of example/check documents all keys of the JSON, and no others.
+#[test]
+fn documented_json() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let baseline = dir.path().join("support.json");
+    write_baseline(&baseline, "btfgen-baseline/1", &[OLD]);
+    let mut command = check();
+    command.arg(btfgen_testkit::object("programs"));
+    command
+        .args(["--require", "<6", "--json", "--baseline"])
+        .arg(baseline);
+    let output = command.output().expect("it runs");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let mut known = BTreeSet::new();
+    paths(&report, "", &mut known);
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../example/check/README.md");
+    let readme = fs::read_to_string(readme).expect("it is there");
+    let (_, table) = readme.split_once("## The JSON").expect("it has the table");
+    let keys = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let keys: Vec<&str> = keys.filter_map(|line| line.split('`').next()).collect();
+    for path in &known {
+        // Nothing is known of the items of an empty array.
+        let is_empty = |key: &str| path.ends_with("[]") && key.starts_with(&path[..]);
+        let is_documented = keys
+            .iter()
+            .any(|key| path.starts_with(key) || is_empty(key));
+        assert!(is_documented, "{path} is not documented");
+    }
+    for key in keys {
+        let is_there = known.iter().any(|path| path.starts_with(key));
+        assert!(is_there, "{key} is documented, but not there");
+    }
 }
 
 /// The commands of a README with what they print, as the README says.

@@ -1,4 +1,4 @@
-//! The JSON of `btfgen check`. crates/btfgen-cli/README.md documents it.
+//! The JSON of `btfgen check`. example/check/README.md documents it.
 
 use std::collections::BTreeMap;
 
