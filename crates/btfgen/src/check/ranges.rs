@@ -82,21 +82,22 @@ impl fmt::Display for KernelRange {
         }
         let first = first.strip_suffix(flavour).unwrap_or(first);
         let last = last.strip_suffix(flavour).unwrap_or(last);
-        // What both begin with, up to the number that differs.
-        let same = first
-            .bytes()
-            .zip(last.bytes())
-            .take_while(|(a, b)| a == b)
-            .count();
-        let same = first[..same]
-            .rfind(|c: char| !c.is_ascii_digit())
-            .map_or(0, |at| at + 1);
         write!(
             f,
             "{first}…{}{flavour} ({} kernels)",
-            &last[same..],
+            differing_end(first, last),
             self.kernels
         )
+    }
+}
+
+/// The last number of `last`, if that is all in which it differs from `first`; else `last`.
+fn differing_end<'l>(first: &str, last: &'l str) -> &'l str {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let stem = last.trim_end_matches(is_digit);
+    match stem == first.trim_end_matches(is_digit) {
+        true => &last[stem.len()..],
+        false => last,
     }
 }
 
