@@ -362,6 +362,7 @@ fn exports() {
         "btfgen_origin",
         "btfgen_path",
         "btfgen_steps",
+        "btfgen_unloadable",
         "clean_core_btf",
         "clean_core_btf_rs",
         "cleanup_core_btf",
