@@ -9,9 +9,9 @@ use btfgen_archive::KernelId;
 use crate::btf_file::BtfFile;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::loader::Loader;
 use crate::source::Source;
 use crate::step::Step;
-use crate::unloadable::KernelBtf;
 
 /// The origin of the BTF.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,15 @@ pub struct Found {
     pub(crate) content: Content,
     pub(crate) steps: Vec<Step>,
     pub(crate) kernel_btf: KernelBtf,
+}
+
+/// Whether the kernel's own BTF may be used, as the lookup decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KernelBtf {
+    /// It may, if this loader can read it.
+    IfReadable(Option<Loader>),
+    /// The lookup is for another host, or the program or its environment forbids it.
+    Forbidden,
 }
 
 /// Where the bytes are.

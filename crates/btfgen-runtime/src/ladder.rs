@@ -18,7 +18,6 @@ use crate::os_release::OsRelease;
 use crate::own;
 use crate::source::Source;
 use crate::step::{Rung, Steps};
-use crate::unloadable::KernelBtf;
 
 const BTF_VARIABLE: &str = "BTFGEN_BTF";
 const OS_RELEASE_VARIABLE: &str = "BTFGEN_OS_RELEASE";
@@ -48,7 +47,7 @@ impl Lookup<'_> {
             Ok((origin, content)) => Ok(Found {
                 origin,
                 content,
-                kernel_btf: KernelBtf::of(self, environment),
+                kernel_btf: own::may_be_used(self, environment),
                 steps: steps.into_vec(),
             }),
             Err(e) => Err(e.with_steps(steps.into_vec())),

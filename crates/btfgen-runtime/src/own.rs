@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::environment::{Environment, Variable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::features::scan;
-use crate::found::{Content, Origin};
+use crate::found::{Content, KernelBtf, Origin};
 use crate::host;
 use crate::inspect::Unusable;
 use crate::loader::{Loader, why_unreadable};
@@ -72,10 +72,14 @@ pub(crate) fn find(
     Err(NotTaken::default())
 }
 
-/// Whether the program or its environment forbids the kernel's own BTF.
-pub(crate) fn is_forbidden(lookup: &Lookup<'_>, environment: Environment) -> bool {
+/// Whether the kernel's own BTF may be used.
+pub(crate) fn may_be_used(lookup: &Lookup<'_>, environment: Environment) -> KernelBtf {
     let variable = environment.variable(REQUIRE_CUSTOM_VARIABLE);
-    lookup.require_custom || matches!(variable, Variable::Set(_))
+    let is_forbidden = lookup.require_custom || matches!(variable, Variable::Set(_));
+    match is_forbidden || lookup.is_elsewhere() {
+        true => KernelBtf::Forbidden,
+        false => KernelBtf::IfReadable(lookup.loader),
+    }
 }
 
 /// Whether the kernel below this root has a BTF of its own that the loader can read.

@@ -4,31 +4,9 @@ use std::path::Path;
 
 use btfgen_object::{NeedsKernelBtf, Programs};
 
-use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::found::{Found, Origin};
-use crate::loader::Loader;
-use crate::lookup::Lookup;
+use crate::found::{Found, KernelBtf, Origin};
 use crate::own;
-
-/// Whether the kernel's own BTF may be used, as the lookup decided.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum KernelBtf {
-    /// It may, if this loader can read it.
-    IfReadable(Option<Loader>),
-    /// The lookup is for another host, or the program or its environment forbids it.
-    Forbidden,
-}
-
-impl KernelBtf {
-    pub(crate) fn of(lookup: &Lookup<'_>, environment: Environment) -> Self {
-        if lookup.is_elsewhere() || own::is_forbidden(lookup, environment) {
-            Self::Forbidden
-        } else {
-            Self::IfReadable(lookup.loader)
-        }
-    }
-}
 
 /// The parts of an object that cannot be loaded on a kernel: see [`Found::unloadable`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
