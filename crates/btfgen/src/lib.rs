@@ -50,6 +50,7 @@ mod selection;
 #[cfg(feature = "serde")]
 mod serialize;
 mod shape;
+mod shape_reader;
 mod visible;
 mod work;
 

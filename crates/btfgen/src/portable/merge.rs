@@ -588,7 +588,7 @@ impl Enum {
         self.kernels.add(kernel);
         self.size = self.size.max(ty.size().unwrap_or_default());
         for enumerator in ty.enumerators() {
-            let value = crate::shape::value_of(ty, &enumerator);
+            let value = crate::shape_reader::value_of(ty, &enumerator);
             let name = String::from_utf8_lossy(enumerator.name).into_owned();
             let next = self.enumerators.len();
             let n = *self.by_name.entry(name.clone()).or_insert(next);
