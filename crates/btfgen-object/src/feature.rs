@@ -1,6 +1,7 @@
 //! The names of program types, attach types, map types and helpers, and the versions of Linux that brought them.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 /// The kind of a [`Feature`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,10 +54,14 @@ pub struct Feature {
 /// `scripts/kernel-versions` makes it, and its head says from what.
 const TABLE: &str = include_str!("features.tsv");
 
+/// The table, read once: an object asks for hundreds of helpers.
+static ALL: LazyLock<Vec<Feature>> =
+    LazyLock::new(|| TABLE.lines().filter_map(Feature::of_line).collect());
+
 impl Feature {
     /// All known features.
     pub fn all() -> impl Iterator<Item = Self> {
-        TABLE.lines().filter_map(Self::of_line)
+        ALL.iter().copied()
     }
 
     /// The feature with this number; `None` if it is newer than the table.
