@@ -208,12 +208,15 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
     ) -> Option<Reasons> {
         let outcomes = lock(&self.known).get(&(machine, root, list))?.clone()?;
         let outcomes = &outcomes.answers.outcomes;
+        let needs = self.questions.needs();
+        let of_root = || needs.roots()[root].needs.iter().zip(outcomes);
+        if of_root().all(|(&n, outcome)| !needs[n].fails_with(outcome)) {
+            return Some(Reasons::new());
+        }
         let candidates = self.candidates(definitions, root, list).ok()?;
         let types = definitions.synthesize(machine, &[candidates]).ok()?;
         let btf = Btf::parse(&types.btf[..]).ok()?;
-        let needs = self.questions.needs();
-        let of_root = needs.roots()[root].needs.iter().zip(outcomes);
-        let reasons = of_root.filter_map(|(&n, outcome)| {
+        let reasons = of_root().filter_map(|(&n, outcome)| {
             Some((
                 n,
                 Arc::new(why(&needs[n], outcome, &btf, &types.candidates[0])?),

@@ -315,6 +315,11 @@ impl Need {
         self.asked().refusal(outcome)
     }
 
+    /// Whether the relocation finds nothing with this outcome, or is refused.
+    pub(crate) fn fails_with(&self, outcome: &Outcome) -> bool {
+        self.refusal_with(outcome).is_some() || !outcome.is_found(self.kind())
+    }
+
     /// Why libbpf refuses this relocation on 32-bit kernels, if they define the field as the program does: the program loads or
     /// stores a signed long directly, which has 4 bytes there.
     pub fn refusal_on_32_bits(&self) -> Option<Refusal> {

@@ -1,6 +1,6 @@
 //! Kernels in a few words: ranges of releases.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use btfgen_archive::KernelId;
@@ -50,7 +50,7 @@ pub(crate) fn ranges<'k>(
     all: impl Iterator<Item = &'k KernelId>,
     chosen: &[&KernelId],
 ) -> Vec<KernelRange> {
-    let chosen: BTreeSet<&KernelId> = chosen.iter().copied().collect();
+    let chosen: HashSet<&KernelId> = chosen.iter().copied().collect();
     let mut open: BTreeMap<Kind<'k>, KernelRange> = BTreeMap::new();
     let mut ranges = Vec::new();
     for kernel in all {

@@ -131,14 +131,16 @@ pub(crate) fn why(
     btf: &Btf<'_>,
     candidates: &[TypeId],
 ) -> Option<Reason> {
-    match need.refusal_with(outcome) {
-        Some(refusal) => Some(Reason::Refused {
+    if !need.fails_with(outcome) {
+        return None;
+    }
+    Some(match need.refusal_with(outcome) {
+        Some(refusal) => Reason::Refused {
             refusal,
             kernel: declarations(need, btf, candidates),
-        }),
-        None if outcome.is_found(need.kind()) => None,
-        None => Some(missing(need, btf, candidates)),
-    }
+        },
+        None => missing(need, btf, candidates),
+    })
 }
 
 fn missing(need: &Need, btf: &Btf<'_>, candidates: &[TypeId]) -> Reason {
