@@ -138,6 +138,23 @@ fn baseline() {
     run(check().arg("--baseline").arg(&path), 1, &pieces);
 }
 
+/// Check that a baseline of two objects with one name has the kernels on which both load, so that it passes.
+#[test]
+fn baseline_of_one_name() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("support.json");
+    let other = dir.path().join("guards.bpf.o");
+    fs::copy(btfgen_testkit::object("guarded"), &other).expect("it can be copied");
+    run(
+        check().arg(&other).arg("--write-baseline").arg(&path),
+        0,
+        &[],
+    );
+    let text = fs::read_to_string(&path).expect("it was written");
+    assert!(text.contains(NEW) && !text.contains(OLD), "{text}");
+    run(check().arg(&other).arg("--baseline").arg(&path), 0, &[]);
+}
+
 /// Check that a file that is no baseline, and a baseline of another form, are refused, and that nothing is written over an input.
 #[test]
 fn bad_baselines() {

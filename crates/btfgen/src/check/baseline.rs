@@ -31,16 +31,22 @@ pub struct Regression {
 }
 
 impl Baseline {
-    /// The kernels on which the objects load now.
+    /// The kernels on which the objects load now. Of objects with the same name, all must load.
     pub fn of(support: &Support) -> Self {
-        let objects = support.objects.iter().map(|object| {
+        let mut objects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for object in &support.objects {
             let loads = support.kernels_with(object, Verdict::Loads);
-            let loads = loads.into_iter().map(ToString::to_string);
-            (object.name.clone(), loads.collect())
-        });
+            let loads: BTreeSet<String> = loads.into_iter().map(ToString::to_string).collect();
+            match objects.get_mut(&object.name) {
+                Some(known) => known.retain(|kernel| loads.contains(kernel)),
+                None => {
+                    objects.insert(object.name.clone(), loads);
+                }
+            }
+        }
         Self {
             schema: SCHEMA.to_owned(),
-            objects: objects.collect(),
+            objects,
         }
     }
 
