@@ -50,6 +50,38 @@ pub struct Instruction {
     pub imm: i32,
 }
 
+/// Classes of instructions: the lowest three bits of the opcode.
+pub mod class {
+    /// Loads that only some instructions have, such as [`LOAD_IMM64`](crate::LOAD_IMM64).
+    pub const LD: u8 = 0;
+    /// Loads into a register.
+    pub const LDX: u8 = 1;
+    /// Stores of a constant.
+    pub const ST: u8 = 2;
+    /// Stores of a register, and atomic operations.
+    pub const STX: u8 = 3;
+    /// Arithmetic on 32 bits.
+    pub const ALU: u8 = 4;
+    /// Jumps that compare 64 bits, calls and exits.
+    pub const JMP: u8 = 5;
+    /// Jumps that compare 32 bits.
+    pub const JMP32: u8 = 6;
+    /// Arithmetic on 64 bits.
+    pub const ALU64: u8 = 7;
+}
+
+impl Instruction {
+    /// One of the classes in [`class`].
+    pub fn class(self) -> u8 {
+        self.opcode & 7
+    }
+
+    /// Whether the second operand of arithmetic or of a comparison is a register. Otherwise it is a constant.
+    pub fn takes_register(self) -> bool {
+        self.opcode & 8 != 0
+    }
+}
+
 /// `BPF_JMP | BPF_CALL`.
 pub const CALL: u8 = 0x85;
 /// `BPF_LD | BPF_IMM | BPF_DW`, the only instruction of 16 bytes.

@@ -16,7 +16,7 @@ mod walk;
 use btfgen_btf::Btf;
 
 pub use crate::btf_ext::{BtfExt, FunctionRecord, LineRecord, RelocationRecord, Section};
-pub use crate::code::{CALL, Code, Function, Instruction, LOAD_IMM64, PSEUDO_CALL};
+pub use crate::code::{CALL, Code, Function, Instruction, LOAD_IMM64, PSEUDO_CALL, class};
 pub use crate::elf::Sections;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::feature::{Feature, FeatureKind};

@@ -4,21 +4,11 @@
 //! line of whatever comes before. The instruction that takes the value in the end (a call, a branch, a store) has the line of
 //! the statement.
 
-use btfgen_object::{CALL, Function, Instruction, LOAD_IMM64};
+use btfgen_object::{CALL, Function, Instruction, LOAD_IMM64, class};
 
 /// How far to look. The compiler makes such a constant shortly before it is used.
 const MAX_DISTANCE: u32 = 64;
 
-const CLASS: u8 = 0x07;
-const LDX: u8 = 1;
-const ST: u8 = 2;
-const STX: u8 = 3;
-const ALU: u8 = 4;
-const JMP: u8 = 5;
-const JMP32: u8 = 6;
-const ALU64: u8 = 7;
-/// In an opcode of arithmetic: the second operand is a register.
-const REGISTER: u8 = 8;
 const OPERATION: u8 = 0xf0;
 const MOVE: u8 = 0xb0;
 const JUMP_ALWAYS: u8 = 0x00;
@@ -30,8 +20,8 @@ pub(crate) fn consumer(function: &Function, index: u32) -> u32 {
     let Some(&first) = function.instructions.get(index as usize) else {
         return index;
     };
-    let is_constant = match first.opcode & CLASS {
-        ALU | ALU64 => first.opcode & REGISTER == 0,
+    let is_constant = match first.class() {
+        class::ALU | class::ALU64 => !first.takes_register(),
         _ => first.opcode == LOAD_IMM64,
     };
     if !is_constant {
@@ -67,9 +57,9 @@ fn step(instruction: Instruction, register: u8) -> Step {
         opcode, dst, src, ..
     } = instruction;
     let reads_source = src == register;
-    match opcode & CLASS {
-        ALU | ALU64 => {
-            let reads = (opcode & REGISTER != 0 && reads_source)
+    match instruction.class() {
+        class::ALU | class::ALU64 => {
+            let reads = (instruction.takes_register() && reads_source)
                 || (dst == register && opcode & OPERATION != MOVE);
             match (reads, dst == register) {
                 (true, _) => Step::Becomes(dst),
@@ -77,19 +67,23 @@ fn step(instruction: Instruction, register: u8) -> Step {
                 (false, false) => Step::Passes,
             }
         }
-        LDX if reads_source => Step::Ends,
-        ST | STX if dst == register || (opcode & CLASS == STX && reads_source) => Step::Ends,
-        ST | STX => Step::Passes,
-        JMP if opcode == CALL => match register {
+        class::LDX if reads_source => Step::Ends,
+        class::ST | class::STX
+            if dst == register || (instruction.class() == class::STX && reads_source) =>
+        {
+            Step::Ends
+        }
+        class::ST | class::STX => Step::Passes,
+        class::JMP if opcode == CALL => match register {
             1..=5 => Step::Ends,
             0 => Step::Lost,
             _ => Step::Passes,
         },
-        JMP | JMP32 => match opcode & OPERATION {
+        class::JMP | class::JMP32 => match opcode & OPERATION {
             JUMP_ALWAYS => Step::Lost,
             EXIT if register == 0 => Step::Ends,
             EXIT => Step::Lost,
-            _ if dst == register || (opcode & REGISTER != 0 && reads_source) => Step::Ends,
+            _ if dst == register || (instruction.takes_register() && reads_source) => Step::Ends,
             _ => Step::Passes,
         },
         // A load of the register, or the second half of an instruction of 16 bytes, whose register is 0.

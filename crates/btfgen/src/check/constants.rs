@@ -1,34 +1,13 @@
 //! Arithmetic on values of registers, as far as they are known.
 
-use btfgen_object::Instruction;
+use btfgen_object::{Instruction, class};
 
 /// The value of a register: `None` if it is not known.
 pub(super) type Value = Option<u64>;
 
-/// Classes of instructions (the kernel's Documentation/bpf/standardization/instruction-set.rst).
-pub(super) mod class {
-    pub(in super::super) const LD: u8 = 0;
-    pub(in super::super) const LDX: u8 = 1;
-    pub(in super::super) const STX: u8 = 3;
-    pub(in super::super) const ALU: u8 = 4;
-    pub(in super::super) const JMP: u8 = 5;
-    pub(in super::super) const JMP32: u8 = 6;
-    pub(in super::super) const ALU64: u8 = 7;
-}
-
-/// The class of an instruction.
-pub(super) fn class_of(instruction: Instruction) -> u8 {
-    instruction.opcode & 7
-}
-
-/// Whether the second operand is a register. Otherwise it is a constant.
-pub(super) fn takes_register(instruction: Instruction) -> bool {
-    instruction.opcode & 8 != 0
-}
-
 /// The result of an arithmetic instruction. `second` is its second operand.
 pub(super) fn compute(instruction: Instruction, first: Value, second: Value) -> Value {
-    let is_wide = class_of(instruction) == class::ALU64;
+    let is_wide = instruction.class() == class::ALU64;
     let narrowed = |value: u64| {
         if is_wide {
             value
@@ -69,7 +48,7 @@ pub(super) fn compute(instruction: Instruction, first: Value, second: Value) -> 
 /// Whether a conditional jump is taken; `None` if that is not known.
 pub(super) fn is_taken(instruction: Instruction, first: Value, second: Value) -> Option<bool> {
     let (a, b) = (first?, second?);
-    let (a, b) = match class_of(instruction) {
+    let (a, b) = match instruction.class() {
         class::JMP => (a, b),
         // Extended with the sign, so that the signed comparisons hold, too; and the others do not change.
         _ => (a as i32 as u64, b as i32 as u64),

@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use btfgen_object::{CALL, Code, Instruction, LOAD_IMM64, PSEUDO_CALL};
+use btfgen_object::{CALL, Code, Instruction, LOAD_IMM64, PSEUDO_CALL, class};
 
-use super::constants::{Value, class, class_of, compute, is_taken, takes_register};
+use super::constants::{Value, compute, is_taken};
 
 /// An instruction: the function, and the index in it.
 pub(super) type At = (usize, u32);
@@ -168,9 +168,9 @@ impl Walk<'_> {
         let (dst, src) = (usize::from(instruction.dst), usize::from(instruction.src));
         let get = |registers: &Registers, n: usize| registers.get(n).copied().flatten();
         let mut next = vec![index + 1];
-        match class_of(instruction) {
+        match instruction.class() {
             class::ALU | class::ALU64 => {
-                let second = match (takes_register(instruction), patch) {
+                let second = match (instruction.takes_register(), patch) {
                     (true, _) => get(&registers, src),
                     // libbpf writes 32 bits, which the instruction extends with the sign.
                     (false, Some(Patch::Value(value))) => Some(value as i32 as u64),
@@ -207,8 +207,7 @@ impl Walk<'_> {
             class::JMP | class::JMP32 => next = self.jump(at, instruction, &mut registers),
             _ => {}
         }
-        let decided = (class_of(instruction) == class::JMP
-            || class_of(instruction) == class::JMP32)
+        let decided = (instruction.class() == class::JMP || instruction.class() == class::JMP32)
             .then(|| equality(instruction, index));
         for &target in &next {
             let mut after = registers;
@@ -228,7 +227,7 @@ impl Walk<'_> {
         let next = index + 1;
         match instruction.opcode & 0xf0 {
             0x00 => {
-                let distance = match class_of(instruction) {
+                let distance = match instruction.class() {
                     class::JMP => i64::from(instruction.offset),
                     _ => i64::from(instruction.imm),
                 };
@@ -249,7 +248,7 @@ impl Walk<'_> {
                     .get(usize::from(instruction.dst))
                     .copied()
                     .flatten();
-                let second = match takes_register(instruction) {
+                let second = match instruction.takes_register() {
                     true => registers
                         .get(usize::from(instruction.src))
                         .copied()
