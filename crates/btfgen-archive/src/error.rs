@@ -31,6 +31,8 @@ pub enum ErrorKind {
     NoManifest,
     /// A text is not a build id, or the archive's file of build ids cannot be parsed.
     InvalidBuildId,
+    /// The archive's file of facts cannot be parsed.
+    InvalidFacts,
     /// The bytes are not a usable BPF object.
     InvalidObject,
     /// The writer's sink failed.

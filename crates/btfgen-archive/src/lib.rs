@@ -12,6 +12,7 @@ mod build_ids;
 #[cfg(feature = "write")]
 mod deflate;
 mod error;
+mod facts;
 mod gzip;
 mod index;
 mod inflate;
@@ -29,6 +30,7 @@ pub use architecture::{ARCHITECTURES, Architecture};
 pub use build_id::BuildId;
 pub use build_ids::BuildIds;
 pub use error::{Error, ErrorKind, Result};
+pub use facts::ArchiveFacts;
 pub use kernel::KernelId;
 pub use manifest::Manifest;
 pub use read::{Archive, ArchiveEntry, ArchiveOptions};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::build_ids::{BUILD_IDS_NAME, BuildIds};
+use crate::facts::{ArchiveFacts, FACTS_NAME};
 use crate::gzip;
 use crate::index::{self, Distrust, Index, Location, crc_of};
 use crate::inflate::Inflate;
@@ -221,6 +222,17 @@ impl<'a> Archive<'a> {
         match self.file(BUILD_IDS_NAME)? {
             Some(bytes) => BuildIds::parse(bytes),
             None => Ok(BuildIds::default()),
+        }
+    }
+
+    /// What the kernels answer to the facts that the archive was packed for; without any if there are none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidFacts`], and the errors of [`Archive::get`].
+    pub fn facts(&self) -> Result<ArchiveFacts> {
+        match self.file(FACTS_NAME)? {
+            Some(bytes) => ArchiveFacts::parse(bytes),
+            None => Ok(ArchiveFacts::default()),
         }
     }
 

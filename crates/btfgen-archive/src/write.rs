@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::Arc;
 
+use btfgen_facts::{Answered, Fact};
+
 use crate::build_ids::{self, BUILD_IDS_NAME};
+use crate::facts::{self, FACTS_NAME};
 use crate::kernel::is_component;
 use crate::read::MANIFEST_NAME;
 use crate::ustar::Body;
@@ -49,6 +52,8 @@ pub struct Builder {
     /// The kernels, and the index of each one's content.
     kernels: BTreeMap<KernelId, usize>,
     build_ids: BTreeMap<KernelId, BuildId>,
+    facts: Vec<Fact>,
+    answers: BTreeMap<KernelId, Vec<Answered>>,
     contents: Vec<Arc<[u8]>>,
     /// The index of each content.
     positions: HashMap<Arc<[u8]>, usize>,
@@ -81,6 +86,8 @@ impl Builder {
             files: BTreeMap::new(),
             kernels: BTreeMap::new(),
             build_ids: BTreeMap::new(),
+            facts: Vec::new(),
+            answers: BTreeMap::new(),
             contents: Vec::new(),
             positions: HashMap::new(),
         }
@@ -166,6 +173,19 @@ impl Builder {
         self
     }
 
+    /// Include facts, which all kernels answer. The last call counts.
+    pub fn facts(mut self, facts: Vec<Fact>) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// Record what a kernel answers to each of the [facts](Self::facts). The last call for a kernel counts. Answers of kernels that
+    /// are not added are left out.
+    pub fn answers(mut self, kernel: KernelId, answers: Vec<Answered>) -> Self {
+        self.answers.insert(kernel, answers);
+        self
+    }
+
     /// Check that a kernel's name, below the prefix, fits into an archive.
     ///
     /// # Errors
@@ -188,6 +208,8 @@ impl Builder {
             mut files,
             kernels,
             mut build_ids,
+            facts,
+            mut answers,
             contents,
             positions: _,
         } = self;
@@ -195,6 +217,11 @@ impl Builder {
         if !build_ids.is_empty() {
             let text = build_ids::encode(&build_ids);
             files.insert(BUILD_IDS_NAME.to_owned(), text.into());
+        }
+        answers.retain(|kernel, _| kernels.contains_key(kernel));
+        if !facts.is_empty() {
+            let text = facts::encode(&facts, &answers).into_bytes();
+            files.insert(FACTS_NAME.to_owned(), text.into());
         }
         let (kernel_count, distinct) = (kernels.len(), contents.len());
         let owners = owners(kernels, distinct);

@@ -89,6 +89,14 @@ impl Console {
         }
     }
 
+    /// Tells that a type store could not be written: the result is good, but takes longer the next time.
+    pub(crate) fn store_not_written(&self, error: &std::io::Error) {
+        self.note(format_args!(
+            "the type store could not be written, so the next run reads the kernels again: {}",
+            chain(error)
+        ));
+    }
+
     /// Prints a warning about each kernel or file that was left out.
     pub(crate) fn left_out(&self, things: &'static str, errors: &[btfgen::Error]) {
         let text = format!("{} left out:", count(errors.len(), things));

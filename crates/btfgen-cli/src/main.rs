@@ -16,6 +16,7 @@ mod commands;
 mod console;
 mod exit;
 mod explain;
+mod facts;
 mod html;
 mod hunk;
 mod interrupt;

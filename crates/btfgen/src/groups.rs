@@ -42,9 +42,10 @@ impl Work<'_> {
     fn minimize(
         &self,
         definitions: &Definitions<'_>,
-        known: Vec<(usize, Known)>,
+        mut known: Vec<(usize, Known)>,
         harvest: &mut Harvest,
     ) -> Result<(), Failure> {
+        self.ask_facts(definitions, &mut known, harvest)?;
         let views = Views::new(&self.lists, definitions)?;
         let mut groups: HashMap<View, Vec<Member>> = HashMap::new();
         let mut without = Vec::new();
@@ -114,6 +115,27 @@ impl Work<'_> {
         }
         all.retain(|_, proofs| !proofs.iter().any(|proof| self.store.is_proved(proof.of)));
         self.prove(definitions, all.into_values())
+    }
+
+    /// Asks kernels for the facts, and leaves out those that cannot be asked.
+    fn ask_facts(
+        &self,
+        definitions: &Definitions<'_>,
+        known: &mut Vec<(usize, Known)>,
+        harvest: &mut Harvest,
+    ) -> Result<(), Failure> {
+        let kernels = known.iter().map(|(n, known)| match known {
+            Known::Stored(stored) => (self.kernels[*n], Some(stored.number)),
+            Known::Alone(..) => (self.kernels[*n], None),
+        });
+        let kernels: Vec<_> = kernels.collect();
+        let mut asked = self.facts.ask(definitions, &kernels, self.max_btf_bytes)?;
+        for (place, e) in asked.failed.drain(..).rev() {
+            let (n, _) = known.remove(place);
+            self.leave_out(harvest, n, e);
+        }
+        harvest.facts = asked;
+        Ok(())
     }
 
     /// Whether kernels have the functions that programs attach to.

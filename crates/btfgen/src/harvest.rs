@@ -8,6 +8,7 @@ use btfgen_btf::{Btf, ByteOrder};
 use btfgen_hub::{Error, HubKernel};
 
 use crate::check::{FunctionState, Reasons};
+use crate::facts::Asked;
 use crate::matrix::Gathering;
 use crate::modules::ModuleTypes;
 use crate::needs::Needs;
@@ -26,6 +27,7 @@ pub(crate) struct Harvest {
     pub(crate) reasons: Vec<(Vec<KernelId>, Reasons)>,
     /// If the questions are explained: what kernels say about the functions that programs attach to.
     pub(crate) functions: Vec<(KernelId, Vec<FunctionState>)>,
+    pub(crate) facts: Asked,
     pub(crate) left_out: Vec<(KernelId, Error)>,
     /// The kernels that the type store had.
     pub(crate) known: usize,

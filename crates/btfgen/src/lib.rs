@@ -60,6 +60,7 @@ pub use btfgen_btf::{
     Array, Btf, ByteOrder, Enumerator, Error as BtfError, ErrorKind as BtfErrorKind, Int, Kind,
     Member, Type, TypeId,
 };
+pub use btfgen_facts::{Answer, Answered, Fact, FactType, InvalidFact, Missing, Number, Question};
 pub use btfgen_hub::{
     Codenames, DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, HUB_VARIABLES, Hub, HubKernel,
     KernelFilter, Progress, Result, TypeStore, arch_fits, default_hub, hub_arch, hub_id, in_pool,
@@ -80,9 +81,7 @@ pub use crate::check::{
 };
 pub use crate::claims::Claims;
 pub use crate::diff::{PartChange, PartDiff, TypeDiff, diff};
-pub use crate::facts::{
-    Answer, Answered, Fact, FactRow, FactType, Facts, InvalidFact, Missing, Question, Survey,
-};
+pub use crate::facts::{FactRow, Facts, Survey};
 pub use crate::header::header;
 pub use crate::history::{History, Series, Since, Step};
 pub use crate::linkable::{TargetArch, linkable_object};

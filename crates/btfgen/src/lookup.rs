@@ -162,7 +162,7 @@ impl Work<'_> {
     }
 
     fn is_wanted(&self, ty: btfgen_btf::Type<'_>) -> bool {
-        self.questions.roots().want(ty)
+        self.questions.roots().want(ty) || self.facts.want(ty)
     }
 
     /// A kernel that was added, if it was not there under another name.

@@ -1,9 +1,11 @@
 //! Minimizes and packs all kernels of a hub, for `btfgen pack` and for a `build.rs`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use btfgen_archive::{Builder, Manifest};
+use btfgen_archive::{Builder, KernelId, Manifest};
+use btfgen_facts::Fact;
 use btfgen_hub::{
     DEFAULT_MAX_BTF_BYTES, Error, ErrorKind, Hub, HubKernel, KernelFilter, Progress, Result,
     TypeStore, default_hub, in_pool,
@@ -12,6 +14,7 @@ use btfgen_hub::{
 use crate::build_ids::{Identified, identify};
 use crate::check::{self, Support};
 use crate::claims::Claims;
+use crate::facts::{Asked, Asking, Facts};
 use crate::harvest::Harvest;
 use crate::linkable::{TargetArch, linkable_object};
 use crate::lists::ListAnswers;
@@ -21,7 +24,7 @@ use crate::modules::ModuleChoice;
 use crate::needs::{Need, Needs};
 use crate::object::Object;
 use crate::output::{Output, commit};
-use crate::packed::{Packed, StoreReport, Totals};
+use crate::packed::{Packed, PackedKernel, StoreReport, Totals};
 use crate::questions::Questions;
 use crate::work::{Failure, Work};
 
@@ -61,6 +64,7 @@ pub struct Pack<'a> {
     prefix: Option<String>,
     copies: bool,
     files: Vec<(String, Vec<u8>)>,
+    facts: Vec<Fact>,
     linkable: Option<(PathBuf, TargetArch)>,
     threads: usize,
     strict: bool,
@@ -193,6 +197,24 @@ impl<'a> Pack<'a> {
     #[must_use]
     pub fn file(mut self, name: impl Into<String>, content: Vec<u8>) -> Self {
         self.files.push((name.into(), content));
+        self
+    }
+
+    /// Adds a fact. The archive then has each kernel's answer to it, which the program finds together with the BTF.
+    ///
+    /// ```no_run
+    /// let packed = btfgen::Pack::new()
+    ///     .object("app.bpf.o")
+    ///     .hub("btfhub")
+    ///     .fact("task_struct.__state | task_struct.state".parse()?)
+    ///     .write("btfs.tar.gz")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A fact that no kernel has is not an error: see [`Facts::unknown`](crate::Facts::unknown) of [`Packed::facts`].
+    #[must_use]
+    pub fn fact(mut self, fact: Fact) -> Self {
+        self.facts.push(fact);
         self
     }
 
@@ -440,9 +462,7 @@ impl<'a> Pack<'a> {
             store = store.anew();
             harvest = self.minimize_all(&store, &needs, &kernels, purpose);
         }
-        let harvest = harvest.map_err(|failure| match failure {
-            Failure::Stale(e) | Failure::Failed(e) => e,
-        })?;
+        let harvest = harvest.map_err(Failure::into_error)?;
         // The store only saves work, so a run that cannot keep it is as good.
         let (written_bytes, failure) = match store.save() {
             Ok(written) => (written, None),
@@ -468,7 +488,8 @@ impl<'a> Pack<'a> {
     fn builder(&self, needs: &Needs) -> btfgen_archive::Result<Builder> {
         let mut builder = Builder::new()
             .hard_links(!self.copies)
-            .manifest(self.manifest(needs));
+            .manifest(self.manifest(needs))
+            .facts(self.facts.clone());
         if let Some(prefix) = &self.prefix {
             builder = builder.prefix(prefix)?;
         }
@@ -522,6 +543,7 @@ impl<'a> Pack<'a> {
             let work = Work {
                 questions: &questions,
                 lists: ListAnswers::new(&questions),
+                facts: Asking::new(&self.facts),
                 store,
                 kernels,
                 max_btf_bytes: self.max_btf_bytes.unwrap_or(DEFAULT_MAX_BTF_BYTES),
@@ -550,6 +572,7 @@ impl<'a> Pack<'a> {
             matrix,
             left_out: failed,
             modules,
+            facts,
             ..
         } = harvest;
         left_out.extend(failed.into_iter().map(|(_, e)| e));
@@ -575,6 +598,12 @@ impl<'a> Pack<'a> {
             builder = builder.add(kernel.kernel.clone(), btf).map_err(unpacked)?;
             kernels.push(kernel);
         }
+        let facts = self.packed_facts(facts, &kernels);
+        for row in &facts.rows {
+            for kernel in &row.kernels {
+                builder = builder.answers(kernel.clone(), row.answers.clone());
+            }
+        }
         let mut archive = Vec::new();
         let summary = builder.write(&mut archive).map_err(unpacked)?;
         totals.archive_bytes = summary.archive_bytes;
@@ -585,10 +614,26 @@ impl<'a> Pack<'a> {
             needs,
             matrix,
             module_types: modules.finish(),
+            facts,
             totals,
             store: StoreReport::default(),
             archive,
         })
+    }
+
+    /// The answers of the kernels in the archive.
+    fn packed_facts(&self, asked: Asked, kernels: &[PackedKernel]) -> Facts {
+        let packed: HashSet<&KernelId> = kernels.iter().map(|k| &k.kernel).collect();
+        let rows = asked.rows.into_iter().filter_map(|mut row| {
+            row.kernels.retain(|kernel| packed.contains(kernel));
+            (!row.kernels.is_empty()).then_some(row)
+        });
+        Facts {
+            facts: self.facts.clone(),
+            rows: rows.collect(),
+            unknown: asked.unknown,
+            ..Facts::default()
+        }
     }
 
     fn manifest(&self, needs: &Needs) -> Manifest {

@@ -3,6 +3,7 @@
 use btfgen_archive::KernelId;
 use btfgen_hub::Error;
 
+use crate::facts::Facts;
 use crate::matrix::Matrix;
 use crate::modules::ModuleType;
 use crate::needs::Needs;
@@ -21,6 +22,8 @@ pub struct Packed {
     pub matrix: Matrix,
     /// The types that only modules have, and those that may be types of modules which the hub does not have.
     pub module_types: Vec<ModuleType>,
+    /// The kernels' answers to the facts.
+    pub facts: Facts,
     /// Totals.
     pub totals: Totals,
     /// What the type store saved and what was kept in it.

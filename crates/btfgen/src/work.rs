@@ -3,6 +3,7 @@
 use btfgen_hub::{Error, ErrorKind, HubKernel, Progress, Result, TypeStore};
 use btfgen_store::Digest;
 
+use crate::facts::Asking;
 use crate::harvest::Harvest;
 use crate::lists::ListAnswers;
 use crate::questions::Questions;
@@ -11,6 +12,7 @@ use crate::questions::Questions;
 pub(crate) struct Work<'r> {
     pub(crate) questions: &'r Questions<'r>,
     pub(crate) lists: ListAnswers<'r, 'r>,
+    pub(crate) facts: Asking<'r>,
     pub(crate) store: &'r TypeStore,
     pub(crate) kernels: &'r [&'r HubKernel],
     pub(crate) max_btf_bytes: u64,
@@ -27,6 +29,14 @@ pub(crate) enum Failure {
     /// The type store says something else than the kernels' files. With a new store, this is the error.
     Stale(Error),
     Failed(Error),
+}
+
+impl Failure {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Stale(e) | Self::Failed(e) => e,
+        }
+    }
 }
 
 impl From<Error> for Failure {

@@ -1,5 +1,6 @@
 mod build_ids;
 mod corruption;
+mod facts;
 mod foreign;
 mod forge;
 mod lying;

@@ -1,11 +1,10 @@
 //! `btfgen offsets`: shows facts of all kernels of a hub, and writes them as data or code.
 
-use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use btfgen::{Fact, Facts, InvalidFact, StoreUse, Survey};
+use btfgen::{Fact, Facts, StoreUse, Survey};
 use clap::ValueEnum;
 
 use crate::amount::count;
@@ -13,6 +12,7 @@ use crate::arguments::{FilterArguments, HubArguments, LimitArguments, threads};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::explain::{Advised, printable};
+use crate::facts;
 use crate::interrupt;
 use crate::progress::Bar;
 use crate::sink;
@@ -20,7 +20,6 @@ use crate::style::STRONG;
 
 mod code;
 mod data;
-mod file;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -122,7 +121,7 @@ impl Arguments {
             }
             (false, format) => format,
         };
-        let facts = self.all_facts()?;
+        let facts = facts::all(&self.fact, &self.facts)?;
         let bar = Bar::new(console);
         let cancel = interrupt::flag(console, Some(bar.screen()));
         let mut survey = Survey::new()
@@ -156,25 +155,12 @@ impl Arguments {
             Format::C => sink::data(|out| code::c(out, &facts))?,
             Format::Rust => sink::data(|out| code::rust(out, &facts))?,
         }
-        report(console, &facts);
+        facts::warn_unknown(console, &facts);
+        console.left_out("kernel", &facts.left_out);
+        if let Some(e) = &facts.store_failure {
+            console.store_not_written(e);
+        }
         Ok(Exit::Done)
-    }
-
-    /// The facts of the command line and of the files. Their names differ.
-    fn all_facts(&self) -> Result<Vec<Fact>> {
-        let mut facts = self.fact.clone();
-        for path in &self.facts {
-            facts.extend(file::read(path)?);
-        }
-        let mut names = HashSet::new();
-        let same = facts.iter().find(|fact| !names.insert(fact.name()));
-        if let Some(same) = same {
-            return Err(Advised::usage(
-                format!("two facts have the name {}", same.name()),
-                "leave out one of them, or give it another `name` in a file of facts",
-            ));
-        }
-        Ok(facts)
     }
 }
 
@@ -197,22 +183,4 @@ fn print(out: &mut dyn Write, facts: &Facts) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn report(console: Console, facts: &Facts) {
-    let unknown = facts.unknown.iter().filter_map(|(number, nearest)| {
-        let fact = facts.facts.get(*number)?;
-        Some(match nearest.is_empty() {
-            true => fact.to_string(),
-            false => format!("{fact}; near: {}", printable(&nearest.join(", "))),
-        })
-    });
-    let unknown: Vec<String> = unknown.collect();
-    console.warn_all("no kernel has these facts:", unknown.into_iter());
-    console.left_out("kernel", &facts.left_out);
-}
-
-/// An error of a fact in a file.
-pub(crate) fn invalid(error: InvalidFact) -> String {
-    printable(&error.to_string())
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use btfgen::{Claims, ModuleType, Need, Pack, Packed, PackedKernel, TargetArch, Totals};
+use btfgen::{Claims, Fact, ModuleType, Need, Pack, Packed, PackedKernel, TargetArch, Totals};
 use btfgen_files::read_regular;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
@@ -14,7 +14,8 @@ use crate::arguments::WorkArguments;
 use crate::commands::needs::{Refused, warn_refused, with_line};
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::explain::{Advised, chain};
+use crate::explain::Advised;
+use crate::facts::{self, UnknownFact};
 use crate::interrupt;
 use crate::modules;
 use crate::progress::Bar;
@@ -31,6 +32,7 @@ EXAMPLES
   btfgen pack *.bpf.o --hub ~/btfhub-archive --arch x86_64 --distro ubuntu -o btfs.tar.gz
   btfgen pack app.bpf.o --only 'rhel/8*/4.18.0-*' --strict -o btfs.tar.gz
   btfgen pack app.bpf.o -o btfs.tar.gz --emit-obj btfs.o --target-arch arm64
+  btfgen pack app.bpf.o --fact task_struct.pid --fact func:tty_write -o btfs.tar.gz
   btfgen pack app.bpf.o -o btfs.tar.gz --json | jq '.left_out[].path'";
 
 /// Minimize all kernels of a hub for some objects, and pack them into one archive
@@ -65,6 +67,14 @@ pub(crate) struct Arguments {
     /// Add this file to the archive as package.json
     #[arg(long, value_name = "FILE")]
     package_json: Option<PathBuf>,
+
+    /// Add each kernel's answer to this fact, for example task_struct.pid: `btfgen offsets --help` has the forms; repeatable
+    #[arg(long, value_name = "FACT")]
+    fact: Vec<Fact>,
+
+    /// Also add the facts in this YAML or JSON file; repeatable
+    #[arg(long, value_name = "FILE")]
+    facts: Vec<PathBuf>,
 
     /// Write nothing if any kernel cannot be packed, or if libbpf refuses to load an object on it
     #[arg(long)]
@@ -105,6 +115,9 @@ impl Arguments {
         if let Some(json) = &self.package_json {
             claims.reads("the file for package.json", json)?;
         }
+        for path in &self.facts {
+            claims.reads("the file of facts", path)?;
+        }
         let linkable = self.linkable()?;
         let mut pack = self.pack()?.claims(claims).progress(&bar).cancel(&cancel);
         if let Some((path, arch)) = linkable {
@@ -134,6 +147,9 @@ impl Arguments {
         }
         if let Some(path) = &self.package_json {
             pack = pack.file("package.json", read_json(path)?);
+        }
+        for fact in facts::all(&self.fact, &self.facts)? {
+            pack = pack.fact(fact);
         }
         Ok(pack)
     }
@@ -184,6 +200,14 @@ impl Arguments {
             count(distinct_btfs, "distinct BTF"),
             bytes(archive_bytes),
         ));
+        let facts = &packed.facts;
+        if !facts.facts.is_empty() {
+            console.say(format_args!(
+                "  {} with {}",
+                count(facts.facts.len(), "fact"),
+                count(facts.rows.len(), "different row"),
+            ));
+        }
         if let Some((path, arch)) = linkable {
             console.say(format_args!(
                 "{}: the archive as an object for {arch}",
@@ -199,10 +223,7 @@ impl Arguments {
             ));
         }
         if let Some(e) = &store.failure {
-            console.note(format_args!(
-                "the type store could not be written, so the next pack reads the kernels again: {}",
-                chain(e)
-            ));
+            console.store_not_written(e);
         }
         if packed.needs.is_empty() {
             console.note("the objects have no CO-RE relocations, so they need no BTFs");
@@ -235,6 +256,7 @@ impl Arguments {
             "the BTFs of these kernels hold no types, so nothing is found in them:",
             without_types.into_iter(),
         );
+        facts::warn_unknown(console, &packed.facts);
         console.left_out("kernel", &packed.left_out);
     }
 }
@@ -264,6 +286,9 @@ struct Report<'p> {
     /// Relocations that found nothing in any kernel.
     unresolved: Vec<String>,
     refused: Vec<RefusedOn>,
+    /// The names of the facts, and those that no kernel has, with names that are near.
+    facts: Vec<&'p str>,
+    unknown_facts: Vec<UnknownFact<'p>>,
     /// Types that only modules have, or may have.
     module_types: &'p [ModuleType],
 }
@@ -284,6 +309,8 @@ impl<'p> Report<'p> {
             known: packed.store.known,
             relocations: packed.needs.len(),
             kernels: &packed.kernels,
+            facts: packed.facts.facts.iter().map(Fact::name).collect(),
+            unknown_facts: UnknownFact::all(&packed.facts),
             module_types: &packed.module_types,
             left_out: LeftOut::all(&packed.left_out),
             unresolved: unresolved(packed).map(ToString::to_string).collect(),

@@ -1,22 +1,20 @@
-//! Facts about kernels: offsets, sizes, values of enums and functions, for programs that ask for them without CO-RE.
+//! Facts of many kernels.
 
-mod answer;
-mod fact;
-mod resolve;
+mod ask;
 mod survey;
 
-use std::fmt;
+use std::io;
 
 use btfgen_archive::KernelId;
+use btfgen_facts::{Answered, Fact};
 use btfgen_hub::Error;
 
-pub use self::answer::{Answer, Missing};
-pub use self::fact::{Fact, FactType, Question};
+pub(crate) use self::ask::{Asked, Asking};
 pub use self::survey::Survey;
 use crate::check::KernelRange;
 
-/// The answers of all kernels of a [`Survey`].
-#[derive(Debug)]
+/// The answers of all kernels of a [`Survey`] or a [`Pack`](crate::Pack).
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Facts {
     /// What was asked.
@@ -25,8 +23,11 @@ pub struct Facts {
     pub rows: Vec<FactRow>,
     /// Facts that no kernel has, by their indices, with names that are near to what was not found.
     pub unknown: Vec<(usize, Vec<String>)>,
-    /// Kernels that could not be asked.
+    /// Kernels that a survey could not ask.
     pub left_out: Vec<Error>,
+    /// The error if a survey could not write the type store. The answers do not depend on it, but the next survey reads the
+    /// kernels again.
+    pub store_failure: Option<io::Error>,
 }
 
 /// Kernels with equal answers.
@@ -37,18 +38,6 @@ pub struct FactRow {
     pub answers: Vec<Answered>,
     /// The kernels, in the order of their ids.
     pub kernels: Vec<KernelId>,
-}
-
-/// The answer to a fact.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct Answered {
-    /// Which question of the fact it answers; 0 if none found anything.
-    pub question: usize,
-    /// The answer.
-    #[cfg_attr(feature = "serde", serde(flatten))]
-    pub answer: Answer,
 }
 
 impl Facts {
@@ -78,27 +67,5 @@ impl Facts {
         }
         answers.iter_mut().for_each(|(_, kernels)| kernels.sort());
         answers
-    }
-}
-
-/// A text is no fact.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidFact {
-    text: String,
-    message: &'static str,
-}
-
-impl InvalidFact {
-    fn new(text: &str, message: &'static str) -> Self {
-        let text = text.to_owned();
-        Self { text, message }
-    }
-}
-
-impl std::error::Error for InvalidFact {}
-
-impl fmt::Display for InvalidFact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no fact: {}", self.text, self.message)
     }
 }

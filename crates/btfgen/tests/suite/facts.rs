@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use btf_rs::Type;
-use btfgen::{Answer, Fact, Facts, Minimizer, Outcome, ReloKind, StoreUse, Survey};
+use btfgen::archive::Archive;
+use btfgen::{Answer, Fact, Facts, Minimizer, Outcome, Pack, ReloKind, StoreUse, Survey};
 
+use super::store::hub;
 use super::util::{btf, kernels, needs, objects};
 
 /// The answers of the sample hub's kernels.
@@ -151,4 +153,59 @@ fn fallbacks_and_nearest_names() {
     assert_eq!(of(&facts, old)[4], &Answer::Function { parameters: 2 });
     let values: Vec<_> = facts.answers(5).iter().map(|(a, _)| &a.answer).collect();
     assert_eq!(values, [&Answer::Value { value: 1 }]);
+}
+
+/// Check that an archive has the answers of each kernel's full BTF, whether the type store is new, known, or not used, and also if the
+/// objects ask for other types only; and that the facts change nothing else in the archive.
+#[test]
+fn archived() {
+    let facts = [
+        "task_struct.__state | task_struct.state",
+        "iphdr.ihl",
+        "task_struct.se.avg",
+        "size:struct list_head",
+        "size:pid_t",
+        "bpf_map_type::BPF_MAP_TYPE_RINGBUF",
+        "func:tty_write",
+        "no_such_type.member",
+    ];
+    let facts = facts.map(|fact| fact.parse::<Fact>().expect(fact));
+    let all = kernels();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let hub = hub(folder.path(), &all);
+    let pack = |store| {
+        let objects = ["enums", "enums.eb"].map(btfgen_testkit::object);
+        let pack = Pack::new().hub(&hub).store(store);
+        objects.into_iter().fold(pack, Pack::object)
+    };
+    let with_facts = |store| {
+        let pack = facts.iter().cloned().fold(pack(store), Pack::fact);
+        pack.build().expect("the hub can be packed")
+    };
+    let none = with_facts(StoreUse::None);
+    for store in [StoreUse::Kept, StoreUse::Kept, StoreUse::Cold] {
+        assert!(with_facts(store).archive() == none.archive(), "{store:?}");
+    }
+    let unknown = none.facts.unknown.iter().map(|(fact, _)| *fact);
+    assert!(unknown.eq([7]));
+    let archive = Archive::from_bytes(none.archive()).expect("good");
+    let found = archive.facts().expect("good");
+    assert_eq!(found.facts(), facts);
+    let mut numbers = 0;
+    for (kernel, path) in &all {
+        let id = kernel.parse().expect("a good name");
+        let answers = found.answers(&id).expect("good");
+        let btf = btf(path);
+        let expected: Vec<_> = facts.iter().map(|fact| fact.ask(&btf)).collect();
+        numbers += expected.iter().filter_map(|a| a.answer.number()).count();
+        assert_eq!(answers, Some(expected), "{kernel}");
+    }
+    assert!(numbers > 5 * all.len(), "{numbers}");
+    let without = pack(StoreUse::None).build().expect("the hub can be packed");
+    let plain = Archive::from_bytes(without.archive()).expect("good");
+    for kernel in archive.kernels().expect("good") {
+        let get = |archive: &Archive<'_>| archive.get(&kernel).expect("good");
+        assert_eq!(get(&archive), get(&plain));
+    }
+    assert!(plain.facts().expect("good").facts().is_empty());
 }

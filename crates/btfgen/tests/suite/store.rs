@@ -13,7 +13,10 @@ use proptest::test_runner::TestRunner;
 use super::util::{btf, kernels, name, objects};
 
 /// A hub with these kernels, whose store is this hub's own.
-fn hub<'k>(folder: &Path, kernels: impl IntoIterator<Item = (&'k String, &'k PathBuf)>) -> PathBuf {
+pub(super) fn hub<'k>(
+    folder: &Path,
+    kernels: impl IntoIterator<Item = (&'k String, &'k PathBuf)>,
+) -> PathBuf {
     let hub = folder.join("hub");
     for (kernel, path) in kernels {
         let file = name(path);

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use btfgen::archive::Architecture;
-use btfgen::{Fact, FactRow, Facts};
-
-use super::data::Numbers;
+use btfgen::{Fact, FactRow, Facts, Number};
 
 /// Two kernels with different rows have this machine and release.
 const DIFFERENT: i64 = -1;
@@ -45,8 +43,8 @@ fn literal(text: &str) -> String {
 fn numbers<'f>(
     facts: &'f [Fact],
     row: &'f FactRow,
-) -> impl Iterator<Item = (&'f str, Option<Numbers>)> {
-    let answers = row.answers.iter().map(|a| Numbers::of(&a.answer));
+) -> impl Iterator<Item = (&'f str, Option<Number>)> {
+    let answers = row.answers.iter().map(|a| a.answer.number());
     facts.iter().map(Fact::name).zip(answers)
 }
 
@@ -59,7 +57,7 @@ const C_TOP: &str = "\
 #include <string.h>
 
 /* What a kernel answers. */
-struct btfgen_fact {
+struct btfgen_facts_value {
 	int found;		/* 0: the kernel does not have it, or does not tell; then the rest is 0 */
 	long long value;	/* offset or size in bytes, value of an enum, or number of parameters */
 	unsigned int size;	/* size of a member in bytes */
@@ -74,7 +72,11 @@ pub(super) fn c(out: &mut dyn Write, facts: &Facts) -> io::Result<()> {
     out.write_all(C_TOP.as_bytes())?;
     writeln!(out, "struct btfgen_facts {{")?;
     for fact in &facts.facts {
-        writeln!(out, "\t/* {fact} */\n\tstruct btfgen_fact {};", fact.name())?;
+        writeln!(
+            out,
+            "\t/* {fact} */\n\tstruct btfgen_facts_value {};",
+            fact.name()
+        )?;
     }
     writeln!(
         out,
@@ -172,7 +174,7 @@ pub(super) fn rust(out: &mut dyn Write, facts: &Facts) -> io::Result<()> {
         writeln!(out, "    Facts {{")?;
         for (name, numbers) in numbers(&facts.facts, row) {
             let numbers = match numbers {
-                Some(Numbers {
+                Some(Number {
                     value,
                     size,
                     bit,

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use btfgen::{Answer, Answered, Facts, KernelId};
 use serde::Serialize;
 
+use crate::facts::UnknownFact;
 use crate::report::LeftOut;
 
 /// The version of the form of the JSON and YAML.
@@ -17,7 +18,7 @@ pub(super) struct Report<'f> {
     /// Kernels with equal answers.
     rows: Vec<Row<'f>>,
     /// Facts that no kernel has.
-    unknown: Vec<Unknown<'f>>,
+    unknown: Vec<UnknownFact<'f>>,
     left_out: Vec<LeftOut>,
 }
 
@@ -36,12 +37,6 @@ struct Row<'f> {
     answers: &'f [Answered],
 }
 
-#[derive(Serialize)]
-struct Unknown<'f> {
-    name: &'f str,
-    nearest: &'f [String],
-}
-
 impl<'f> Report<'f> {
     pub(super) fn new(facts: &'f Facts) -> Self {
         let asked = facts.facts.iter().map(|fact| Asked {
@@ -53,15 +48,11 @@ impl<'f> Report<'f> {
             kernels: row.kernels.iter().map(ToString::to_string).collect(),
             answers: &row.answers,
         });
-        let unknown = facts.unknown.iter().filter_map(|(number, nearest)| {
-            let name = facts.facts.get(*number)?.name();
-            Some(Unknown { name, nearest })
-        });
         Self {
             version: VERSION,
             facts: asked.collect(),
             rows: rows.collect(),
-            unknown: unknown.collect(),
+            unknown: UnknownFact::all(facts),
             left_out: LeftOut::all(&facts.left_out),
         }
     }
@@ -70,44 +61,6 @@ impl<'f> Report<'f> {
 fn ranges(facts: &Facts, kernels: &[&KernelId]) -> Vec<String> {
     let ranges = facts.ranges(kernels).into_iter();
     ranges.map(|range| range.to_string()).collect()
-}
-
-/// A number, in the forms for CSV and code.
-#[derive(Debug, Default)]
-pub(super) struct Numbers {
-    /// Offset or size in bytes, value, or number of parameters.
-    pub(super) value: i64,
-    /// The size of a member in bytes.
-    pub(super) size: u32,
-    /// Of a bitfield: its first bit within the byte at the offset, and its width.
-    pub(super) bit: u32,
-    pub(super) bits: u32,
-}
-
-impl Numbers {
-    /// `None` if the kernel does not give a number.
-    pub(super) fn of(answer: &Answer) -> Option<Self> {
-        let value = |value| Self {
-            value,
-            ..Self::default()
-        };
-        Some(match *answer {
-            Answer::Member {
-                bit_offset,
-                bytes,
-                bits,
-            } => Self {
-                value: (bit_offset / 8).cast_signed(),
-                size: bytes,
-                bit: (bit_offset % 8) as u32,
-                bits: bits.unwrap_or_default(),
-            },
-            Answer::Size { bytes } => value(bytes.into()),
-            Answer::Value { value: number } => value(number),
-            Answer::Function { parameters } => value(parameters.into()),
-            _ => return None,
-        })
-    }
 }
 
 /// A line for each answer of each fact: the fact, what it is, its numbers, and the kernels.
@@ -121,7 +74,7 @@ pub(super) fn csv(out: &mut dyn Write, facts: &Facts) -> io::Result<()> {
                 Answer::Unknown => "unknown",
                 _ => "found",
             };
-            let numbers = match Numbers::of(&answered.answer) {
+            let numbers = match answered.answer.number() {
                 Some(n) => format!("{},{},{},{}", n.value, n.size, n.bit, n.bits),
                 None => ",,,".to_owned(),
             };

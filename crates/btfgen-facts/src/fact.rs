@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use btfgen_btf::Kind;
 
-use super::InvalidFact;
-
 /// A question about a kernel, with other questions that are asked in turn if the kernel does not have the first one's type,
 /// member, name or function.
 ///
@@ -22,10 +20,10 @@ use super::InvalidFact;
 /// ```
 ///
 /// ```
-/// let fact: btfgen::Fact = "task_struct.__state | task_struct.state".parse()?;
+/// let fact: btfgen_facts::Fact = "task_struct.__state | task_struct.state".parse()?;
 /// assert_eq!(fact.name(), "task_struct___state");
-/// assert!("task_struct".parse::<btfgen::Fact>().is_err());
-/// # Ok::<(), btfgen::InvalidFact>(())
+/// assert!("task_struct".parse::<btfgen_facts::Fact>().is_err());
+/// # Ok::<(), btfgen_facts::InvalidFact>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
@@ -55,6 +53,28 @@ pub struct FactType {
     pub kind: Option<Kind>,
     /// The name.
     pub name: String,
+}
+
+/// A text is no fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidFact {
+    text: String,
+    message: &'static str,
+}
+
+impl InvalidFact {
+    fn new(text: &str, message: &'static str) -> Self {
+        let text = text.to_owned();
+        Self { text, message }
+    }
+}
+
+impl std::error::Error for InvalidFact {}
+
+impl fmt::Display for InvalidFact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no fact: {}", self.text, self.message)
+    }
 }
 
 impl Fact {

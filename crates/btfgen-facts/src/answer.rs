@@ -2,6 +2,17 @@
 
 use std::fmt;
 
+/// A kernel's answer to a fact.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Answered {
+    /// Which question of the fact it answers; 0 if none found anything.
+    pub question: usize,
+    /// The answer.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub answer: Answer,
+}
+
 /// A kernel's answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -57,15 +68,43 @@ pub enum Missing {
     Part(String),
 }
 
-impl Answer {
-    /// Whether the next question of a fact need not be asked.
-    pub(crate) fn is_last(&self) -> bool {
-        !matches!(self, Self::Missing(_))
-    }
+/// The number of an [`Answer`], in a form for other languages and tables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Number {
+    /// The offset of a member in bytes, a size in bytes, the value of a name of an enum, or the number of parameters.
+    pub value: i64,
+    /// The size of a member in bytes; 0 for a flexible array.
+    pub size: u32,
+    /// Of a bitfield: its first bit, counted from the byte at the offset as BTF does. That is the least significant bit of the byte
+    /// on little-endian kernels, and the most significant one on big-endian kernels.
+    pub bit: u32,
+    /// The width of a bitfield in bits; 0 for other members.
+    pub bits: u32,
+}
 
-    /// Whether it says something of the kernel: a number.
-    pub fn is_found(&self) -> bool {
-        !matches!(self, Self::Missing(_) | Self::Ambiguous(_) | Self::Unknown)
+impl Answer {
+    /// The number; `None` if the kernel gives none.
+    pub fn number(&self) -> Option<Number> {
+        let value = |value| Number {
+            value,
+            ..Number::default()
+        };
+        Some(match *self {
+            Self::Member {
+                bit_offset,
+                bytes,
+                bits,
+            } => Number {
+                value: (bit_offset / 8).cast_signed(),
+                size: bytes,
+                bit: (bit_offset % 8) as u32,
+                bits: bits.unwrap_or_default(),
+            },
+            Self::Size { bytes } => value(bytes.into()),
+            Self::Value { value: number } => value(number),
+            Self::Function { parameters } => value(parameters.into()),
+            _ => return None,
+        })
     }
 }
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use btfgen::Fact;
+use btfgen::{Fact, InvalidFact};
 use btfgen_files::read_regular;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::invalid;
+use crate::explain::printable;
 
 /// The largest file of facts.
 const MAX_BYTES: u64 = 1 << 20;
@@ -78,14 +78,17 @@ impl<'de> Visitor<'de> for EntryVisitor {
             fact = fact.or(parse(fallback)?);
         }
         match whole.name {
-            Some(name) => fact.named(&name).map_err(|e| de::Error::custom(invalid(e))),
+            Some(name) => fact
+                .named(&name)
+                .map_err(|e| de::Error::custom(printable(&e.to_string()))),
             None => Ok(fact),
         }
     }
 }
 
 fn parse<E: de::Error>(text: &str) -> Result<Fact, E> {
-    text.parse().map_err(|e| E::custom(invalid(e)))
+    text.parse()
+        .map_err(|e: InvalidFact| E::custom(printable(&e.to_string())))
 }
 
 impl<'de> Deserialize<'de> for Texts {
