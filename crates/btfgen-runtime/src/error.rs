@@ -24,6 +24,8 @@ pub enum ErrorKind {
     NoPlace,
     /// The bytes that [`Found::unloadable`](crate::Found::unloadable) got are not a BPF object.
     Object,
+    /// The archive has no fact of the name that [`Found::fact`](crate::Found::fact) got, or the lookup was not asked for facts.
+    NoFact,
 }
 
 /// Why the lookup failed.

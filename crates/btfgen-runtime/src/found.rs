@@ -9,6 +9,7 @@ use btfgen_archive::KernelId;
 use crate::btf_file::BtfFile;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::facts::HostFacts;
 use crate::loader::Loader;
 use crate::source::Source;
 use crate::step::Step;
@@ -35,6 +36,8 @@ pub struct Found {
     pub(crate) content: Content,
     pub(crate) steps: Vec<Step>,
     pub(crate) kernel_btf: KernelBtf,
+    /// `None` if the lookup was not asked for them.
+    pub(crate) facts: Option<HostFacts>,
 }
 
 /// Whether the kernel's own BTF may be used, as the lookup decided.

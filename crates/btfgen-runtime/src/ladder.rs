@@ -9,6 +9,7 @@ use crate::build_id::{Build, Builds};
 use crate::distribution::{self, Directory};
 use crate::environment::{Environment, Variable};
 use crate::error::{Error, ErrorKind, Result};
+use crate::facts;
 use crate::found::{Content, Entry, Found, Origin};
 use crate::host::{self, Host};
 use crate::inspect::inspect;
@@ -39,15 +40,21 @@ impl Lookup<'_> {
     ///   this kernel.
     /// - [`Io`](crate::ErrorKind::Io): a named file cannot be read, or the machine failed to read the kernel's own BTF.
     /// - [`InvalidBtf`](crate::ErrorKind::InvalidBtf): a named file or an archive's entry is not usable BTF.
-    /// - [`Archive`](crate::ErrorKind::Archive): the archive is damaged.
+    /// - [`Archive`](crate::ErrorKind::Archive): the archive is damaged. With [`Lookup::facts`] it is read in any case.
     pub fn find(&self) -> Result<Found> {
         let mut steps = Steps::default();
         let environment = self.decide_environment();
-        match climb(self, environment, &mut steps) {
-            Ok((origin, content)) => Ok(Found {
+        let mut find = || -> Result<_> {
+            let (origin, content) = climb(self, environment, &mut steps)?;
+            let facts = facts::read(self, &origin, &mut steps)?;
+            Ok((origin, content, facts))
+        };
+        match find() {
+            Ok((origin, content, facts)) => Ok(Found {
                 origin,
                 content,
                 kernel_btf: own::may_be_used(self, environment),
+                facts,
                 steps: steps.into_vec(),
             }),
             Err(e) => Err(e.with_steps(steps.into_vec())),
@@ -114,15 +121,8 @@ fn from_archive(
         return Err(no_archive());
     };
     let host = find_host(lookup, environment, steps)?;
-    let from_file;
-    let archive = match source {
-        ArchiveSource::Bytes(bytes) => Archive::from_bytes(bytes),
-        ArchiveSource::File(path) => {
-            from_file = read_archive(path, steps)?;
-            Archive::from_bytes(&from_file)
-        }
-    };
-    let archive = archive.map_err(|e| damaged(e, steps))?;
+    let mut from_file = Vec::new();
+    let archive = open_archive(source, &mut from_file, steps)?;
     let (kernel, bytes) = find_entry(lookup, &archive, &host, steps)?;
     inspect(&bytes).map_err(|e| {
         Error::new(
@@ -132,6 +132,22 @@ fn from_archive(
     })?;
     let entry = Entry::new(bytes, environment);
     Ok((Origin::Archive(kernel), Content::Entry(entry)))
+}
+
+/// Opens an archive. The content of a file goes to `from_file`.
+pub(crate) fn open_archive<'a>(
+    source: &'a ArchiveSource<'_>,
+    from_file: &'a mut Vec<u8>,
+    steps: &mut Steps,
+) -> Result<Archive<'a>> {
+    let bytes = match source {
+        ArchiveSource::Bytes(bytes) => bytes,
+        ArchiveSource::File(path) => {
+            *from_file = read_archive(path, steps)?;
+            from_file.as_slice()
+        }
+    };
+    Archive::from_bytes(bytes).map_err(|e| damaged(e, steps))
 }
 
 fn named_by_environment(
@@ -241,7 +257,7 @@ fn read_archive(path: &Path, steps: &mut Steps) -> Result<Vec<u8>> {
     })
 }
 
-fn damaged(error: btfgen_archive::Error, steps: &mut Steps) -> Error {
+pub(crate) fn damaged(error: btfgen_archive::Error, steps: &mut Steps) -> Error {
     steps.passed(Rung::Exact, "archive", &error);
     Error::new(ErrorKind::Archive, "the archive of BTFs cannot be read").with_source(error)
 }

@@ -22,7 +22,7 @@
 //! [`Lookup`] documents the order of the steps. The modules, in the order of the data flow: `environment` (whether to read the
 //! environment), `ladder` (which BTF), `own` (the kernel's own), `source` and `inspect` (whether a file is BTF), `features` and
 //! `loader` (whether the loader can read it), `host` (distribution and kernel), `build_id` (which build of it), `found` and `btf_file` (bytes and path), `unloadable` (which
-//! programs cannot be loaded).
+//! programs cannot be loaded), `facts` (what the kernel answers to the archive's facts).
 //!
 //! The only unsafe code is in `auxv`: it asks the C library whether the program has more privileges than its caller.
 //!
@@ -70,6 +70,7 @@ mod distribution;
 mod elf;
 mod environment;
 mod error;
+mod facts;
 mod features;
 #[cfg(test)]
 mod forge;
@@ -87,6 +88,7 @@ mod step;
 mod unloadable;
 
 pub use btfgen_archive::{Archive, ArchiveOptions, BuildId, KernelId};
+pub use btfgen_facts::{Answer, Answered, Fact, Missing, Number};
 
 pub use crate::build_id::running_build_id;
 pub use crate::error::{Error, ErrorKind, Result};

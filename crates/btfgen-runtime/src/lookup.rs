@@ -58,6 +58,7 @@ pub struct Lookup<'a> {
     pub(crate) loader: Option<Loader>,
     pub(crate) require_custom: bool,
     pub(crate) forbids_environment: bool,
+    pub(crate) facts: bool,
 }
 
 /// The outcome of a step that is only for this host.
@@ -134,6 +135,14 @@ impl<'a> Lookup<'a> {
     #[must_use]
     pub fn environment(mut self, on: bool) -> Self {
         self.forbids_environment = !on;
+        self
+    }
+
+    /// Whether to read the archive's facts, too, for [`Found::fact`](crate::Found::fact): what `btfgen pack --fact` asked all kernels.
+    /// Off by default. With `true` the lookup also reads the archive if it takes another BTF.
+    #[must_use]
+    pub fn facts(mut self, on: bool) -> Self {
+        self.facts = on;
         self
     }
 

@@ -106,6 +106,11 @@ impl Steps {
         self.push(rung, &subject, &outcome, true);
     }
 
+    /// The rung that found the BTF.
+    pub(crate) fn taken_rung(&self) -> Option<Rung> {
+        self.0.iter().find(|step| step.taken).map(|step| step.rung)
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Step> {
         self.0
     }

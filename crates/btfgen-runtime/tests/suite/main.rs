@@ -1,5 +1,6 @@
 //! The lookup as a program uses it.
 
+mod facts;
 mod ladder;
 mod unloadable;
 mod vectors;
