@@ -111,14 +111,52 @@ struct btfgen_find_opts {
    */
   bool no_environment;
   /**
+   * Whether to read the archive's facts, too, for `btfgen_fact`. The library then also reads the archive if it takes another BTF.
+   */
+  bool facts;
+  /**
    * Must be 0.
    */
-  uint8_t reserved[6];
+  uint8_t reserved[5];
   /**
    * Another build of the kernel than the running one: the build id in its `/sys/kernel/notes`, as hexadecimal digits. The lookup
    * then skips this kernel's own BTF. Without it, the build of another `release` or `arch` is unknown.
    */
   const char *build_id;
+};
+
+/**
+ * A kernel's answer to a fact that `btfgen pack --fact` put into the archive.
+ *
+ * Set `sz` to `sizeof(struct btfgen_fact)` before `btfgen_fact`. Later versions of the library only add fields at the end. The library
+ * sets the fields that it knows, and the others to 0.
+ */
+struct btfgen_fact {
+  /**
+   * The size of this struct in bytes.
+   */
+  size_t sz;
+  /**
+   * The offset of a member in bytes, a size in bytes, the value of a name of an enum, or the number of a function's parameters.
+   */
+  int64_t value;
+  /**
+   * The size of a member in bytes; 0 for a flexible array, and for other facts.
+   */
+  uint32_t size;
+  /**
+   * Of a bitfield: its first bit, counted from the byte at the offset as BTF does. That is the least significant bit of the
+   * byte on little-endian kernels, and the most significant one on big-endian kernels.
+   */
+  uint32_t bit;
+  /**
+   * The width of a bitfield in bits; 0 for other members and facts.
+   */
+  uint32_t bits;
+  /**
+   * Which question of the fact this is the answer to: 0 for the first one, 1 for the first fallback.
+   */
+  uint32_t question;
 };
 
 #ifdef __cplusplus
@@ -209,6 +247,37 @@ int btfgen_unloadable(struct btfgen_btf *btf,
                       const void *object,
                       size_t object_size,
                       const char *const **names);
+
+/**
+ * Sets `*fact` to the kernel's answer to a fact that `btfgen pack --fact` put into the archive. `name` is the fact's name:
+ * `task_struct_pid` for `task_struct.pid`. `btfgen_find` must have had `facts` in its options.
+ *
+ *     struct btfgen_fact pid = { .sz = sizeof(pid) };
+ *
+ *     if (!btfgen_fact(btf, "task_struct_pid", &pid))
+ *             printf("task_struct.pid is at byte %lld\n", (long long)pid.value);
+ *
+ * If the BTF is the archive's entry, the answer is the archive's. Otherwise the BTF itself is asked: the kernel's own, or the file. The
+ * first call reads it.
+ *
+ * Returns 0, or
+ * - `-ENOENT`: the kernel does not have it; `btfgen_error` says what is missing;
+ * - `-ENOTUNIQ`: the kernel has several types or functions of this name, and they answer differently;
+ * - `-ENODATA`: it asks for a function, and the kernel's BTF has no functions at all;
+ * - `-ESRCH`: the archive has no fact of this name, or `btfgen_find` was not asked for facts;
+ * - `-EINVAL`: an argument is NULL, `name` is not UTF-8, `sz` makes no sense, or the file is no BTF;
+ * - the result of `btfgen_find` if that failed;
+ * - another `-errno`: the BTF cannot be read.
+ *
+ * After a failure `*fact` is as it was.
+ *
+ * # Safety
+ * `btf` is NULL or from `btfgen_find`, `name` is NULL or a string, and `fact` is NULL or points to `fact->sz` bytes. Nobody else
+ * uses `btf` and `fact` meanwhile.
+ */
+int btfgen_fact(struct btfgen_btf *btf,
+                const char *name,
+                struct btfgen_fact *fact);
 
 /**
  * Returns where the BTF is from.

@@ -50,11 +50,36 @@ pub struct btfgen_find_opts {
     /// `BTFGEN_OS_RELEASE`, `BTFGEN_REQUIRE_CUSTOM` and `TMPDIR`. Without it, the library reads the environment, unless the program
     /// has more privileges than its caller (set-user-ID, set-group-ID, file capabilities).
     pub no_environment: bool,
+    /// Whether to read the archive's facts, too, for `btfgen_fact`. The library then also reads the archive if it takes another BTF.
+    pub facts: bool,
     /// Must be 0.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
     /// Another build of the kernel than the running one: the build id in its `/sys/kernel/notes`, as hexadecimal digits. The lookup
     /// then skips this kernel's own BTF. Without it, the build of another `release` or `arch` is unknown.
     pub build_id: *const c_char,
+}
+
+/// A kernel's answer to a fact that `btfgen pack --fact` put into the archive.
+///
+/// Set `sz` to `sizeof(struct btfgen_fact)` before `btfgen_fact`. Later versions of the library only add fields at the end. The library
+/// sets the fields that it knows, and the others to 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(non_camel_case_types, reason = "it has the name that C programs know")]
+pub struct btfgen_fact {
+    /// The size of this struct in bytes.
+    pub sz: usize,
+    /// The offset of a member in bytes, a size in bytes, the value of a name of an enum, or the number of a function's parameters.
+    pub value: i64,
+    /// The size of a member in bytes; 0 for a flexible array, and for other facts.
+    pub size: u32,
+    /// Of a bitfield: its first bit, counted from the byte at the offset as BTF does. That is the least significant bit of the
+    /// byte on little-endian kernels, and the most significant one on big-endian kernels.
+    pub bit: u32,
+    /// The width of a bitfield in bits; 0 for other members and facts.
+    pub bits: u32,
+    /// Which question of the fact this is the answer to: 0 for the first one, 1 for the first fallback.
+    pub question: u32,
 }
 
 /// Where a BTF is from.
@@ -228,6 +253,73 @@ pub unsafe extern "C" fn btfgen_unloadable(
     })
 }
 
+/// Sets `*fact` to the kernel's answer to a fact that `btfgen pack --fact` put into the archive. `name` is the fact's name:
+/// `task_struct_pid` for `task_struct.pid`. `btfgen_find` must have had `facts` in its options.
+///
+///     struct btfgen_fact pid = { .sz = sizeof(pid) };
+///
+///     if (!btfgen_fact(btf, "task_struct_pid", &pid))
+///             printf("task_struct.pid is at byte %lld\n", (long long)pid.value);
+///
+/// If the BTF is the archive's entry, the answer is the archive's. Otherwise the BTF itself is asked: the kernel's own, or the file. The
+/// first call reads it.
+///
+/// Returns 0, or
+/// - `-ENOENT`: the kernel does not have it; `btfgen_error` says what is missing;
+/// - `-ENOTUNIQ`: the kernel has several types or functions of this name, and they answer differently;
+/// - `-ENODATA`: it asks for a function, and the kernel's BTF has no functions at all;
+/// - `-ESRCH`: the archive has no fact of this name, or `btfgen_find` was not asked for facts;
+/// - `-EINVAL`: an argument is NULL, `name` is not UTF-8, `sz` makes no sense, or the file is no BTF;
+/// - the result of `btfgen_find` if that failed;
+/// - another `-errno`: the BTF cannot be read.
+///
+/// After a failure `*fact` is as it was.
+///
+/// # Safety
+/// `btf` is NULL or from `btfgen_find`, `name` is NULL or a string, and `fact` is NULL or points to `fact->sz` bytes. Nobody else
+/// uses `btf` and `fact` meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn btfgen_fact(
+    btf: *mut btfgen_btf,
+    name: *const c_char,
+    fact: *mut btfgen_fact,
+) -> c_int {
+    guarded(|| {
+        // SAFETY: the caller vouches for `btf`.
+        let (Some(btf), false) = (unsafe { btf.as_mut() }, fact.is_null()) else {
+            return INVALID;
+        };
+        // SAFETY: the caller vouches for the string.
+        let Some(name) = (unsafe { lookup::os_str(name) }).and_then(|name| name.to_str()) else {
+            return INVALID;
+        };
+        // SAFETY: an answer begins with its size.
+        let size = unsafe { (&raw const (*fact).sz).read() };
+        if !(size_of::<btfgen_fact>()..=MAX_SIZE).contains(&size) {
+            return INVALID;
+        }
+        match btf.fact(name) {
+            Ok((number, question)) => {
+                let answer = btfgen_fact {
+                    sz: size,
+                    value: number.value,
+                    size: number.size,
+                    bit: number.bit,
+                    bits: number.bits,
+                    question,
+                };
+                // SAFETY: the caller vouches for `size` bytes, which are at least those of the answer.
+                unsafe {
+                    fact.cast::<u8>().write_bytes(0, size);
+                    fact.write(answer);
+                }
+                0
+            }
+            Err(code) => code,
+        }
+    })
+}
+
 /// Returns where the BTF is from.
 ///
 /// # Safety
@@ -309,7 +401,8 @@ impl btfgen_find_opts {
         loader: std::ptr::null(),
         require_custom: false,
         no_environment: false,
-        reserved: [0; 6],
+        facts: false,
+        reserved: [0; 5],
         build_id: std::ptr::null(),
     };
 
@@ -338,6 +431,7 @@ impl btfgen_find_opts {
         let bools = [
             offset_of!(Self, require_custom),
             offset_of!(Self, no_environment),
+            offset_of!(Self, facts),
         ];
         if bools
             .iter()
@@ -399,6 +493,7 @@ impl btfgen_find_opts {
         }
         Ok(lookup
             .require_custom(self.require_custom)
+            .facts(self.facts)
             .environment(lookup::environment() && !self.no_environment))
     }
 }
@@ -413,7 +508,7 @@ mod tests {
         let pointers = 9 * size_of::<usize>();
         assert_eq!(offset_of!(btfgen_find_opts, require_custom), pointers);
         let build_id = offset_of!(btfgen_find_opts, build_id);
-        assert_eq!(build_id, pointers + 2 + 6);
+        assert_eq!(build_id, pointers + 3 + 5);
         let size = size_of::<btfgen_find_opts>();
         assert_eq!(size, build_id + size_of::<usize>());
     }

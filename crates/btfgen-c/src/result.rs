@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use btfgen_runtime::{Error, ErrorKind, Found, Lookup, Origin};
+use btfgen_runtime::{Answer, Error, ErrorKind, Found, Lookup, Number, Origin};
 use rustix::io::Errno;
 
 use crate::lookup::Refused;
@@ -147,6 +147,27 @@ impl btfgen_btf {
         Ok((self.unloadable.pointers.as_ptr(), code))
     }
 
+    /// The kernel's answer to a fact, and which question of the fact it answers. The error is `-errno`.
+    pub(crate) fn fact(&mut self, name: &str) -> Result<(Number, u32), c_int> {
+        let Some(found) = &self.found else {
+            return Err(self.code);
+        };
+        let answered = match found.fact(name) {
+            Ok(answered) => answered,
+            Err(e) => return Err(self.fail(&e)),
+        };
+        if let Some(number) = answered.answer.number() {
+            return Ok((number, answered.question as u32));
+        }
+        let code = match answered.answer {
+            Answer::Missing(_) => Errno::NOENT,
+            Answer::Ambiguous(_) => Errno::NOTUNIQ,
+            _ => Errno::NODATA,
+        };
+        self.error = text(format_args!("{name}: {}", answered.answer));
+        Err(-code.raw_os_error())
+    }
+
     /// The error and the steps, as text for people.
     pub(crate) fn trace(&self) -> CString {
         let [error, steps] = [&self.error, &self.steps].map(|text| text.to_string_lossy());
@@ -189,6 +210,7 @@ fn errno(error: &Error) -> c_int {
         ErrorKind::NotFound => Errno::NOENT.raw_os_error(),
         ErrorKind::NoArchive => Errno::OPNOTSUPP.raw_os_error(),
         ErrorKind::InvalidBtf | ErrorKind::Object => Errno::INVAL.raw_os_error(),
+        ErrorKind::NoFact => Errno::SRCH.raw_os_error(),
         ErrorKind::Archive => io().unwrap_or(Errno::BADMSG.raw_os_error()),
         _ => io().unwrap_or(Errno::IO.raw_os_error()),
     }

@@ -12,7 +12,7 @@
 
 static char archive[1 << 16];
 static size_t archive_size;
-static char object[1 << 16];
+static char object[1 << 20];
 
 static struct btfgen_find_opts options(const char *os_release)
 {
@@ -94,6 +94,7 @@ static size_t read_object(const char *path)
 
 	CHECK(file);
 	size = fread(object, 1, sizeof(object), file);
+	CHECK(size < sizeof(object));
 	fclose(file);
 	return size;
 }
@@ -165,7 +166,7 @@ static void refused(const char *os_release)
 {
 	struct btfgen_find_opts opts = options(os_release);
 
-	opts.reserved[5] = 1;
+	opts.reserved[4] = 1;
 	fail(&opts, -EINVAL, "opts->reserved", "");
 	opts = options(os_release);
 	memset(&opts.require_custom, 2, 1);

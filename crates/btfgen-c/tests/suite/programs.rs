@@ -9,8 +9,8 @@ use rustix::io::Errno;
 
 use crate::util::{
     BTF, Link, archive_of_another_kernel, archive_of_this_kernel, archive_of_this_kernel_below,
-    emitted, installed, is_there, linkable, on, pkg_config, program, program_in_order, root, run,
-    rustc, without_variables,
+    archive_with_facts, emitted, installed, is_there, linkable, on, pkg_config, program,
+    program_in_order, root, run, rustc, without_variables,
 };
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -331,6 +331,66 @@ fn misuse() {
     run(&mut on(&misuse, &os_release));
 }
 
+/// Check that each kind of answer and each failure of a fact is told, of the archive's entry, and that of a kernel with its own BTF the
+/// BTF itself answers.
+#[test]
+fn facts() {
+    let folder = tempfile::tempdir().unwrap();
+    let archived = [
+        ("a.b", "0:member:68:4:3"),
+        ("x.y | a.c", "1:member:64:8"),
+        ("a::B", "0:value:-1"),
+        ("func:f", "0:function:2"),
+        ("size:list_head", "0:missing:type"),
+        ("a.d", "0:missing:part:d"),
+        ("a.e", "0:ambiguous/member:0:4/member:32:4"),
+        ("func:g", "0:unknown"),
+    ];
+    let (archive, os_release) = archive_with_facts(folder.path(), &archived);
+    let facts = program(folder.path(), "facts", Link::Archive, &[]);
+    let names = [
+        "a_b",
+        "x_y",
+        "a_B",
+        "func_f",
+        "size_list_head",
+        "a_d",
+        "a_e",
+    ];
+    let printed = run(on(&facts, &os_release)
+        .arg(&archive)
+        .args(names)
+        .args(["func_g", "a"]));
+    let expected = "\
+a_b: 8, size 4, bit 4, bits 3, question 0
+x_y: 8, size 8, bit 0, bits 0, question 1
+a_B: -1, size 0, bit 0, bits 0, question 0
+func_f: 2, size 0, bit 0, bits 0, question 0
+size_list_head: No such file or directory: size_list_head: missing: no such type
+a_d: No such file or directory: a_d: missing: no d
+a_e: Name not unique on network: a_e: ambiguous: offset 0, 4 bytes; or offset 4, 4 bytes
+func_g: No data available: func_g: unknown: the BTF has no functions
+a: No such process: the archive has no fact a; it has a_b, x_y, a_B, func_f, size_list_head, a_d, a_e, func_g
+";
+    assert_eq!(printed, expected);
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        btfgen_testkit::skipped("this kernel has no BTF of its own");
+        return;
+    }
+    let printed = run(without_variables(&facts)
+        .arg(&archive)
+        .args(["size_list_head", "a_b"]));
+    let bytes = if cfg!(target_arch = "x86") {
+        16
+    } else {
+        2 * size_of::<usize>()
+    };
+    let expected = format!(
+        "size_list_head: {bytes}, size 0, bit 0, bits 0, question 0\na_b: No such file or directory: a_b: missing: no such type\n"
+    );
+    assert_eq!(printed, expected);
+}
+
 /// Check that many threads at once each get their own, and that nothing stays open.
 #[test]
 fn threads() {
@@ -356,6 +416,7 @@ fn exports() {
     let calls = [
         "btfgen_bytes",
         "btfgen_error",
+        "btfgen_fact",
         "btfgen_find",
         "btfgen_free",
         "btfgen_kernel",

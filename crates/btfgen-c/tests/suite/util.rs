@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use btfgen::{Answered, Fact};
 use btfgen_archive::{Builder, KernelId};
 use btfgen_testkit::tool;
 
@@ -161,9 +162,29 @@ pub(crate) fn archive_of_this_kernel(folder: &Path) -> (PathBuf, PathBuf) {
 
 /// The same, with its entries below a prefix.
 pub(crate) fn archive_of_this_kernel_below(prefix: &str, folder: &Path) -> (PathBuf, PathBuf) {
-    let uname = |flag| run(Command::new("uname").arg(flag)).trim_end().to_owned();
-    let kernel = KernelId::new("example", "1", &uname("-m"), &uname("-r")).unwrap();
+    let kernel = this_kernel();
     (archive_of(folder, prefix, kernel), os_release(folder))
+}
+
+fn this_kernel() -> KernelId {
+    let uname = |flag| run(Command::new("uname").arg(flag)).trim_end().to_owned();
+    KernelId::new("example", "1", &uname("-m"), &uname("-r")).unwrap()
+}
+
+/// The same, with facts and this kernel's answers.
+pub(crate) fn archive_with_facts(folder: &Path, facts: &[(&str, &str)]) -> (PathBuf, PathBuf) {
+    let path = folder.join("facts.tar.gz");
+    let asked = facts.iter().map(|(fact, _)| fact.parse::<Fact>().unwrap());
+    let answers = facts.iter().map(|(_, word)| Answered::from_word(word));
+    let builder = Builder::new().add(this_kernel(), BTF).unwrap();
+    let builder = builder.facts(asked.collect());
+    let mut bytes = Vec::new();
+    builder
+        .answers(this_kernel(), answers.map(Option::unwrap).collect())
+        .write(&mut bytes)
+        .unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    (path, os_release(folder))
 }
 
 /// An archive with one kernel that is nobody's.
