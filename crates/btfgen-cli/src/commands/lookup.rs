@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use btfgen_runtime::{BuildId, ErrorKind, Found, Loader, Lookup, Origin, Rung, Step};
+use btfgen_runtime::{
+    Answered, BuildId, ErrorKind, Fact, Found, Loader, Lookup, Origin, Rung, Step,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,6 +24,7 @@ EXAMPLES
   btfgen lookup btfs.tar.gz --require-custom
   btfgen lookup btfs.tar.gz --loader libbpf:0.8
   btfgen lookup btfs.tar.gz --os-release focal/etc/os-release --release 5.4.0-26-generic --arch x86_64
+  btfgen lookup btfs.tar.gz --facts
   btfgen lookup btfs.tar.gz --json | jq -r '.steps[] | .subject + \": \" + .outcome'";
 
 /// Where a kernel shows its own BTF.
@@ -66,11 +69,15 @@ pub(crate) struct Arguments {
     /// Skip the kernel's own BTF, also in a vmlinux on disk
     #[arg(long)]
     require_custom: bool,
+
+    /// Also show the answers to the archive's facts, which `pack --fact` put there
+    #[arg(long)]
+    facts: bool,
 }
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report {
+struct Report<'f> {
     /// Where the BTF is from: `kernel`, `file` or `archive`; null if there is no BTF.
     origin: Option<&'static str>,
     /// The file, or the name of the archive's entry.
@@ -78,8 +85,20 @@ struct Report {
     /// Size of the archive's entry.
     bytes: Option<usize>,
     steps: Vec<Value>,
+    /// With --facts: the answers to the archive's facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<Vec<AnsweredFact<'f>>>,
     #[serde(flatten)]
     failure: Failure,
+}
+
+/// A fact, and what the kernel answers.
+#[derive(Serialize)]
+struct AnsweredFact<'f> {
+    name: &'f str,
+    fact: String,
+    #[serde(flatten)]
+    answered: &'f Answered,
 }
 
 impl Arguments {
@@ -88,13 +107,23 @@ impl Arguments {
         let steps = found.as_ref().map_or_else(|e| e.steps(), Found::steps);
         let error = found.as_ref().err().map(|e| advised(e, &self.archive));
         let found = found.as_ref().ok();
+        let facts = found.map(Found::facts).transpose()?.unwrap_or_default();
         if console.json {
-            sink::json(&Report::new(found, steps, error.as_ref()))?;
+            let report = Report::new(found, steps, error.as_ref());
+            let facts = self.facts.then(|| AnsweredFact::all(&facts));
+            sink::json(&Report { facts, ..report })?;
         } else if !console.quiet {
             sink::text(|out| steps.iter().try_for_each(|step| writeln!(out, "{step}")))?;
             if let Some(found) = found {
                 console.say(format_args!("{STRONG}{}{STRONG:#}", describe(found)));
             }
+            if self.facts && facts.is_empty() {
+                console.note("the archive has no facts; `btfgen pack --fact` adds them");
+            }
+            sink::text(|out| {
+                let mut lines = facts.iter();
+                lines.try_for_each(|(fact, answered)| writeln!(out, "{fact}: {}", answered.answer))
+            })?;
         } else if let Some(found) = found {
             sink::data(|out| writeln!(out, "{}", name(found)))?;
         }
@@ -107,7 +136,8 @@ impl Arguments {
     fn lookup(&self) -> Lookup<'static> {
         let mut lookup = Lookup::new()
             .archive_file(&self.archive)
-            .require_custom(self.require_custom);
+            .require_custom(self.require_custom)
+            .facts(self.facts);
         if let Some(loader) = self.loader {
             lookup = lookup.loader(loader);
         }
@@ -180,7 +210,18 @@ fn advised(error: &btfgen_runtime::Error, archive: &Path) -> anyhow::Error {
     Advised::new(message, help).into()
 }
 
-impl Report {
+impl<'f> AnsweredFact<'f> {
+    fn all(facts: &[(&'f Fact, &'f Answered)]) -> Vec<Self> {
+        let facts = facts.iter().map(|(fact, answered)| Self {
+            name: fact.name(),
+            fact: fact.to_string(),
+            answered,
+        });
+        facts.collect()
+    }
+}
+
+impl Report<'_> {
     fn new(found: Option<&Found>, steps: &[Step], error: Option<&anyhow::Error>) -> Self {
         let (origin, name) = match found.map(Found::origin) {
             None => (None, None),
@@ -204,6 +245,7 @@ impl Report {
                     })
                 })
                 .collect(),
+            facts: None,
             failure: error.map(Failure::of).unwrap_or_default(),
         }
     }

@@ -390,3 +390,72 @@ fn no_relocations() {
     command.arg(dir.path().join("a.tar.gz"));
     run(&mut command, 0, &["no CO-RE relocations"]);
 }
+
+/// Check that facts of the command line and of files are in the archive, that lookup shows a host's answers, that a fact that no kernel
+/// has is told with the nearest name, and that equal names and bad files are refused before anything is written.
+#[test]
+fn facts() {
+    let dir = tempdir().unwrap();
+    let (out, file) = (dir.path().join("a.tar.gz"), dir.path().join("facts.yaml"));
+    let yaml =
+        "facts:\n  - name: state\n    fact: task_struct.__state\n    fallback: task_struct.state\n";
+    fs::write(&file, yaml).unwrap();
+    let mut command = pack(&hub(), &out);
+    command
+        .args(["--only", OLD, "--only", NEW, "--facts"])
+        .arg(&file);
+    command.args(["--fact", "task_struct.pidd", "--fact", "func:tty_write"]);
+    let told = [
+        "3 facts with 2 different rows",
+        "task_struct.pidd; near: pid",
+    ];
+    run(&mut command, 0, &told);
+    let json: Value = serde_json::from_slice(&run(command.arg("--json"), 0, &[]).stdout).unwrap();
+    let names = ["task_struct_pidd", "func_tty_write", "state"];
+    assert_eq!(json["facts"], serde_json::json!(names));
+    assert_eq!(json["unknown_facts"][0]["name"], "task_struct_pidd");
+
+    let lookup = |kernel: &str| {
+        let parts: Vec<&str> = kernel.split('/').collect();
+        let os_release = dir.path().join("os-release");
+        let text = format!("ID={}\nVERSION_ID={}\n", parts[0], parts[1]);
+        fs::write(&os_release, text).unwrap();
+        let mut command = btfgen();
+        command.args(["lookup", "--facts"]).arg(&out);
+        command.arg("--os-release").arg(os_release);
+        command.args(["--arch", parts[2], "--release", parts[3]]);
+        command
+    };
+    let text = stdout(&mut lookup(OLD));
+    let state = "task_struct.__state | task_struct.state: offset 16, 8 bytes\n";
+    assert!(text.contains(state), "{text}");
+    assert!(
+        text.contains("task_struct.pidd: missing: no pidd\n"),
+        "{text}"
+    );
+    let json: Value = serde_json::from_str(&stdout(lookup(NEW).arg("--json"))).unwrap();
+    let state = &json["facts"][2];
+    assert_eq!(
+        (&state["name"], &state["question"]),
+        (&"state".into(), &0.into())
+    );
+    assert_eq!(
+        (&state["kind"], &state["bytes"]),
+        (&"member".into(), &4.into())
+    );
+
+    fs::remove_file(&out).unwrap();
+    for (facts, code, told) in [
+        (
+            ["--fact", "a.b", "--fact", "a.b"],
+            2,
+            "two facts have the name a_b",
+        ),
+        (["--fact", "a.b", "--facts", "/dev/null"], 1, "/dev/null"),
+        (["--fact", "a.b", "--fact", "a..b"], 2, "a..b"),
+    ] {
+        let mut command = pack(&hub(), &out);
+        run(command.args(facts), code, &[told]);
+        assert!(!out.exists());
+    }
+}
