@@ -1,6 +1,5 @@
 //! The rungs of a lookup, from the BTF that was named to any unambiguous entry of the archive.
 
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use btfgen_archive::{Archive, KernelId};
@@ -239,18 +238,7 @@ fn named_os_release(
 }
 
 fn read_archive(path: &Path, steps: &mut Steps) -> Result<Vec<u8>> {
-    let read = || {
-        let mut bytes = Vec::new();
-        btfgen_files::open_regular(path)?
-            .take(MAX_ARCHIVE_BYTES + 1)
-            .read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_ARCHIVE_BYTES {
-            let message = format!("larger than {} MiB", MAX_ARCHIVE_BYTES >> 20);
-            return Err(io::Error::other(message));
-        }
-        Ok(bytes)
-    };
-    read().map_err(|e| {
+    btfgen_files::read_regular(path, MAX_ARCHIVE_BYTES).map_err(|e| {
         steps.passed(Rung::Exact, path.display(), host::describe_error(&e));
         let message = format!("{}: the archive cannot be read", path.display());
         Error::new(ErrorKind::Archive, message).with_source(e)

@@ -35,6 +35,15 @@ impl Source {
     /// Reads the whole BTF.
     pub(crate) fn read(&self) -> Result<Vec<u8>, Unusable> {
         inspect(self)?;
+        let too_large = || {
+            let message = format!("larger than {} MiB", MAX_BTF_BYTES >> 20);
+            io::Error::new(io::ErrorKind::FileTooLarge, message)
+        };
+        // Files of /sys may be larger than they say.
+        let told = self.file.metadata()?.len().min(self.place.end);
+        if told.saturating_sub(self.place.start) > MAX_BTF_BYTES {
+            return Err(too_large().into());
+        }
         let mut bytes = Vec::new();
         let mut file = &self.file;
         file.seek(SeekFrom::Start(self.place.start))?;
@@ -42,8 +51,7 @@ impl Source {
         file.take(len.min(MAX_BTF_BYTES + 1))
             .read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_BTF_BYTES {
-            let message = format!("larger than {} MiB", MAX_BTF_BYTES >> 20);
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message).into());
+            return Err(too_large().into());
         }
         Ok(bytes)
     }
