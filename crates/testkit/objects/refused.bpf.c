@@ -2,15 +2,13 @@
 // Relocations that compilers write and libbpf refuses, other than those whose instruction it poisons.
 #include "probe.h"
 
-/* clang sees through the typedef, and a root without a name has no candidates. */
-typedef struct {
-	void *pointer;
-	bool is_kernel : 1;
-} __attribute__((preserve_access_index)) sockptr_t___bitfield;
-
+/* A root without a name has no candidates. */
 PROGRAM(anonymous_root)
 {
-	sockptr_t___bitfield *pointer = (void *)bpf_get_current_task();
+	struct {
+		void *pointer;
+		bool is_kernel : 1;
+	} __attribute__((preserve_access_index)) *pointer = (void *)bpf_get_current_task();
 
 	KEEP(BPF_CORE_READ_BITFIELD_PROBED(pointer, is_kernel));
 	return 0;

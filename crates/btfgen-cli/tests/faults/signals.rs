@@ -3,6 +3,8 @@
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::Tally;
 use crate::scenario::{Ended, Fault, Scenario};
 
@@ -15,7 +17,7 @@ pub(crate) fn all(scenarios: &[Scenario], tally: &mut Tally) {
         let done = scenario.command(work.path(), &[]).output().unwrap();
         assert!(done.status.success());
         let takes = begin.elapsed();
-        for signal in ["KILL", "TERM", "HUP", "INT"] {
+        for signal in [Signal::KILL, Signal::TERM, Signal::HUP, Signal::INT] {
             for moment in 0..MOMENTS {
                 tally.take(signalled(scenario, signal, takes * moment / MOMENTS));
             }
@@ -23,7 +25,7 @@ pub(crate) fn all(scenarios: &[Scenario], tally: &mut Tally) {
     }
 }
 
-fn signalled(scenario: &Scenario, signal: &str, after: Duration) -> Result<Ended, String> {
+fn signalled(scenario: &Scenario, signal: Signal, after: Duration) -> Result<Ended, String> {
     let work = scenario.folder();
     // The parent process of the tests may ignore them.
     let wrapper = ["env", "--default-signal=INT,TERM,HUP"].map(str::to_owned);
@@ -34,14 +36,10 @@ fn signalled(scenario: &Scenario, signal: &str, after: Duration) -> Result<Ended
         .spawn()
         .unwrap();
     std::thread::sleep(after);
-    let pid = child.id().to_string();
     // It may have ended.
-    let _ = Command::new("kill")
-        .args([&format!("-{signal}"), &pid])
-        .stderr(Stdio::null())
-        .status();
+    let _ = kill_process(Pid::from_child(&child), signal);
     let output = child.wait_with_output().unwrap();
-    let what = format!("SIG{signal} after {after:?}");
+    let what = format!("{signal:?} after {after:?}");
     let fault = Fault {
         what: &what,
         told: &["stopped"],

@@ -24,6 +24,7 @@ use std::process::{Child, Stdio};
 
 use assert_cmd::Command;
 use btfgen_testkit::git::{Daemon, HttpServer, PATIENCE, Repository, isolate, kernel_file};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -212,10 +213,8 @@ impl Running {
         }
     }
 
-    fn signal(&self, name: &str) {
-        let mut kill = std::process::Command::new("kill");
-        let status = kill.arg(name).arg(self.child.id().to_string()).status();
-        assert!(status.unwrap().success());
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// The command's exit code, if it ended by itself, and all its messages.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::tempdir;
 
 use crate::suite::{NEW, binary, hub, names, object};
@@ -44,10 +45,8 @@ fn start(hub: &Path, output: &Path) -> Child {
     child
 }
 
-fn kill(child: &Child, signal: &str) {
-    let mut kill = Command::new("kill");
-    let status = kill.arg(signal).arg(child.id().to_string()).status();
-    assert!(status.unwrap().success());
+fn kill(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 /// Check that signals to end stop the work soon, with exit code 130, nothing left behind and an older output
@@ -58,7 +57,7 @@ fn stops() {
     large_hub(large.path());
     let output = dir.path().join("a.tar.gz");
     fs::write(&output, "older").unwrap();
-    for signal in ["-INT", "-TERM"] {
+    for signal in [Signal::INT, Signal::TERM] {
         let child = start(large.path(), &output);
         let begin = Instant::now();
         kill(&child, signal);
@@ -78,14 +77,10 @@ fn stops_at_once() {
     let (dir, large) = (tempdir().unwrap(), tempdir().unwrap());
     large_hub(large.path());
     let child = start(large.path(), &dir.path().join("a.tar.gz"));
-    kill(&child, "-INT");
+    kill(&child, Signal::INT);
     std::thread::sleep(Duration::from_millis(5));
     // It may have ended by the first one.
-    let _ = Command::new("kill")
-        .arg("-INT")
-        .arg(child.id().to_string())
-        .stderr(Stdio::null())
-        .status();
+    let _ = kill_process(Pid::from_child(&child), Signal::INT);
     let done = child.wait_with_output().unwrap();
     assert_eq!(done.status.code(), Some(130));
     assert_eq!(names(dir.path()), [""; 0]);
@@ -121,7 +116,7 @@ fn stops_pahole() {
     ]);
     assert!(cc.current_dir(dir.path()).status().unwrap().success());
     let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
-    for signal in ["-INT", "-TERM", "-HUP"] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut add = Command::new("env");
         add.arg("--default-signal=INT,TERM,HUP").arg(binary());
         add.args(["add", "vmlinux", "--id", "a/1/x86_64/1", "--hub", "hub"]);

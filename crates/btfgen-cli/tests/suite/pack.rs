@@ -406,7 +406,7 @@ fn facts() {
         .arg(&file);
     command.args(["--fact", "task_struct.pidd", "--fact", "func:tty_write"]);
     let told = [
-        "3 facts with 2 different rows",
+        "3 facts in 2 distinct rows of answers",
         "task_struct.pidd; near: pid",
     ];
     run(&mut command, 0, &told);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use btfgen::Hub;
 use btfgen_testkit::git::{Daemon, PATIENCE, Relay, Repository, kernel_file};
+use rustix::process::Signal;
 
 use crate::suite::fetch::{
     BOTH, Git, Ground, Running, assert_same, files, kernels, put_series, url,
@@ -189,10 +190,10 @@ fn signals_to_end() {
         let mut running = Running::start(command);
         relay.wait_until_held();
         let begin = Instant::now();
-        running.signal("-INT");
+        running.signal(Signal::INT);
         running.wait_for("stopping; a second Ctrl-C stops at once");
         if signals == 2 {
-            running.signal("-INT");
+            running.signal(Signal::INT);
         }
         let (code, told) = running.end();
         assert_eq!(code, Some(130), "{told}");
@@ -213,7 +214,7 @@ fn signals_while_something_comes() {
         .command(Git::Missing, &interrupted.url(&relay));
     let mut running = Running::start(command);
     relay.wait_until_held();
-    running.signal("-TERM");
+    running.signal(Signal::TERM);
     running.wait_for("stopping; a second Ctrl-C stops at once");
     relay.heal();
     let (code, told) = running.end();
@@ -240,7 +241,7 @@ fn killed() {
         let command = interrupted.ground.command(git, &interrupted.url(&relay));
         let running = Running::start(command);
         relay.wait_until_held();
-        running.signal("-KILL");
+        running.signal(Signal::KILL);
         // Not to its end: its git, which nobody kills, still has stderr.
         drop(running);
         interrupted.is_as_before();
@@ -261,7 +262,7 @@ fn killed_at_the_end() {
         .command(Git::There, &interrupted.url(&relay));
     let mut running = Running::start(command);
     running.wait_for("waiting for other commands that read this hub");
-    running.signal("-KILL");
+    running.signal(Signal::KILL);
     drop(running);
     drop(reader);
     interrupted.is_as_before();
@@ -291,10 +292,10 @@ fn hanging_servers() {
         let mut running = Running::start(ground.command(git, &url(scheme, address, "kernels")));
         let client = listener.accept().unwrap();
         let begin = Instant::now();
-        running.signal("-INT");
+        running.signal(Signal::INT);
         running.wait_for("stopping");
         if git == Git::Missing {
-            running.signal("-INT");
+            running.signal(Signal::INT);
         }
         let (code, told) = running.end();
         assert_eq!(code, Some(130), "{told}");

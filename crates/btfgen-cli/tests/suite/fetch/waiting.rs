@@ -1,6 +1,7 @@
 //! Several at one hub.
 
 use btfgen_testkit::git::{Daemon, Relay, Repository};
+use rustix::process::Signal;
 
 use crate::suite::fetch::{Git, Ground, Running, assert_same, files, kernels, put_series, url};
 
@@ -59,7 +60,7 @@ fn waiting_can_be_stopped() {
     let ground = Ground::new();
     let repository = archive(&ground, 10);
     let two = Two::start(&ground);
-    two.second.signal("-INT");
+    two.second.signal(Signal::INT);
     assert_eq!(two.second.end().0, Some(130));
     two.relay.heal();
     let (code, told) = two.first.end();
