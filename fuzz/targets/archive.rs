@@ -119,6 +119,7 @@ fn check_plain(archive: &Archive<'_>) {
     }
     check_files(archive);
     check_manifest(archive);
+    check_facts(archive, kernels.as_deref().unwrap_or_default());
 }
 
 /// Properties that hold for any index.
@@ -218,6 +219,18 @@ fn check_files(archive: &Archive<'_>) {
     // What leads out of the archive is no file of it.
     for name in ["", "/a", "../a", "a/../b"] {
         assert!(matches!(archive.file(name), Ok(None)), "{name}");
+    }
+}
+
+/// Each kernel has as many answers as there are facts, or none.
+fn check_facts(archive: &Archive<'_>, kernels: &[KernelId]) {
+    let Ok(facts) = archive.facts() else {
+        return;
+    };
+    for kernel in kernels.iter().take(MAX_LOOKUPS) {
+        if let Ok(Some(answers)) = facts.answers(kernel) {
+            assert_eq!(answers.len(), facts.facts().len());
+        }
     }
 }
 

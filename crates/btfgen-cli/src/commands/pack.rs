@@ -203,9 +203,9 @@ impl Arguments {
         let facts = &packed.facts;
         if !facts.facts.is_empty() {
             console.say(format_args!(
-                "  {} with {}",
+                "  {} in {} of answers",
                 count(facts.facts.len(), "fact"),
-                count(facts.rows.len(), "different row"),
+                count(facts.rows.len(), "distinct row"),
             ));
         }
         if let Some((path, arch)) = linkable {
