@@ -222,14 +222,14 @@ fn check_files(archive: &Archive<'_>) {
     }
 }
 
-/// Each kernel has as many answers as there are facts, or none.
+/// A kernel has at most as many answers as there are facts: those of a damaged file may come after it.
 fn check_facts(archive: &Archive<'_>, kernels: &[KernelId]) {
     let Ok(facts) = archive.facts() else {
         return;
     };
     for kernel in kernels.iter().take(MAX_LOOKUPS) {
         if let Ok(Some(answers)) = facts.answers(kernel) {
-            assert_eq!(answers.len(), facts.facts().len());
+            assert!(facts.facts().is_ok_and(|facts| facts.len() >= answers.len()) || facts.facts().is_err());
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, KernelId, Result};
 pub(crate) const FACTS_NAME: &str = ".btfgen/facts";
 
 /// The first line; the number is the version of the format.
-const FIRST_LINE: &str = "btfgen-facts 1";
+const FIRST_LINE: &str = "btfgen-facts 1\n";
 
 /// The facts of an archive's kernels.
 ///
@@ -35,45 +35,42 @@ const FIRST_LINE: &str = "btfgen-facts 1";
 ///     .write(&mut bytes)?;
 ///
 /// let facts = Archive::from_bytes(&bytes)?.facts()?;
-/// assert_eq!(facts.facts()[0].name(), "task_struct_pid");
+/// assert_eq!(facts.facts()?[0].name(), "task_struct_pid");
 /// assert_eq!(facts.answers(&kernel)?, Some(vec![answered]));
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// The lines of the file: only programs that ask for facts have the code that reads them.
 #[derive(Clone, Debug, Default)]
-pub struct ArchiveFacts {
-    facts: Vec<Fact>,
-    /// The lines after the facts: rows of answers, each with its kernels. A lookup asks for a few kernels only.
-    rows: String,
-}
+pub struct ArchiveFacts(Vec<u8>);
 
 impl ArchiveFacts {
-    /// Parses the file. Lines of another form are for later versions, and are skipped.
+    /// Takes the file's content. Lines of another form are for later versions, and are skipped.
     pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self> {
-        let text = String::from_utf8(bytes);
-        let text = text.map_err(|_| invalid("is not UTF-8"))?;
-        let rest = text
-            .strip_prefix(FIRST_LINE)
-            .and_then(|rest| rest.strip_prefix('\n'));
-        let rows = rest.ok_or_else(|| invalid("has an unknown format"))?;
+        if !bytes.starts_with(FIRST_LINE.as_bytes()) {
+            return Err(invalid("has an unknown format"));
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The facts, in the order in which they were added.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidFacts`] if they cannot be parsed.
+    pub fn facts(&self) -> Result<Vec<Fact>> {
         let mut facts = Vec::new();
-        for line in rows.lines() {
-            let Some(named) = line.strip_prefix("fact ") else {
-                continue;
-            };
+        for named in self
+            .text()?
+            .lines()
+            .filter_map(|line| line.strip_prefix("fact "))
+        {
             let fact = named.split_once(' ').and_then(|(name, fact)| {
                 let fact: Fact = fact.parse().ok()?;
                 fact.named(name).ok()
             });
             facts.push(fact.ok_or_else(|| invalid(format!("has a bad fact: {named:?}")))?);
         }
-        let rows = rows.to_owned();
-        Ok(Self { facts, rows })
-    }
-
-    /// The facts, in the order in which they were added.
-    pub fn facts(&self) -> &[Fact] {
-        &self.facts
+        Ok(facts)
     }
 
     /// A kernel's answer to each fact; `None` if the archive has no answers of this kernel.
@@ -82,30 +79,36 @@ impl ArchiveFacts {
     /// [`ErrorKind::InvalidFacts`] if the answers cannot be parsed, or are not as many as the facts.
     pub fn answers(&self, kernel: &KernelId) -> Result<Option<Vec<Answered>>> {
         let name = kernel.to_string();
-        let mut row = None;
-        for line in self.rows.lines() {
-            if let Some(words) = line.strip_prefix("row ") {
+        let (mut facts, mut row) = (0, None);
+        for line in self.text()?.lines() {
+            if line.starts_with("fact ") {
+                facts += 1;
+            } else if let Some(words) = line.strip_prefix("row ") {
                 row = Some(words);
             } else if line == name {
-                return row.map(|row| self.parse_row(row)).transpose();
+                return row.map(|row| parse_row(row, facts)).transpose();
             }
         }
         Ok(None)
     }
 
-    fn parse_row(&self, row: &str) -> Result<Vec<Answered>> {
-        let words = row.split(' ').map(|word| {
-            Answered::from_word(word).ok_or_else(|| invalid(format!("has a bad answer: {word:?}")))
-        });
-        let answers: Vec<Answered> = words.collect::<Result<_>>()?;
-        if answers.len() != self.facts.len() {
-            let (has, facts) = (answers.len(), self.facts.len());
-            return Err(invalid(format!(
-                "has a row of {has} answers to {facts} facts"
-            )));
-        }
-        Ok(answers)
+    fn text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.0).map_err(|_| invalid("is not UTF-8"))
     }
+}
+
+fn parse_row(row: &str, facts: usize) -> Result<Vec<Answered>> {
+    let words = row.split(' ').map(|word| {
+        Answered::from_word(word).ok_or_else(|| invalid(format!("has a bad answer: {word:?}")))
+    });
+    let answers: Vec<Answered> = words.collect::<Result<_>>()?;
+    if answers.len() != facts {
+        let has = answers.len();
+        return Err(invalid(format!(
+            "has a row of {has} answers to {facts} facts"
+        )));
+    }
+    Ok(answers)
 }
 
 fn invalid(what: impl Into<Cow<'static, str>>) -> Error {
@@ -133,7 +136,7 @@ pub(crate) fn encode(facts: &[Fact], answers: &BTreeMap<KernelId, Vec<Answered>>
         format!("row {}\n{}", words.join(" "), kernels.concat())
     });
     format!(
-        "{FIRST_LINE}\n{}{}",
+        "{FIRST_LINE}{}{}",
         facts.collect::<String>(),
         rows.collect::<String>()
     )
@@ -150,20 +153,18 @@ mod tests {
     /// Check that another version of the file and bad facts are refused, and that lines of another form are skipped.
     #[test]
     fn lines() {
-        for text in [
-            "",
-            "btfgen-facts 2\n",
-            "btfgen-facts 1",
-            "btfgen-facts 1\nfact a\n",
-            "btfgen-facts 1\nfact 1 a.b\n",
-            "btfgen-facts 1\nfact a b\n",
-        ] {
+        for text in ["", "btfgen-facts 2\n", "btfgen-facts 1"] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidFacts, "{text:?}");
         }
+        for fact in ["a", "1 a.b", "a b"] {
+            let text = format!("btfgen-facts 1\nfact {fact}\n");
+            let error = parse(&text).unwrap().facts().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidFacts, "{fact:?}");
+        }
         let text = "btfgen-facts 1\nfact x a.b | c.d\nlater\nrow 1:size:4\na/1/x86_64/5.4\n";
         let facts = parse(text).unwrap();
-        assert_eq!(facts.facts()[0].name(), "x");
+        assert_eq!(facts.facts().unwrap()[0].name(), "x");
         let answers = |name: &str| facts.answers(&name.parse().unwrap()).unwrap();
         assert_eq!(answers("a/1/x86_64/5.4").unwrap()[0].to_word(), "1:size:4");
         // The whole name counts.

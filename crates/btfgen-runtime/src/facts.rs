@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use btfgen_archive::KernelId;
+use btfgen_archive::{Archive, ArchiveFacts, KernelId};
 use btfgen_btf::Btf;
 use btfgen_facts::{Answer, Answered, Fact};
 
@@ -13,15 +13,22 @@ use crate::ladder::{damaged, open_archive};
 use crate::lookup::Lookup;
 use crate::step::{Rung, Steps};
 
-/// The facts of an archive, and the kernel's answers.
+/// The facts of an archive. They are parsed when the program asks for one.
 #[derive(Debug, Default)]
 pub(crate) struct HostFacts {
-    facts: Vec<Fact>,
-    /// Of a BTF that is not from the archive, made by the first call that needs them.
-    answers: OnceLock<Vec<Answered>>,
+    archived: ArchiveFacts,
+    /// The kernels whose answers count; none if the BTF itself is asked.
+    kernels: Vec<KernelId>,
+    known: OnceLock<Known>,
 }
 
-/// Reads the facts, if the program wants them, and the answers of the archive's entry, if the BTF is from there.
+#[derive(Debug)]
+struct Known {
+    facts: Vec<Fact>,
+    answers: Vec<Answered>,
+}
+
+/// Reads the facts, if the program wants them.
 pub(crate) fn read(
     lookup: &Lookup<'_>,
     origin: &Origin,
@@ -30,35 +37,22 @@ pub(crate) fn read(
     if !lookup.facts {
         return Ok(None);
     }
-    let Some(source) = &lookup.archive else {
-        return Ok(Some(HostFacts::default()));
-    };
-    let mut from_file = Vec::new();
-    let archive = open_archive(source, &mut from_file, steps)?;
-    let all = archive.facts().map_err(|e| damaged(e, steps))?;
-    let facts = all.facts().to_vec();
-    let answers = OnceLock::new();
-    if let Origin::Archive(kernel) = origin
-        && !facts.is_empty()
-    {
-        let mut rows = Vec::new();
-        let taken = taken_kernels(&archive, kernel, steps).map_err(|e| damaged(e, steps))?;
-        for kernel in taken {
-            let row = all.answers(&kernel).map_err(|e| damaged(e, steps))?;
-            rows.push(row.ok_or_else(|| {
-                let message = format!("the archive has facts, but not those of {kernel}");
-                Error::new(ErrorKind::Archive, message)
-            })?);
+    let mut facts = HostFacts::default();
+    if let Some(source) = &lookup.archive {
+        let mut from_file = Vec::new();
+        let archive = open_archive(source, &mut from_file, steps)?;
+        facts.archived = archive.facts().map_err(|e| damaged(e, steps))?;
+        if let Origin::Archive(kernel) = origin {
+            let taken = taken_kernels(&archive, kernel, steps);
+            facts.kernels = taken.map_err(|e| damaged(e, steps))?;
         }
-        // It is new, so it is empty.
-        let _ = answers.set(agreed(&rows));
     }
-    Ok(Some(HostFacts { facts, answers }))
+    Ok(Some(facts))
 }
 
 /// The kernel of the entry that was taken. The last rung takes one of several whose BTFs are equal; their facts may differ.
 fn taken_kernels(
-    archive: &btfgen_archive::Archive<'_>,
+    archive: &Archive<'_>,
     kernel: &KernelId,
     steps: &Steps,
 ) -> btfgen_archive::Result<Vec<KernelId>> {
@@ -70,6 +64,52 @@ fn taken_kernels(
         all.extend(archive.find(kernel.release(), arch)?);
     }
     Ok(all)
+}
+
+impl HostFacts {
+    fn known(&self, found: &Found) -> Result<&Known> {
+        if self.known.get().is_none() {
+            let facts = self.archived.facts().map_err(unreadable)?;
+            let answers = match self.kernels.as_slice() {
+                _ if facts.is_empty() => Vec::new(),
+                [] => ask(found, &facts)?,
+                kernels => self.archived_answers(kernels)?,
+            };
+            // If another thread was faster, its equal answers count.
+            let _ = self.known.set(Known { facts, answers });
+        }
+        const NONE: &Known = &Known {
+            facts: Vec::new(),
+            answers: Vec::new(),
+        };
+        Ok(self.known.get().unwrap_or(NONE))
+    }
+
+    fn archived_answers(&self, kernels: &[KernelId]) -> Result<Vec<Answered>> {
+        let rows = kernels.iter().map(|kernel| {
+            let row = self.archived.answers(kernel).map_err(unreadable)?;
+            row.ok_or_else(|| {
+                let message = format!("the archive has facts, but not those of {kernel}");
+                Error::new(ErrorKind::Archive, message)
+            })
+        });
+        Ok(agreed(&rows.collect::<Result<Vec<_>>>()?))
+    }
+}
+
+fn unreadable(error: btfgen_archive::Error) -> Error {
+    Error::new(ErrorKind::Archive, "the facts cannot be read").with_source(error)
+}
+
+/// The answers of a BTF that is not the archive's.
+fn ask(found: &Found, facts: &[Fact]) -> Result<Vec<Answered>> {
+    let bytes = found.bytes()?;
+    let btf = Btf::parse(&*bytes).map_err(|e| {
+        let message = "the BTF cannot be asked for facts";
+        let error = Error::new(ErrorKind::InvalidBtf, message).with_source(e);
+        error.with_steps(found.steps.clone())
+    })?;
+    Ok(facts.iter().map(|fact| fact.ask(&btf)).collect())
 }
 
 /// The answer of all kernels to each fact, or their different answers.
@@ -116,18 +156,18 @@ impl Found {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NoFact`] if there is no fact of this name; [`ErrorKind::Io`] or [`ErrorKind::InvalidBtf`] if the BTF cannot be
-    /// read.
+    /// [`ErrorKind::NoFact`] if there is no fact of this name; [`ErrorKind::Archive`] if the archive's facts are damaged;
+    /// [`ErrorKind::Io`] or [`ErrorKind::InvalidBtf`] if the BTF cannot be read.
     pub fn fact(&self, name: &str) -> Result<&Answered> {
         let no_fact = |message: String| Error::new(ErrorKind::NoFact, message);
         let Some(facts) = &self.facts else {
             let message = "the lookup was not asked for facts (`Lookup::facts`)";
             return Err(no_fact(message.to_owned()));
         };
-        let number = facts.facts.iter().position(|fact| fact.name() == name);
-        let answers = self.answers(facts)?;
+        let Known { facts, answers } = facts.known(self)?;
+        let number = facts.iter().position(|fact| fact.name() == name);
         number.and_then(|n| answers.get(n)).ok_or_else(|| {
-            let known: Vec<&str> = facts.facts.iter().map(Fact::name).collect();
+            let known: Vec<&str> = facts.iter().map(Fact::name).collect();
             no_fact(match known.is_empty() {
                 true => "the archive has no facts; `btfgen pack --fact` adds them".to_owned(),
                 false => format!(
@@ -138,8 +178,8 @@ impl Found {
         })
     }
 
-    /// All facts of the archive, in the order in which they were packed, with the kernel's answers: see [`fact`](Self::fact). There are none
-    /// if the lookup does not have [`Lookup::facts`].
+    /// All facts of the archive, in the order in which they were packed, with the kernel's answers: see [`fact`](Self::fact). There
+    /// are none if the lookup does not have [`Lookup::facts`].
     ///
     /// # Errors
     /// Those of [`fact`](Self::fact), but for [`ErrorKind::NoFact`].
@@ -147,22 +187,8 @@ impl Found {
         let Some(facts) = &self.facts else {
             return Ok(Vec::new());
         };
-        Ok(facts.facts.iter().zip(self.answers(facts)?).collect())
-    }
-
-    fn answers<'f>(&self, facts: &'f HostFacts) -> Result<&'f [Answered]> {
-        if facts.answers.get().is_none() && !facts.facts.is_empty() {
-            let bytes = self.bytes()?;
-            let btf = Btf::parse(&*bytes).map_err(|e| {
-                let message = "the BTF cannot be asked for facts";
-                let error = Error::new(ErrorKind::InvalidBtf, message).with_source(e);
-                error.with_steps(self.steps.clone())
-            })?;
-            let answers = facts.facts.iter().map(|fact| fact.ask(&btf)).collect();
-            // If another thread was faster, its equal answers count.
-            let _ = facts.answers.set(answers);
-        }
-        Ok(facts.answers.get().map_or(&[], Vec::as_slice))
+        let Known { facts, answers } = facts.known(self)?;
+        Ok(facts.iter().zip(answers).collect())
     }
 }
 

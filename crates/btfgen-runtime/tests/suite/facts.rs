@@ -116,8 +116,8 @@ fn missing_answers() {
     builder.facts(facts).write(&mut bytes).unwrap();
     let os_release = tempfile::NamedTempFile::new().unwrap();
     fs::write(&os_release, "ID=ubuntu\nVERSION_ID=20.04\n").unwrap();
-    let lookup = lookup(&bytes, os_release.path());
-    assert!(lookup.find().is_ok());
-    let error = lookup.facts(true).find().unwrap_err();
+    let lookup = lookup(&bytes, os_release.path()).facts(true);
+    let found = lookup.find().unwrap();
+    let error = found.fact("size_task_struct").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Archive);
 }
