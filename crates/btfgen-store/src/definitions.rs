@@ -91,13 +91,15 @@ impl<'a> Definitions<'a> {
         Ok(found)
     }
 
-    /// The kind and the name of all keys, in no order.
-    pub fn key_names(&self) -> impl Iterator<Item = (Kind, &'a [u8])> {
+    /// All keys with their kinds and names, in no order.
+    pub fn key_names(&self) -> impl Iterator<Item = (Key, Kind, &'a [u8])> {
         let names = self.names;
-        self.keys.iter().filter_map(move |key| {
-            let &[kind, name] = key else { return None };
-            Some((Kind::of_number(kind), names.get(name)?))
-        })
+        (0..)
+            .zip(self.keys.iter())
+            .filter_map(move |(number, key)| {
+                let &[kind, name] = key else { return None };
+                Some((Key(number), Kind::of_number(kind), names.get(name)?))
+            })
     }
 
     /// The candidates of a key on a kernel with definitions.

@@ -60,6 +60,7 @@ impl Work<'_> {
                         .ok_or(btfgen_store::Error::Damaged("a kernel is missing"))?;
                     let member = Member {
                         n,
+                        number: stored.number,
                         kernel,
                         types: stored.types,
                     };
@@ -79,6 +80,8 @@ impl Work<'_> {
                 Ok(self.lists.minimize(definitions, view))
             })
             .collect::<Result<_>>()?;
+        let reasons = done.iter().flatten().flatten().map(|done| &done.reasons);
+        let nearby = self.nearby(definitions, reasons);
         let mut all: HashMap<Vec<u8>, Vec<Proof>> = HashMap::new();
         for ((view, members), minimized) in groups.into_iter().zip(done) {
             match minimized {
@@ -93,6 +96,12 @@ impl Work<'_> {
                     });
                     let all = all.entry(minimized.btf.clone()).or_default();
                     all.extend(proofs);
+                    if self.questions.explains() {
+                        let kernels = members.iter().map(|m| (self.kernels[m.n].id(), m.number));
+                        let kernels = kernels.map(|(id, number)| (id.clone(), number)).collect();
+                        let reasons = self.apart(&nearby, kernels, &minimized.reasons)?;
+                        harvest.reasons.extend(reasons);
+                    }
                     let members = members.iter().map(|member| member.full(self));
                     let members: Vec<_> = members.collect();
                     harvest.add(self.questions.needs(), &members, minimized);
@@ -212,6 +221,10 @@ impl Work<'_> {
     fn add_alone(&self, harvest: &mut Harvest, n: usize, full: FullKernel, minimized: Minimized) {
         harvest.alone += 1;
         let kernel = self.kernels[n].id().clone();
+        if self.questions.explains() {
+            let reasons = minimized.reasons.clone();
+            harvest.reasons.push((vec![kernel.clone()], reasons));
+        }
         harvest.add(self.questions.needs(), &[(kernel, full)], minimized);
     }
 }
@@ -221,6 +234,8 @@ impl Work<'_> {
 struct Member {
     /// Its place in the pack.
     n: usize,
+    /// Its number in the type store.
+    number: usize,
     kernel: Kernel,
     types: Types,
 }

@@ -58,7 +58,7 @@ impl FullKernel {
 }
 
 impl Harvest {
-    /// Adds kernels that have the same minimal BTF and the same outcomes.
+    /// Adds kernels that have the same minimal BTF and the same outcomes. The reasons are added apart.
     pub(crate) fn add(
         &mut self,
         needs: &Needs,
@@ -69,10 +69,8 @@ impl Harvest {
             btf,
             outcomes,
             absent,
-            reasons,
+            reasons: _,
         } = minimized;
-        let ids = kernels.iter().map(|(kernel, _)| kernel.clone());
-        self.reasons.push((ids.collect(), reasons));
         let content = match self.contents.get(btf.as_slice()) {
             Some(known) => Arc::clone(known),
             None => {

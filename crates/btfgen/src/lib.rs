@@ -24,6 +24,7 @@ mod check;
 mod claims;
 mod consumer;
 mod diff;
+mod explain;
 mod facts;
 mod graph;
 mod groups;

@@ -181,6 +181,13 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
         }))
     }
 
+    /// The roots without candidates in a view.
+    pub(crate) fn lacking(&self, view: &View) -> Vec<usize> {
+        let lists = view.lists.iter().enumerate();
+        let lacking = lists.filter(|(_, list)| **list == List::NONE);
+        lacking.map(|(root, _)| root).collect()
+    }
+
     /// Why needs find nothing or are refused on the kernels with this view.
     fn reasons(&self, definitions: &Definitions<'_>, view: &View) -> Reasons {
         let lists = view.lists.iter().enumerate();

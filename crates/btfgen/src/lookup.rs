@@ -189,6 +189,7 @@ impl Work<'_> {
             }
             .map(|(full, minimized)| Known::Alone(full, minimized));
         };
+        self.note_instead(number, &self.lists.lacking(&view), &btf);
         let mut all = asked.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = all.insert(answered);
         drop(all);

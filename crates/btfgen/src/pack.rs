@@ -14,6 +14,7 @@ use btfgen_hub::{
 use crate::build_ids::{Identified, identify};
 use crate::check::{self, Support};
 use crate::claims::Claims;
+use crate::explain::Explained;
 use crate::facts::{Asked, Asking, Facts};
 use crate::harvest::Harvest;
 use crate::linkable::{TargetArch, linkable_object};
@@ -551,6 +552,7 @@ impl<'a> Pack<'a> {
                 strict: self.strict,
                 progress: self.progress,
                 go_on: &go_on,
+                explained: Explained::default(),
             };
             let harvest = work.harvest()?;
             go_on()?;

@@ -11,6 +11,7 @@ use btfgen_libbpf::{Checked, Checker, LoadedBtf, Resolver};
 use crate::answers::{RootAnswers, answers, without_match};
 use crate::candidates::RootNames;
 use crate::check::{Reasons, names, why};
+use crate::explain::with_instead;
 use crate::minimal::{Answered, minimal_btf};
 use crate::modules::{AbsentType, ModuleChoice, absent_types};
 use crate::needs::Needs;
@@ -148,6 +149,7 @@ impl<'n> Questions<'n> {
                     |&n: &usize| Some((n, Arc::new(why(&self.needs[n], &outcomes[n], btf, ids)?)));
                 reasons.extend(root.needs.iter().filter_map(why));
             }
+            with_instead(self.needs, &mut reasons, btf);
         }
         Ok(Minimized {
             btf: minimal,

@@ -3,6 +3,7 @@
 use btfgen_hub::{Error, ErrorKind, HubKernel, Progress, Result, TypeStore};
 use btfgen_store::Digest;
 
+use crate::explain::Explained;
 use crate::facts::Asking;
 use crate::harvest::Harvest;
 use crate::lists::ListAnswers;
@@ -22,6 +23,7 @@ pub(crate) struct Work<'r> {
     pub(crate) strict: bool,
     pub(crate) progress: Option<&'r dyn Progress>,
     pub(crate) go_on: &'r (dyn Fn() -> Result<()> + Sync),
+    pub(crate) explained: Explained,
 }
 
 /// The reason why there is no result.

@@ -5,6 +5,7 @@ mod constants;
 mod effects;
 mod features;
 mod functions;
+mod nearest;
 mod ranges;
 mod reach;
 mod reason;
@@ -21,10 +22,11 @@ use self::effects::Programs;
 pub use self::features::{FeatureUse, FeatureUser};
 pub use self::functions::{AttachedFunction, FunctionState};
 pub(crate) use self::functions::{Wanted, by_function, names};
+pub(crate) use self::nearest::{Instead, Lacking, Nearby, in_btf, similar};
 pub use self::ranges::KernelRange;
 pub(crate) use self::ranges::ranges;
 pub use self::reason::Reason;
-pub(crate) use self::reason::{similar, why};
+pub(crate) use self::reason::why;
 pub use self::require::Requirement;
 pub use self::support::{
     Effect, FailedPlace, Finding, KernelGroup, ObjectSupport, ProgramSupport, Support, Verdict,

@@ -8,6 +8,7 @@ use std::fmt;
 use btfgen_btf::{Btf, Kind, Type, TypeId};
 use btfgen_libbpf::essential_name;
 
+use super::nearest::{Instead, similar};
 use crate::needs::Need;
 use crate::outcome::{Outcome, Refusal};
 
@@ -24,6 +25,12 @@ pub enum Reason {
     NoType {
         /// The type: `struct foo`.
         r#type: String,
+        /// Whether the kernel declares a type of this name, but does not define it.
+        only_declared: bool,
+        /// Its types of this name that have another kind: `enum foo`, `typedef foo`.
+        other_kinds: Vec<String>,
+        /// Its types with the nearest names, those of the same kind first.
+        similar: Vec<String>,
     },
     /// A struct or union has no such field.
     NoField {
@@ -73,13 +80,48 @@ pub enum Reason {
     Other,
 }
 
-/// At most so many names are shown.
-const MAX_SIMILAR: usize = 3;
+impl Reason {
+    pub(crate) fn no_type(need: &Need, instead: Instead) -> Self {
+        let Instead {
+            only_declared,
+            other_kinds,
+            similar,
+        } = instead;
+        Self::NoType {
+            r#type: need.root_name(),
+            only_declared,
+            other_kinds,
+            similar,
+        }
+    }
+}
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoType { r#type: ty } => write!(f, "no `{ty}`"),
+            Self::NoType {
+                r#type: ty,
+                only_declared: true,
+                ..
+            } => write!(f, "the kernel declares `{ty}`, but does not define it"),
+            Self::NoType {
+                r#type: ty,
+                other_kinds,
+                similar,
+                ..
+            } => match &other_kinds[..] {
+                [] => {
+                    write!(f, "no `{ty}`")?;
+                    write_similar(f, similar)
+                }
+                others if others.contains(ty) => {
+                    write!(
+                        f,
+                        "the program only declares `{ty}`, which the kernel defines"
+                    )
+                }
+                others => write!(f, "the kernel has `{}`, not `{ty}`", others.join("` and `")),
+            },
             Self::NoField {
                 r#type: ty,
                 field,
@@ -146,9 +188,7 @@ pub(crate) fn why(
 fn missing(need: &Need, btf: &Btf<'_>, candidates: &[TypeId]) -> Reason {
     let mut candidates = candidates.iter().filter_map(|&id| btf.type_by_id(id));
     let Some(first) = candidates.next() else {
-        return Reason::NoType {
-            r#type: need.root_name(),
-        };
+        return Reason::no_type(need, Instead::default());
     };
     let mut farthest = part(need, btf, first);
     for candidate in candidates {
@@ -381,30 +421,6 @@ fn are_compatible(
         }
     }
     false
-}
-
-/// The names that are nearest to a name, if any is near.
-pub(crate) fn similar(name: &[u8], names: &[&[u8]]) -> Vec<String> {
-    let name = text(name);
-    let trimmed = name.trim_matches('_');
-    let mut near: Vec<(usize, String)> = Vec::new();
-    for other in names.iter().map(|other| text(other)) {
-        let distance = match other.trim_matches('_') == trimmed {
-            true => 0,
-            false => strsim::damerau_levenshtein(&name, &other),
-        };
-        // A third of the letters may differ, or one name is a part of the other.
-        if distance <= name.len().max(3) / 3 || (trimmed.len() > 3 && other.contains(trimmed)) {
-            near.push((distance, other));
-        }
-    }
-    near.sort();
-    near.dedup();
-    if near.first().is_some_and(|(distance, _)| *distance == 0) {
-        near.retain(|(distance, _)| *distance == 0);
-    }
-    near.truncate(MAX_SIMILAR);
-    near.into_iter().map(|(_, name)| name).collect()
 }
 
 fn text(name: &[u8]) -> String {

@@ -244,8 +244,8 @@ impl<'f, 'd> Questions<'f, 'd> {
             }
             _ => {
                 let kinds = question.kinds();
-                let names = all.key_names().filter(|(kind, _)| kinds.contains(kind));
-                let names: HashSet<&[u8]> = names.map(|(_, name)| name).collect();
+                let names = all.key_names().filter(|(_, kind, _)| kinds.contains(kind));
+                let names: HashSet<&[u8]> = names.map(|(.., name)| name).collect();
                 let names: Vec<&[u8]> = names.into_iter().collect();
                 Ok(similar(name_of_type(question), &names))
             }

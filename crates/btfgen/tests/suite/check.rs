@@ -6,6 +6,7 @@ use std::os::raw::c_char;
 use std::path::{Path, PathBuf};
 
 use btfgen::{Effect, KernelFilter, KernelId, Needs, Object, Pack, StoreUse, Support, Verdict};
+use btfgen_btf::{ByteOrder, Composer, Kind, Node, Record, Reserved};
 use btfgen_testkit::{object, objects, sample_btf, sample_hub};
 use libbpf_rs::{AsRawLibbpf as _, ObjectBuilder, OpenObject};
 
@@ -135,6 +136,89 @@ fn reasons() {
         ]
         .into()
     );
+}
+
+/// The BTF of a kernel with only one type.
+fn kernel_with(record: Record<'_, Option<Node>>) -> Vec<u8> {
+    let mut types = Composer::new();
+    let node = types.declare();
+    types.define(node, record);
+    let reserved = Reserved {
+        names: None,
+        budget: 0,
+    };
+    let written = types.write(ByteOrder::Little, &[node], &reserved);
+    written.expect("it can be written")
+}
+
+fn composite(kind: Kind, name: &str) -> Record<'_, Option<Node>> {
+    Record::Composite {
+        kind,
+        name: name.as_bytes(),
+        size: 0,
+        members: Vec::new(),
+    }
+}
+
+/// Check that a kernel without a type is said to have it as another kind, or the types with the nearest names, those of the same
+/// kind first; with a type store, without one, and for kernels that differ only in these types.
+#[test]
+fn types_instead() {
+    let hub = tempfile::tempdir().expect("a temporary folder");
+    let numbers = Record::Enum {
+        name: b"no_such_struct",
+        size: 4,
+        signed: false,
+        wide: false,
+        enumerators: Vec::new(),
+    };
+    let kernels = [
+        (
+            kernel_with(numbers),
+            "the kernel has `enum no_such_struct`, not `struct no_such_struct`",
+        ),
+        (
+            kernel_with(composite(Kind::Union, "no_such_struct___old")),
+            "the kernel has `union no_such_struct`, not `struct no_such_struct`",
+        ),
+        (
+            kernel_with(Record::Alias(Kind::Typedef, b"no_such_struct", None)),
+            "the kernel has `typedef no_such_struct`, not `struct no_such_struct`",
+        ),
+        (
+            kernel_with(Record::Fwd(b"no_such_struct", false)),
+            "the kernel declares `struct no_such_struct`, but does not define it",
+        ),
+        (
+            kernel_with(composite(Kind::Struct, "no_such_strcut")),
+            "no `struct no_such_struct`; nearest: `struct no_such_strcut`",
+        ),
+        (
+            kernel_with(composite(Kind::Union, "no_such_structs")),
+            "no `struct no_such_struct`; nearest: `union no_such_structs`",
+        ),
+        (
+            kernel_with(composite(Kind::Struct, "unlike")),
+            "no `struct no_such_struct`",
+        ),
+    ];
+    for (n, (btf, _)) in kernels.iter().enumerate() {
+        let path = hub.path().join(format!("debian/12/x86_64/6.1.{n}.btf"));
+        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("writable");
+        fs::write(path, btf).expect("writable");
+    }
+    for store in [StoreUse::None, StoreUse::Cold, StoreUse::Kept] {
+        let pack = Pack::new().object(object("guards")).hub(hub.path());
+        let support = pack.store(store).check().expect("it can be checked");
+        for (n, (_, expected)) in kernels.iter().enumerate() {
+            let kernel: KernelId = format!("debian/12/x86_64/6.1.{n}").parse().expect("a name");
+            let mut groups = support.groups.iter();
+            let group = groups.find(|group| group.kernels.contains(&kernel));
+            let reasons = group.expect("it is checked").reasons.values();
+            let all: BTreeSet<String> = reasons.map(ToString::to_string).collect();
+            assert!(all.contains(*expected), "{store:?} {kernel}: {all:?}");
+        }
+    }
 }
 
 /// Check that a relocation that objects spell with different flavours is named without one.

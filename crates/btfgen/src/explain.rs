@@ -1,0 +1,128 @@
+//! Says of kernels of the type store what they have instead of the types that they lack.
+//!
+//! Kernels with the same candidates of all roots have the same answers, but not the same types with similar names. All names
+//! are read once, and only if some type is lacking.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use btfgen_archive::KernelId;
+use btfgen_btf::Btf;
+use btfgen_store::Definitions;
+
+use crate::check::{Instead, Lacking, Nearby, Reason, Reasons, in_btf};
+use crate::needs::{Needs, Root};
+use crate::work::{Failure, Work};
+
+/// What kernels have instead of roots that they lack, by the kernels' numbers in the type store. A store that is not kept has
+/// only the types that the objects ask for, so the kernels' BTFs were searched while they were in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Explained(Mutex<HashMap<usize, BTreeMap<usize, Instead>>>);
+
+impl Root {
+    fn lacking(&self) -> Lacking<'_> {
+        (self.kind, &self.name)
+    }
+}
+
+/// The reasons for a BTF that lacks some roots, with what it has instead.
+pub(crate) fn with_instead(needs: &Needs, reasons: &mut Reasons, btf: &Btf<'_>) {
+    let roots: Vec<usize> = lacking(needs, reasons).into_iter().collect();
+    let types: Vec<_> = roots.iter().map(|&r| needs.roots()[r].lacking()).collect();
+    for (root, instead) in roots.into_iter().zip(in_btf(btf, &types)) {
+        replace(needs, reasons, root, instead);
+    }
+}
+
+/// The roots that a kernel with these reasons lacks.
+fn lacking(needs: &Needs, reasons: &Reasons) -> BTreeSet<usize> {
+    let is_lacking = |need: &usize| {
+        let reason = reasons.get(need);
+        reason.is_some_and(|reason| matches!(**reason, Reason::NoType { .. }))
+    };
+    let roots = needs.roots().iter().enumerate();
+    roots
+        .filter(|(_, root)| root.needs.iter().any(is_lacking))
+        .map(|(n, _)| n)
+        .collect()
+}
+
+fn replace(needs: &Needs, reasons: &mut Reasons, root: usize, instead: Instead) {
+    for need in &needs.roots()[root].needs {
+        if let Some(reason) = reasons.get_mut(need) {
+            *reason = Arc::new(Reason::no_type(&needs[*need], instead.clone()));
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Notes what a kernel has instead of the roots that it lacks, if the type store will not know.
+    pub(crate) fn note_instead(&self, number: usize, lacking: &[usize], btf: &Btf<'_>) {
+        if self.store.is_kept() || !self.questions.explains() || lacking.is_empty() {
+            return;
+        }
+        let roots = self.questions.needs().roots();
+        let types: Vec<_> = lacking.iter().map(|&r| roots[r].lacking()).collect();
+        let instead = lacking.iter().copied().zip(in_btf(btf, &types));
+        let mut all = self
+            .explained
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(number, instead.collect());
+    }
+
+    /// The reasons for kernels, by their numbers in the type store, that have the same view. Those of kernels with different
+    /// types instead of a lacking one are apart.
+    pub(crate) fn apart(
+        &self,
+        nearby: &Nearby<'_>,
+        kernels: Vec<(KernelId, usize)>,
+        reasons: &Reasons,
+    ) -> Result<Vec<(Vec<KernelId>, Reasons)>, Failure> {
+        let needs = self.questions.needs();
+        let roots = lacking(needs, reasons);
+        if roots.is_empty() {
+            let kernels = kernels.into_iter().map(|(kernel, _)| kernel);
+            return Ok(vec![(kernels.collect(), reasons.clone())]);
+        }
+        let mut alike: HashMap<Vec<Instead>, Vec<KernelId>> = HashMap::new();
+        let noted = self
+            .explained
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (kernel, number) in kernels {
+            let noted = noted.get(&number);
+            let instead = roots.iter().map(|root| {
+                let noted = noted.and_then(|noted| noted.get(root)).cloned();
+                noted.map_or_else(
+                    || nearby.instead(number, needs.roots()[*root].lacking()),
+                    Ok,
+                )
+            });
+            let instead = instead.collect::<btfgen_store::Result<_>>()?;
+            alike.entry(instead).or_default().push(kernel);
+        }
+        let alike = alike.into_iter().map(|(instead, kernels)| {
+            let mut reasons = reasons.clone();
+            for (&root, instead) in roots.iter().zip(instead) {
+                replace(needs, &mut reasons, root, instead);
+            }
+            (kernels, reasons)
+        });
+        Ok(alike.collect())
+    }
+
+    /// The types that are near to the roots that kernels with these reasons lack.
+    pub(crate) fn nearby<'d, 'r>(
+        &self,
+        definitions: &'d Definitions<'d>,
+        reasons: impl Iterator<Item = &'r Reasons>,
+    ) -> Nearby<'d> {
+        let needs = self.questions.needs();
+        let all: BTreeSet<usize> = reasons.flat_map(|r| lacking(needs, r)).collect();
+        let all: Vec<_> = all.iter().map(|&r| needs.roots()[r].lacking()).collect();
+        Nearby::new(definitions, &all)
+    }
+}
