@@ -22,6 +22,7 @@ mod hunk;
 mod interrupt;
 mod kernel_argument;
 mod kernel_name;
+mod layouts;
 mod modules;
 mod progress;
 mod report;

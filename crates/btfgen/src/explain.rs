@@ -11,6 +11,8 @@ use btfgen_btf::Btf;
 use btfgen_store::Definitions;
 
 use crate::check::{Instead, Lacking, Nearby, Reason, Reasons, in_btf};
+use crate::harvest::Harvest;
+use crate::lists::View;
 use crate::needs::{Needs, Root};
 use crate::work::{Failure, Work};
 
@@ -55,7 +57,58 @@ fn replace(needs: &Needs, reasons: &mut Reasons, root: usize, instead: Instead) 
     }
 }
 
+/// For each need and reason, the first kernel with it, and the view that the kernel has.
+#[derive(Debug, Default)]
+pub(crate) struct Shown(BTreeMap<usize, Firsts>);
+
+/// The first kernel with each reason, and the view that it has.
+type Firsts = BTreeMap<Arc<Reason>, (KernelId, Arc<View>)>;
+
+impl Shown {
+    /// Adds some kernels that have a view for these reasons.
+    pub(crate) fn add(&mut self, view: &Arc<View>, kernels: &[KernelId], reasons: &Reasons) {
+        let Some(first) = kernels.iter().min() else {
+            return;
+        };
+        for (&need, reason) in reasons {
+            let known = self.0.entry(need).or_default();
+            if known.get(reason).is_none_or(|(known, _)| first < known) {
+                known.insert(Arc::clone(reason), (first.clone(), Arc::clone(view)));
+            }
+        }
+    }
+}
+
 impl Work<'_> {
+    /// Adds the definitions that show the reasons, those of one kernel for each reason.
+    pub(crate) fn add_layouts(
+        &self,
+        definitions: &Definitions<'_>,
+        shown: &Shown,
+        harvest: &mut Harvest,
+    ) -> Result<(), Failure> {
+        let roots = self.questions.needs().roots().iter().enumerate();
+        for (root, of_root) in roots {
+            // Several needs of a root may be shown by the same kernel.
+            let mut by_kernel: BTreeMap<&KernelId, (&View, Vec<_>)> = BTreeMap::new();
+            for &need in &of_root.needs {
+                for (reason, (on, view)) in shown.0.get(&need).into_iter().flatten() {
+                    let (_, reasons) = by_kernel.entry(on).or_insert((view, Vec::new()));
+                    reasons.push((need, Arc::clone(reason)));
+                }
+            }
+            for (on, (view, reasons)) in by_kernel {
+                let all = self.lists.layouts(definitions, view, root, &reasons)?;
+                for ((need, reason), sides) in reasons.iter().zip(all) {
+                    if let Some(sides) = sides {
+                        harvest.add_layouts(*need, reason, on, sides);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Notes what a kernel has instead of the roots that it lacks, if the type store will not know.
     pub(crate) fn note_instead(&self, number: usize, lacking: &[usize], btf: &Btf<'_>) {
         if self.store.is_kept() || !self.questions.explains() || lacking.is_empty() {

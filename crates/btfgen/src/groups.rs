@@ -6,12 +6,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use btfgen_hub::{Error, ErrorKind, Result};
 use btfgen_store::{Definitions, Digest, Kernel};
 use rayon::prelude::*;
 
 use crate::check::{FunctionState, Wanted};
+use crate::explain::Shown;
 use crate::harvest::{FullKernel, Harvest};
 use crate::lists::{View, Views};
 use crate::lookup::{Known, Types};
@@ -72,7 +74,9 @@ impl Work<'_> {
             }
         }
         self.lists.learn(definitions, groups.keys());
-        let groups: Vec<(View, Vec<Member>)> = groups.into_iter().collect();
+        let groups = groups.into_iter();
+        let groups = groups.map(|(view, members)| (Arc::new(view), members));
+        let groups: Vec<(Arc<View>, Vec<Member>)> = groups.collect();
         let done: Vec<Option<Result<Minimized, MinimizeError>>> = groups
             .par_iter()
             .map(|(view, _)| {
@@ -82,6 +86,7 @@ impl Work<'_> {
             .collect::<Result<_>>()?;
         let reasons = done.iter().flatten().flatten().map(|done| &done.reasons);
         let nearby = self.nearby(definitions, reasons);
+        let mut shown = Shown::default();
         let mut all: HashMap<Vec<u8>, Vec<Proof>> = HashMap::new();
         for ((view, members), minimized) in groups.into_iter().zip(done) {
             match minimized {
@@ -90,7 +95,7 @@ impl Work<'_> {
                     let proofs = members.iter().filter_map(|&member| {
                         Some(Proof {
                             of: proof_of(answered?, member.kernel.digest),
-                            view: view.clone(),
+                            view: Arc::clone(&view),
                             member,
                         })
                     });
@@ -100,6 +105,9 @@ impl Work<'_> {
                         let kernels = members.iter().map(|m| (self.kernels[m.n].id(), m.number));
                         let kernels = kernels.map(|(id, number)| (id.clone(), number)).collect();
                         let reasons = self.apart(&nearby, kernels, &minimized.reasons)?;
+                        for (kernels, reasons) in &reasons {
+                            shown.add(&view, kernels, reasons);
+                        }
                         harvest.reasons.extend(reasons);
                     }
                     let members = members.iter().map(|member| member.full(self));
@@ -115,6 +123,7 @@ impl Work<'_> {
                 None => without.extend(members),
             }
         }
+        self.add_layouts(definitions, &shown, harvest)?;
         for member in without {
             match self.alone(self.kernels[member.n]) {
                 Ok((full, minimized)) => self.add_alone(harvest, member.n, full, minimized),
@@ -222,6 +231,10 @@ impl Work<'_> {
         harvest.alone += 1;
         let kernel = self.kernels[n].id().clone();
         if self.questions.explains() {
+            for (&need, sides) in &minimized.layouts {
+                let reason = &minimized.reasons[&need];
+                harvest.add_layouts(need, reason, &kernel, sides.clone());
+            }
             let reasons = minimized.reasons.clone();
             harvest.reasons.push((vec![kernel.clone()], reasons));
         }
@@ -244,7 +257,7 @@ struct Member {
 struct Proof {
     /// Its digest.
     of: Digest,
-    view: View,
+    view: Arc<View>,
     member: Member,
 }
 

@@ -7,7 +7,7 @@ use btfgen_archive::KernelId;
 use btfgen_btf::{Btf, ByteOrder};
 use btfgen_hub::{Error, HubKernel};
 
-use crate::check::{FunctionState, Reasons};
+use crate::check::{AllLayouts, FunctionState, Layouts, Reason, Reasons, Sides};
 use crate::facts::Asked;
 use crate::matrix::Gathering;
 use crate::modules::ModuleTypes;
@@ -25,6 +25,8 @@ pub(crate) struct Harvest {
     pub(crate) modules: ModuleTypes,
     /// If the questions are explained: why needs find nothing on these kernels.
     pub(crate) reasons: Vec<(Vec<KernelId>, Reasons)>,
+    /// If the questions are explained: the definitions that show the reasons.
+    pub(crate) layouts: AllLayouts,
     /// If the questions are explained: what kernels say about the functions that programs attach to.
     pub(crate) functions: Vec<(KernelId, Vec<FunctionState>)>,
     pub(crate) facts: Asked,
@@ -58,6 +60,25 @@ impl FullKernel {
 }
 
 impl Harvest {
+    /// Adds the definitions that show a reason on a kernel. Those of the first kernel are kept.
+    pub(crate) fn add_layouts(
+        &mut self,
+        need: usize,
+        reason: &Arc<Reason>,
+        on: &KernelId,
+        (program, kernel): Sides,
+    ) {
+        let known = self.layouts.entry(need).or_default();
+        if known.get(reason).is_none_or(|known| *on < known.on) {
+            let layouts = Layouts {
+                on: on.clone(),
+                program,
+                kernel,
+            };
+            known.insert(Arc::clone(reason), layouts);
+        }
+    }
+
     /// Adds kernels that have the same minimal BTF and the same outcomes. The reasons are added apart.
     pub(crate) fn add(
         &mut self,
@@ -70,6 +91,7 @@ impl Harvest {
             outcomes,
             absent,
             reasons: _,
+            layouts: _,
         } = minimized;
         let content = match self.contents.get(btf.as_slice()) {
             Some(known) => Arc::clone(known),

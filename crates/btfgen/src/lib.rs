@@ -77,8 +77,8 @@ pub use btfgen_object::{Feature, FeatureKind, KconfigSource, NeedsKernelBtf, Pro
 
 pub use crate::check::{
     AttachedFunction, Baseline, Effect, FailedPlace, FeatureUse, FeatureUser, Finding,
-    FunctionState, KernelGroup, KernelRange, ObjectSupport, ProgramSupport, Reason, Regression,
-    Requirement, Support, Verdict,
+    FunctionState, KernelGroup, KernelRange, Layout, LayoutField, Layouts, ObjectSupport,
+    ProgramSupport, Reason, Regression, Requirement, Support, Verdict,
 };
 pub use crate::claims::Claims;
 pub use crate::diff::{PartChange, PartDiff, TypeDiff, diff};

@@ -4,7 +4,7 @@
 //! byte order and pointer size. So libbpf answers each distinct list once, from a small BTF of just these definitions, and
 //! kernels with the same lists share the minimal BTF and its proof.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use btfgen_btf::{Btf, TypeId};
@@ -13,7 +13,7 @@ use btfgen_store::{Candidate, Definition, Definitions, Digest, Key, List, Machin
 use rayon::prelude::*;
 
 use crate::answers::{RootAnswers, Seen};
-use crate::check::{Reasons, why};
+use crate::check::{self, Reason, Reasons, Sides, why};
 use crate::minimal::Answered;
 use crate::modules::{AbsentType, absent_types};
 use crate::questions::{MinimizeError, Minimized, Questions};
@@ -178,6 +178,7 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
                 true => self.reasons(definitions, view),
                 false => Reasons::new(),
             },
+            layouts: BTreeMap::new(),
         }))
     }
 
@@ -230,6 +231,25 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
             ))
         });
         Some(reasons.collect())
+    }
+
+    /// The definitions that show the reasons of some needs of one root with a view's list, in their order.
+    pub(crate) fn layouts(
+        &self,
+        definitions: &Definitions<'_>,
+        view: &View,
+        root: usize,
+        reasons: &[(usize, Arc<Reason>)],
+    ) -> btfgen_store::Result<Vec<Option<Sides>>> {
+        let candidates = self.candidates(definitions, root, view.lists[root])?;
+        let types = definitions.synthesize(view.machine, &[candidates])?;
+        let btf = Btf::parse(&types.btf[..]);
+        let btf = btf.map_err(|_| btfgen_store::Error::Damaged("definitions are no BTF"))?;
+        let needs = self.questions.needs();
+        let all = reasons.iter().map(|(need, reason)| {
+            check::layouts(&needs[*need], reason, &btf, &types.candidates[0])
+        });
+        Ok(all.collect())
     }
 
     /// The types that the kernels with this view do not have themselves.

@@ -403,6 +403,7 @@ impl<'a> Pack<'a> {
             matrix,
             modules,
             reasons,
+            layouts,
             functions,
             left_out: failed,
             ..
@@ -420,6 +421,7 @@ impl<'a> Pack<'a> {
             needs,
             matrix,
             groups,
+            layouts,
             left_out,
             store,
         })

@@ -1,6 +1,7 @@
 //! The needs as questions to a BTF: asks all of them, writes a minimal BTF from the answers, and compares the answers of two BTFs.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use btfgen_libbpf::{Checked, Checker, LoadedBtf, Resolver};
 
 use crate::answers::{RootAnswers, answers, without_match};
 use crate::candidates::RootNames;
-use crate::check::{Reasons, names, why};
+use crate::check::{self, Reasons, Sides, names, why};
 use crate::explain::with_instead;
 use crate::minimal::{Answered, minimal_btf};
 use crate::modules::{AbsentType, ModuleChoice, absent_types};
@@ -43,6 +44,9 @@ pub struct Minimized {
     pub absent: Vec<AbsentType>,
     /// If this was asked: why needs find nothing or are refused.
     pub(crate) reasons: Reasons,
+    /// The definitions that show the reasons, by the index of the need. Kernels of the type store get them later, once for each
+    /// reason.
+    pub(crate) layouts: BTreeMap<usize, Sides>,
 }
 
 /// The reason why a kernel could not be minimized.
@@ -142,12 +146,18 @@ impl<'n> Questions<'n> {
             modules.collect()
         });
         let outcomes = self.collect(&answers);
-        let mut reasons = Reasons::new();
+        let (mut reasons, mut layouts) = (Reasons::new(), BTreeMap::new());
         if self.explain {
             for (root, ids) in self.needs.roots().iter().zip(&candidates) {
                 let why =
                     |&n: &usize| Some((n, Arc::new(why(&self.needs[n], &outcomes[n], btf, ids)?)));
                 reasons.extend(root.needs.iter().filter_map(why));
+                for need in &root.needs {
+                    let reason = reasons.get(need);
+                    let sides =
+                        reason.and_then(|r| check::layouts(&self.needs[*need], r, btf, ids));
+                    layouts.extend(sides.map(|sides| (*need, sides)));
+                }
             }
             with_instead(self.needs, &mut reasons, btf);
         }
@@ -156,6 +166,7 @@ impl<'n> Questions<'n> {
             outcomes,
             absent: absent_types(self.needs, modules),
             reasons,
+            layouts,
         })
     }
 

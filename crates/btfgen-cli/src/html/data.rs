@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::runs::{letter, runs};
 use crate::explain::{chain, printable};
+use crate::layouts;
 
 /// All that the page shows. Fields named `text` and the like are indices of [`Data::texts`], those named `cells` and `answers`
 /// are indices of [`Data::cells`].
@@ -67,11 +68,15 @@ pub(super) struct Need {
     pub(super) kind: &'static str,
     /// The type and the path, in C's spelling.
     pub(super) name: usize,
-    /// The distinct answers: the text of the outcome, and of the reason.
-    pub(super) options: Vec<(usize, Option<usize>)>,
+    /// The distinct answers.
+    pub(super) options: Vec<Answer>,
     /// For each group, the letter of one of the options.
     pub(super) answers: usize,
 }
+
+/// An answer: the text of the outcome, of the reason, and of the definitions that show it: whose they are, the program's and the
+/// kernel's.
+pub(super) type Answer = (usize, Option<usize>, Option<[usize; 3]>);
 
 #[derive(Debug, Serialize)]
 pub(super) struct Object {
@@ -139,13 +144,22 @@ impl Data {
     fn need(&mut self, support: &Support, index: usize) -> Need {
         let need = &support.needs[index];
         let mut options = Vec::new();
-        let mut known: HashMap<(usize, Option<usize>), usize> = HashMap::new();
+        let mut known: HashMap<Answer, usize> = HashMap::new();
         let mut letters = Vec::with_capacity(support.groups.len());
         for group in &support.groups {
             let outcome = &support.matrix.sets()[group.set].outcomes[index];
             let reason = group.reasons.get(&index);
+            let layouts = reason.and_then(|reason| support.layouts(index, reason));
+            let layouts = layouts.map(|layouts| {
+                [
+                    self.text(&layouts.on.to_string()),
+                    self.texts.add(layouts::of_program(layouts).join("\n")),
+                    self.texts.add(layouts::of_kernel(layouts).join("\n")),
+                ]
+            });
             let reason = reason.map(|reason| self.text(&reason.to_string()));
-            let option = (self.text(&answer(need.kind(), outcome)), reason);
+            let outcome = self.text(&answer(need.kind(), outcome));
+            let option = (outcome, reason, layouts);
             let next = options.len();
             let number = *known.entry(option).or_insert(next);
             if number == next {

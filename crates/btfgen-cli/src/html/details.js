@@ -43,8 +43,8 @@ function optionsOn(need, of) {
     found.get(option).push(kernel);
   }
   return [...found].map(([option, on]) => {
-    const [answer, reason] = data.needs[need].options[option];
-    return { answer: text(answer), reason: reason === null ? '' : text(reason), on };
+    const [answer, reason, layouts] = data.needs[need].options[option];
+    return { answer: text(answer), reason: reason === null ? '' : text(reason), layouts, on };
   }).sort((a, b) => b.on.length - a.on.length);
 }
 
@@ -66,12 +66,19 @@ function rangeList(of) {
   return list;
 }
 
+// The program's definition beside the kernel's.
+function layoutsBeside([on, program, kernel]) {
+  const side = (name, lines) => element('div', '', element('p', 'muted', `in ${name}`), element('pre', '', element('code', '', text(lines))));
+  return element('div', 'layouts', side('the program', program), side(text(on), kernel));
+}
+
 function answersList(need, of) {
   const list = element('ul', 'answers');
-  for (const { answer, reason, on } of optionsOn(need, of)) {
+  for (const { answer, reason, layouts, on } of optionsOn(need, of)) {
     list.append(element('li', '',
       element('strong', '', answer),
       reason ? prose('p', 'reason', reason) : '',
+      layouts ? layoutsBeside(layouts) : '',
       rangeList(on)));
   }
   return list;
@@ -177,6 +184,7 @@ function fillTip(tip, line, column) {
     for (const { answer, reason, on } of options.slice(0, 4)) {
       parts.push(prose('p', 'reason', `${options.length > 1 ? `${on.length}× ` : ''}${answer}${reason ? `: ${reason}` : ''}`));
     }
+    if (options.length === 1 && options[0].layouts) parts.push(layoutsBeside(options[0].layouts));
     if (options.length > 4) parts.push(element('p', 'muted', `and ${options.length - 4} more answers`));
   }
   tip.replaceChildren(...parts);

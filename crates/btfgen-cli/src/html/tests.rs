@@ -83,6 +83,7 @@ fn made_up(kernels: usize, rows: usize) -> Data {
                     (
                         data.texts.add(format!("at byte {n}, 8 bytes")),
                         (n > 50).then_some(hostile),
+                        (n > 50).then_some([hostile; 3]),
                     )
                 })
                 .collect(),

@@ -40,6 +40,7 @@ fn text() {
         assert!(text.contains(piece), "{piece:?} in {text}");
     }
     assert!(!text.contains("guarded"), "{text}");
+    assert!(!text.contains("in the program"), "{text}");
     let long = stdout(check().arg("-v"));
     assert!(
         long.contains("  guarded: byte_off struct task_struct___old.state"),
@@ -53,6 +54,11 @@ fn text() {
         long.contains("byte_off struct task_struct.__state: 2 different answers"),
         "{long}"
     );
+    let beside = long
+        .lines()
+        .find(|line| line.contains("  volatile long int state  at 16, 8 bytes"));
+    let beside = beside.expect("the kernel's field is shown");
+    assert!(beside.contains("|"), "{beside}");
 }
 
 /// Check the JSON: its version, the verdicts, and the details of what breaks.
@@ -76,6 +82,12 @@ fn json() {
         finding["details"],
         json!({"why": "no_field", "type": "struct task_struct", "field": "__state", "similar": ["state"]})
     );
+    let layouts = &finding["layouts"];
+    assert_eq!(layouts["on"], OLD);
+    assert_eq!(layouts["program"]["type"], "struct task_struct");
+    let shown = layouts["kernel"][0]["shown"].as_array().expect("an array");
+    let state = json!({"offset": 16, "bytes": 8, "declaration": "volatile long int state"});
+    assert!(shown.contains(&state), "{shown:?}");
     let place = &finding["places"][0];
     assert_eq!(place["effect"], "poisoned");
     assert_eq!(place["function"], "without_guard");

@@ -1,14 +1,13 @@
 //! Why a relocation finds nothing in a kernel's type, in the words of the types.
 //!
-//! libbpf gives the verdict. This follows its rules (`bpf_core_match_member` and `bpf_core_fields_are_compat` of
-//! `relo_core.c`) once more, to see where they part.
+//! libbpf gives the verdict. `walk.rs` follows its rules once more.
 
 use std::fmt;
 
-use btfgen_btf::{Btf, Kind, Type, TypeId};
-use btfgen_libbpf::essential_name;
+use btfgen_btf::{Btf, Type, TypeId};
 
-use super::nearest::{Instead, similar};
+use super::nearest::Instead;
+use super::walk::Walk;
 use crate::needs::Need;
 use crate::outcome::{Outcome, Refusal};
 
@@ -186,18 +185,26 @@ pub(crate) fn why(
 }
 
 fn missing(need: &Need, btf: &Btf<'_>, candidates: &[TypeId]) -> Reason {
-    let mut candidates = candidates.iter().filter_map(|&id| btf.type_by_id(id));
-    let Some(first) = candidates.next() else {
-        return Reason::no_type(need, Instead::default());
-    };
-    let mut farthest = part(need, btf, first);
-    for candidate in candidates {
-        let other = part(need, btf, candidate);
-        if other.0 > farthest.0 {
-            farthest = other;
+    match farthest(need, btf, candidates) {
+        Some((_, reason)) => reason,
+        None => Reason::no_type(need, Instead::default()),
+    }
+}
+
+/// The candidate that goes along with the need for most steps, and why not farther.
+pub(super) fn farthest<'b>(
+    need: &Need,
+    btf: &'b Btf<'_>,
+    candidates: &[TypeId],
+) -> Option<(Type<'b>, Reason)> {
+    let mut farthest: Option<(usize, Type<'b>, Reason)> = None;
+    for candidate in candidates.iter().filter_map(|&id| btf.type_by_id(id)) {
+        let (steps, reason) = part(need, btf, candidate);
+        if farthest.as_ref().is_none_or(|&(known, ..)| steps > known) {
+            farthest = Some((steps, candidate, reason));
         }
     }
-    farthest.1
+    farthest.map(|(_, candidate, reason)| (candidate, reason))
 }
 
 /// What the kernel declares where libbpf refuses a need: the field of each candidate.
@@ -233,196 +240,4 @@ fn part(need: &Need, btf: &Btf<'_>, candidate: Type<'_>) -> (usize, Reason) {
         })
     };
     (walk.steps, reason.unwrap_or(Reason::Other))
-}
-
-/// The way of a need through a candidate.
-struct Walk<'w> {
-    need: &'w Need,
-    btf: &'w Btf<'w>,
-    candidate: Type<'w>,
-    steps: usize,
-    /// The declaration of the last field.
-    declared: String,
-    bit_offset: u64,
-}
-
-impl<'w> Walk<'w> {
-    fn new(need: &'w Need, btf: &'w Btf<'w>, candidate: Type<'w>) -> Self {
-        Self {
-            need,
-            btf,
-            candidate,
-            steps: 0,
-            declared: String::new(),
-            bit_offset: 0,
-        }
-    }
-
-    /// Follows the path of a field.
-    fn field(&mut self) -> Result<(), Reason> {
-        let own = self.need.relocation().btf();
-        let (_, path) = self
-            .need
-            .relocation()
-            .accessors()
-            .split_first()
-            .ok_or(Reason::Other)?;
-        let mut local = own.skip_modifiers_and_typedefs(self.need.relocation().root().id());
-        let mut kernel = self.btf.skip_modifiers_and_typedefs(self.candidate.id());
-        for &index in path {
-            let (from, to) = (local.ok_or(Reason::Other)?, kernel.ok_or(Reason::Other)?);
-            if let Some(array) = from.array() {
-                let found = to.array();
-                // An array without a length is at the end of a struct, and has elements behind it.
-                let Some(found) = found.filter(|found| found.len == 0 || index < found.len) else {
-                    return Err(Reason::OutOfRange {
-                        index,
-                        kernel: self.btf.c_name(to.id()),
-                    });
-                };
-                local = own.skip_modifiers_and_typedefs(array.element);
-                kernel = self.btf.skip_modifiers_and_typedefs(found.element);
-                let size = self.btf.resolve_size(found.element).unwrap_or_default();
-                self.bit_offset += u64::from(index) * u64::from(size) * 8;
-                self.steps += 1;
-                continue;
-            }
-            let member = from.member(index).ok_or(Reason::Other)?;
-            local = own.skip_modifiers_and_typedefs(member.ty);
-            if member.name.is_empty() {
-                // libbpf looks for the names within it in all anonymous members of the kernel's type.
-                continue;
-            }
-            let found =
-                find(self.btf, to, member.name, MAX_NESTED).ok_or_else(|| Reason::NoField {
-                    r#type: self.btf.c_name(to.id()),
-                    field: text(member.name),
-                    similar: similar(member.name, &fields(self.btf, to)),
-                })?;
-            self.bit_offset += found.bit_offset;
-            self.declared = self.btf.c_declaration(found.ty, member.name);
-            kernel = self.btf.skip_modifiers_and_typedefs(found.ty);
-            if !are_compatible(own, local, self.btf, kernel) {
-                return Err(Reason::Incompatible {
-                    local: own.c_declaration(member.ty, member.name),
-                    kernel: self.declared.clone(),
-                });
-            }
-            self.steps += 1;
-        }
-        Ok(())
-    }
-
-    /// Looks for an enumerator.
-    fn enumerator(&mut self) -> Result<(), Reason> {
-        let relocation = self.need.relocation();
-        let local = relocation
-            .btf()
-            .skip_modifiers_and_typedefs(relocation.root().id());
-        let index = relocation.accessors().first().copied();
-        let wanted = local
-            .zip(index)
-            .and_then(|(local, index)| local.enumerator(index))
-            .ok_or(Reason::Other)?;
-        let wanted = essential_name(wanted.name);
-        let kernel = self.btf.skip_modifiers_and_typedefs(self.candidate.id());
-        let kernel = kernel.ok_or(Reason::Other)?;
-        let names: Vec<&[u8]> = kernel.enumerators().map(|e| e.name).collect();
-        if names.iter().any(|name| essential_name(name) == wanted) {
-            return Ok(());
-        }
-        Err(Reason::NoEnumerator {
-            r#type: self.btf.c_name(kernel.id()),
-            enumerator: text(wanted),
-            similar: similar(wanted, &names),
-        })
-    }
-}
-
-/// How deeply anonymous members are nested. libbpf allows about as many (`BPF_CORE_SPEC_MAX_LEN`).
-const MAX_NESTED: usize = 64;
-
-struct Found {
-    ty: TypeId,
-    bit_offset: u64,
-}
-
-/// The member of this name, also in anonymous members.
-fn find(btf: &Btf<'_>, of: Type<'_>, name: &[u8], depth: usize) -> Option<Found> {
-    let depth = depth.checked_sub(1)?;
-    of.members().find_map(|member| {
-        if !member.name.is_empty() {
-            return (member.name == name).then_some(Found {
-                ty: member.ty,
-                bit_offset: member.bit_offset.into(),
-            });
-        }
-        let inner = btf.skip_modifiers_and_typedefs(member.ty)?;
-        let found = find(btf, inner, name, depth)?;
-        Some(Found {
-            bit_offset: found.bit_offset + u64::from(member.bit_offset),
-            ..found
-        })
-    })
-}
-
-/// The names of the members, also of those in anonymous members.
-fn fields<'b>(btf: &'b Btf<'_>, of: Type<'b>) -> Vec<&'b [u8]> {
-    let (mut names, mut waiting, mut looked_at) = (Vec::new(), vec![of], 0);
-    while let Some(ty) = waiting.pop() {
-        looked_at += 1;
-        for member in ty.members() {
-            match member.name {
-                [] if looked_at < MAX_NESTED => {
-                    waiting.extend(btf.skip_modifiers_and_typedefs(member.ty));
-                }
-                [] => {}
-                name => names.push(name),
-            }
-        }
-    }
-    names
-}
-
-/// Whether libbpf takes a field of one type for a field of another (`bpf_core_fields_are_compat`).
-fn are_compatible(
-    own: &Btf<'_>,
-    local: Option<Type<'_>>,
-    btf: &Btf<'_>,
-    kernel: Option<Type<'_>>,
-) -> bool {
-    let (mut local, mut kernel) = (local, kernel);
-    for _ in 0..MAX_NESTED {
-        let (Some(a), Some(b)) = (local, kernel) else {
-            return false;
-        };
-        if a.kind().is_composite() && b.kind().is_composite() {
-            return true;
-        }
-        if !a.kind().is_core_compatible(b.kind()) {
-            return false;
-        }
-        match a.kind() {
-            Kind::Ptr | Kind::Float => return true,
-            Kind::Fwd | Kind::Enum | Kind::Enum64 => {
-                let (a, b) = (essential_name(a.name()), essential_name(b.name()));
-                return a.is_empty() || b.is_empty() || a == b;
-            }
-            Kind::Int => {
-                return a.int().map(|i| i.offset) == Some(0)
-                    && b.int().map(|i| i.offset) == Some(0);
-            }
-            Kind::Array => {
-                let element = |ty: Type<'_>| ty.array().map(|array| array.element);
-                local = element(a).and_then(|id| own.skip_modifiers_and_typedefs(id));
-                kernel = element(b).and_then(|id| btf.skip_modifiers_and_typedefs(id));
-            }
-            _ => return false,
-        }
-    }
-    false
-}
-
-fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
 }

@@ -7,6 +7,7 @@ use btfgen_archive::KernelId;
 use btfgen_hub::Error;
 
 use super::functions::AttachedFunction;
+use super::layouts::{AllLayouts, Layouts};
 use super::ranges::{KernelRange, ranges};
 use super::reason::Reason;
 use crate::matrix::Matrix;
@@ -27,6 +28,8 @@ pub struct Support {
     pub groups: Vec<KernelGroup>,
     /// The objects, in the given order.
     pub objects: Vec<ObjectSupport>,
+    /// For needs that fail, by the reason: the definitions that show it.
+    pub(crate) layouts: AllLayouts,
     /// The functions that programs attach to.
     pub functions: Vec<AttachedFunction>,
     /// The errors of the kernels that could not be checked.
@@ -138,6 +141,8 @@ pub struct Finding<'s> {
     pub need: usize,
     /// The reason.
     pub reason: &'s Reason,
+    /// The definitions that show it, if there is something to see.
+    pub layouts: Option<&'s Layouts>,
     /// The worst of its effects.
     pub effect: Effect,
     /// The places, with what it does there, in the order of the file.
@@ -172,6 +177,11 @@ impl Support {
     /// Some kernels of the check as ranges: kernels between which the check has no other kernel of the same kind.
     pub fn ranges(&self, kernels: &[&KernelId]) -> Vec<KernelRange> {
         ranges(self.kernels(), kernels)
+    }
+
+    /// The definitions that show why a need fails for this reason, if there is something to see.
+    pub fn layouts(&self, need: usize, reason: &Reason) -> Option<&Layouts> {
+        self.layouts.get(&need)?.get(reason)
     }
 
     /// The different outcomes of a need, with the groups of kernels that have them, in the order of the groups.
@@ -212,6 +222,7 @@ impl Support {
                 findings.push(Finding {
                     need,
                     reason,
+                    layouts: self.layouts(need, reason),
                     effect: effect.unwrap_or(Effect::Answer),
                     places: all
                         .filter_map(|(p, effect)| Some((&p.place, effect?)))

@@ -5,9 +5,11 @@ use std::fs;
 use std::os::raw::c_char;
 use std::path::{Path, PathBuf};
 
-use btfgen::{Effect, KernelFilter, KernelId, Needs, Object, Pack, StoreUse, Support, Verdict};
+use btfgen::{
+    Effect, KernelFilter, KernelId, Layout, Needs, Object, Pack, StoreUse, Support, Verdict,
+};
 use btfgen_btf::{ByteOrder, Composer, Kind, Node, Record, Reserved};
-use btfgen_testkit::{object, objects, sample_btf, sample_hub};
+use btfgen_testkit::{object, objects, sample_btf, sample_hub, target_btf};
 use libbpf_rs::{AsRawLibbpf as _, ObjectBuilder, OpenObject};
 
 use super::loader::relocated;
@@ -219,6 +221,82 @@ fn types_instead() {
             assert!(all.contains(*expected), "{store:?} {kernel}: {all:?}");
         }
     }
+}
+
+/// A check of an object on one made-up kernel.
+fn check_on(name: &str, target: &str) -> Support {
+    let hub = tempfile::tempdir().expect("a temporary folder");
+    let path = hub.path().join("debian/12/x86_64/6.1.0.btf");
+    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("writable");
+    fs::copy(target_btf(target), path).expect("it can be copied");
+    let pack = Pack::new().object(object(name)).hub(hub.path());
+    let pack = pack.store(StoreUse::None);
+    pack.check().expect("the hub can be checked")
+}
+
+/// The definitions that show why a relocation fails: the fields of the program's type, and those of each of the kernel's.
+fn fields_shown(support: &Support, relocation: &str) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut findings = support.findings(&support.objects[0]).into_iter();
+    let finding = findings.find(|f| support.needs[f.need].to_string() == relocation);
+    let layouts = finding.expect("it fails").layouts.expect("they are there");
+    let shown = |layout: &Layout| {
+        let fields = layout.shown.iter().map(|field| {
+            let bytes = field.bytes.unwrap_or_default();
+            format!("{} at {}, {bytes}", field.declaration, field.offset)
+        });
+        fields.collect()
+    };
+    (
+        shown(&layouts.program),
+        layouts.kernel.iter().map(shown).collect(),
+    )
+}
+
+/// Check that the program's definition and the kernel's are beside each other: for a field that the kernel lacks, one of another
+/// size, candidates that disagree, and a type that does not match.
+#[test]
+fn definitions_beside() {
+    let support = check("guards");
+    let (program, kernel) = fields_shown(&support, "byte_off struct task_struct.__state");
+    assert!(
+        program.contains(&"unsigned int __state at 24, 4".to_owned()),
+        "{program:?}"
+    );
+    let [kernel] = &kernel[..] else {
+        panic!("the kernel has one: {kernel:?}");
+    };
+    assert!(
+        kernel.contains(&"volatile long int state at 16, 8".to_owned()),
+        "{kernel:?}"
+    );
+    assert!(kernel.len() == 3 && program.len() <= 3);
+
+    let (program, kernel) = fields_shown(
+        &check_on("words", "words32"),
+        "byte_off struct words.direct",
+    );
+    assert_eq!(program, ["long direct at 0, 8", "long guarded at 8, 8"]);
+    assert_eq!(kernel, [["long direct at 0, 4", "long guarded at 4, 4"]]);
+
+    let support = check_on("edge", "disagreeing");
+    let (_, kernel) = fields_shown(&support, "byte_off struct edge.number");
+    assert_eq!(
+        kernel,
+        [
+            vec!["int number at 0, 4", "long wide at 8, 8"],
+            vec![
+                "int before at 0, 4",
+                "int number at 4, 4",
+                "long wide at 8, 8"
+            ],
+        ]
+    );
+
+    let support = check("matches");
+    let more = "type_matches struct task_struct___more";
+    let (program, kernel) = fields_shown(&support, more);
+    assert_eq!(program, ["int no_such_member at 4, 4"]);
+    assert_eq!(kernel, [[""; 0]]);
 }
 
 /// Check that a relocation that objects spell with different flavours is named without one.

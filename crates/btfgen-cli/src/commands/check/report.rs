@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use btfgen::{
-    AttachedFunction, Effect, FeatureUse, Finding, FunctionState, KernelId, KernelRange,
+    AttachedFunction, Effect, FeatureUse, Finding, FunctionState, KernelId, KernelRange, Layouts,
     ModuleType, NeedsKernelBtf, ObjectSupport, Outcome, Place, ProgramSupport, Programs, Reason,
     Regression, Support, Verdict,
 };
@@ -79,6 +79,9 @@ struct FindingReport<'s> {
     /// The reason as a sentence.
     reason: String,
     details: &'s Reason,
+    /// The definitions that show the reason; absent if there is nothing to see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layouts: Option<&'s Layouts>,
     places: Vec<PlaceReport<'s>>,
     /// Indices of groups.
     groups: Vec<usize>,
@@ -282,6 +285,7 @@ impl<'s> FindingReport<'s> {
             effect: finding.effect,
             reason: finding.reason.to_string(),
             details: finding.reason,
+            layouts: finding.layouts,
             places: finding
                 .places
                 .into_iter()

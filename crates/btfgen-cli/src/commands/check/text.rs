@@ -13,6 +13,7 @@ use super::Broken;
 use crate::amount::count;
 use crate::commands::needs::source_line;
 use crate::explain::printable;
+use crate::layouts;
 use crate::style::{ERROR, HELP, STRONG, WARNING};
 
 /// How many ranges of kernels are shown without `--verbose`.
@@ -144,7 +145,7 @@ impl Printer<'_> {
             for finding in &harmless {
                 self.finding(out, finding)?;
             }
-            self.layouts(out)?;
+            self.answers(out)?;
         } else if !harmless.is_empty() {
             let mut needs: Vec<usize> = harmless.iter().map(|finding| finding.need).collect();
             needs.sort_unstable();
@@ -348,6 +349,11 @@ impl Printer<'_> {
         }
         write!(out, "      on ")?;
         self.ranges(out, &self.support.kernels_of(&finding.groups), "         ")?;
+        if let Some(layouts) = finding.layouts.filter(|_| self.verbose) {
+            for line in layouts::beside(layouts) {
+                writeln!(out, "      {line}")?;
+            }
+        }
         if let Reason::Refused { refusal, .. } = finding.reason {
             writeln!(out, "      {HELP}help:{HELP:#} {}", Refusal::help(*refusal))?;
         }
@@ -355,7 +361,7 @@ impl Printer<'_> {
     }
 
     /// Where the answers to a relocation change.
-    fn layouts(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn answers(&self, out: &mut dyn Write) -> io::Result<()> {
         let support = self.support;
         for need in support.needs.of_object(self.number) {
             let answers = support.answers(need);
