@@ -58,12 +58,15 @@ impl<'w> Walk<'w> {
         let mut kernel = self.btf.skip_modifiers_and_typedefs(self.candidate.id());
         // The struct that has the anonymous ones on the way to the next name.
         let mut outer = None;
+        // Whether the kernel's last member is the last one of its struct.
+        let mut is_last = false;
         for &index in path {
             let (from, to) = (local.ok_or(Reason::Other)?, kernel.ok_or(Reason::Other)?);
             if let Some(array) = from.array() {
                 let found = to.array();
-                // An array without a length is at the end of a struct, and has elements behind it.
-                let Some(found) = found.filter(|found| found.len == 0 || index < found.len) else {
+                // An array without a length has elements behind it, if it is at the end of a struct (`is_flex_arr`).
+                let has = |len: u32| index < len || (len == 0 && is_last);
+                let Some(found) = found.filter(|found| has(found.len)) else {
                     return Err(Reason::OutOfRange {
                         index,
                         kernel: self.btf.c_name(to.id()),
@@ -74,6 +77,7 @@ impl<'w> Walk<'w> {
                 let size = self.btf.resolve_size(found.element).unwrap_or_default();
                 self.bit_offset += u64::from(index) * u64::from(size) * 8;
                 self.steps += 1;
+                is_last = false;
                 continue;
             }
             let member = from.member(index).ok_or(Reason::Other)?;
@@ -95,6 +99,7 @@ impl<'w> Walk<'w> {
                     field: text(member.name),
                     similar: similar(member.name, &fields(self.btf, to)),
                 })?;
+            is_last = found.is_last;
             self.bit_offset += found.bit_offset;
             self.declared = self.btf.c_declaration(found.ty, member.name);
             kernel = self.btf.skip_modifiers_and_typedefs(found.ty);
@@ -141,16 +146,20 @@ pub(super) const MAX_NESTED: usize = 64;
 struct Found {
     ty: TypeId,
     bit_offset: u64,
+    /// Whether it is the last member of its struct.
+    is_last: bool,
 }
 
 /// The member of this name, also in anonymous members.
 fn find(btf: &Btf<'_>, of: Type<'_>, name: &[u8], depth: usize) -> Option<Found> {
     let depth = depth.checked_sub(1)?;
-    of.members().find_map(|member| {
+    let count = of.members().len();
+    of.members().enumerate().find_map(|(n, member)| {
         if !member.name.is_empty() {
             return (member.name == name).then_some(Found {
                 ty: member.ty,
                 bit_offset: member.bit_offset.into(),
+                is_last: n + 1 == count,
             });
         }
         let inner = btf.skip_modifiers_and_typedefs(member.ty)?;

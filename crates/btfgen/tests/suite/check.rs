@@ -6,14 +6,14 @@ use std::os::raw::c_char;
 use std::path::{Path, PathBuf};
 
 use btfgen::{
-    Effect, KernelFilter, KernelId, Layout, Needs, Object, Pack, StoreUse, Support, Verdict,
+    Effect, KernelFilter, KernelId, Layout, Needs, Object, Pack, Reason, StoreUse, Support, Verdict,
 };
-use btfgen_btf::{ByteOrder, Composer, Kind, Node, Record, Reserved};
-use btfgen_testkit::{object, objects, sample_btf, sample_hub, target_btf};
+use btfgen_btf::{ByteOrder, Composer, Kind, Member, Node, Record, Reserved};
+use btfgen_testkit::{object, objects, sample_btf, sample_hub, target_btf, target_names};
 use libbpf_rs::{AsRawLibbpf as _, ObjectBuilder, OpenObject};
 
 use super::loader::relocated;
-use super::util::name;
+use super::util::{self, name};
 
 fn check(name: &str) -> Support {
     let filter = KernelFilter::new().arch("x86_64").distro("debian");
@@ -145,12 +145,23 @@ fn kernel_with(record: Record<'_, Option<Node>>) -> Vec<u8> {
     let mut types = Composer::new();
     let node = types.declare();
     types.define(node, record);
+    written(&types, node)
+}
+
+fn written(types: &Composer<'_>, last: Node) -> Vec<u8> {
     let reserved = Reserved {
         names: None,
         budget: 0,
     };
-    let written = types.write(ByteOrder::Little, &[node], &reserved);
+    let written = types.write(ByteOrder::Little, &[last], &reserved);
     written.expect("it can be written")
+}
+
+/// Adds a made-up kernel to a hub.
+fn add(hub: &Path, release: &str, btf: &[u8]) {
+    let path = hub.join(format!("debian/12/x86_64/{release}.btf"));
+    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("writable");
+    fs::write(path, btf).expect("writable");
 }
 
 fn composite(kind: Kind, name: &str) -> Record<'_, Option<Node>> {
@@ -205,9 +216,7 @@ fn types_instead() {
         ),
     ];
     for (n, (btf, _)) in kernels.iter().enumerate() {
-        let path = hub.path().join(format!("debian/12/x86_64/6.1.{n}.btf"));
-        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("writable");
-        fs::write(path, btf).expect("writable");
+        add(hub.path(), &format!("6.1.{n}"), btf);
     }
     for store in [StoreUse::None, StoreUse::Cold, StoreUse::Kept] {
         let pack = Pack::new().object(object("guards")).hub(hub.path());
@@ -223,12 +232,116 @@ fn types_instead() {
     }
 }
 
+/// The needs that fail on some kernel without a reason, or with none that says where the types differ; and the number of others.
+fn unexplained(support: &Support) -> (BTreeSet<String>, usize) {
+    let (mut without, mut explained) = (BTreeSet::new(), 0);
+    for group in &support.groups {
+        let outcomes = &support.matrix.sets()[group.set].outcomes;
+        for (n, (need, outcome)) in support.needs.iter().zip(outcomes).enumerate() {
+            let refusal = need.refusal_with(outcome);
+            if refusal.is_none() && outcome.is_found(need.kind()) {
+                continue;
+            }
+            match group.reasons.get(&n).map(|reason| &**reason) {
+                None | Some(Reason::Other) => {
+                    without.insert(format!("{need} on {}", group.kernels[0]));
+                }
+                Some(_) => explained += 1,
+            }
+        }
+    }
+    (without, explained)
+}
+
+/// Check that an array without a length has elements only at the end of a struct, as libbpf says.
+#[test]
+fn array_without_length() {
+    for (comm_is_last, expected) in [
+        (false, Some("no element 3 in the kernel's `char[0]`")),
+        (true, None),
+    ] {
+        let mut types = Composer::new();
+        let [char, array, task] = [(); 3].map(|()| types.declare());
+        let (encoding, offset) = (0, 0);
+        types.define(
+            char,
+            Record::Int {
+                name: b"char",
+                size: 1,
+                encoding,
+                offset,
+                bits: 8,
+            },
+        );
+        types.define(array, Record::Array(Some(char), Some(char), 0));
+        let member = |name: &'static [u8], ty, bit_offset| Member {
+            name,
+            ty: Some(ty),
+            bit_offset,
+            bitfield_size: 0,
+        };
+        let mut members = vec![member(b"comm", array, 0)];
+        if !comm_is_last {
+            members.push(member(b"pid", char, 0));
+        }
+        let record = Record::Composite {
+            kind: Kind::Struct,
+            name: b"task_struct",
+            size: 1,
+            members,
+        };
+        types.define(task, record);
+        let hub = tempfile::tempdir().expect("a temporary folder");
+        add(hub.path(), "6.1.0", &written(&types, task));
+        let pack = Pack::new().object(object("loads")).hub(hub.path());
+        let support = pack.store(StoreUse::None).check();
+        let support = support.expect("the hub can be checked");
+        let mut needs = support.needs.iter();
+        let need = needs.position(|need| need.to_string() == "byte_off struct task_struct.comm[3]");
+        let reason = support.groups[0]
+            .reasons
+            .get(&need.expect("the object asks for it"));
+        let reason = reason.map(ToString::to_string);
+        assert_eq!(reason.as_deref(), expected);
+    }
+}
+
+/// Check that every need that fails has a reason: with our objects on real and on made-up kernels, and with the objects of
+/// `$OBJECTS` on the kernels of `$HUB`.
+#[test]
+fn every_failure_has_a_reason() {
+    let made_up = tempfile::tempdir().expect("a temporary folder");
+    for name in target_names() {
+        let little = target_btf(&name);
+        let big = little.with_file_name(format!("{name}.eb.btf"));
+        for (from, arch) in [(little, "x86_64"), (big, "s390x")] {
+            let path = made_up.path().join(format!("debian/12/{arch}/{name}.btf"));
+            fs::create_dir_all(path.parent().expect("it is in a folder")).expect("writable");
+            // Not all have a big-endian twin.
+            if from.exists() {
+                fs::copy(from, path).expect("it can be copied");
+            }
+        }
+    }
+    let hub = std::env::var_os("HUB").map_or_else(sample_hub, PathBuf::from);
+    if std::env::var_os("OBJECTS").is_none() {
+        btfgen_testkit::skipped("$OBJECTS names no folder with further objects");
+    }
+    for hub in [made_up.path(), &hub] {
+        let pack = Pack::new().hub(hub).store(StoreUse::None);
+        let pack = util::objects().iter().fold(pack, Pack::object);
+        let support = pack.check().expect("the hub can be checked");
+        let (without, explained) = unexplained(&support);
+        assert_eq!(without, BTreeSet::new(), "of {explained}");
+        assert!(explained > 100, "{explained}");
+    }
+}
+
 /// A check of an object on one made-up kernel.
 fn check_on(name: &str, target: &str) -> Support {
     let hub = tempfile::tempdir().expect("a temporary folder");
-    let path = hub.path().join("debian/12/x86_64/6.1.0.btf");
-    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("writable");
-    fs::copy(target_btf(target), path).expect("it can be copied");
+    let btf = fs::read(target_btf(target)).expect("it can be read");
+    add(hub.path(), "6.1.0", &btf);
     let pack = Pack::new().object(object(name)).hub(hub.path());
     let pack = pack.store(StoreUse::None);
     pack.check().expect("the hub can be checked")
