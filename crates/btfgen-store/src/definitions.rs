@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use btfgen_btf::Kind;
+use foldhash::fast::RandomState;
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -72,7 +73,7 @@ impl<'a> Definitions<'a> {
     /// # Errors
     /// [`Error::Damaged`] if two keys are equal.
     pub fn keys(&self, wanted: &[(Kind, &[u8])]) -> Result<Vec<Option<Key>>> {
-        let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        let mut by_name: HashMap<&[u8], Vec<usize>, RandomState> = HashMap::default();
         for (n, (_, name)) in wanted.iter().enumerate() {
             by_name.entry(name).or_default().push(n);
         }

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::definitions::Definitions;
 use crate::error::{Error, Result};
 use crate::lists;
@@ -42,7 +44,7 @@ impl<'a> Definitions<'a> {
     /// # Errors
     /// [`Error::Damaged`].
     pub fn functions_named(&self, names: &[&[u8]]) -> Result<Vec<Vec<Function<'a>>>> {
-        let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        let mut by_name: HashMap<&[u8], Vec<usize>, RandomState> = HashMap::default();
         for (n, name) in names.iter().enumerate() {
             by_name.entry(name).or_default().push(n);
         }

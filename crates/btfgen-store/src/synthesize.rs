@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use btfgen_btf::{ByteOrder, Kind, TypeId};
+use foldhash::fast::RandomState;
 
 use crate::definitions::{Definition, Definitions};
 use crate::error::{Error, Result};
@@ -32,9 +33,9 @@ impl Definitions<'_> {
         let mut types = Types {
             definitions: self,
             order: machine.byte_order(),
-            ids: HashMap::new(),
+            ids: HashMap::default(),
             placed: Vec::new(),
-            named: HashMap::new(),
+            named: HashMap::default(),
         };
         if machine.long != VOID {
             types.place(machine.long, 0)?;
@@ -68,11 +69,11 @@ struct Types<'d> {
     definitions: &'d Definitions<'d>,
     order: ByteOrder,
     /// The type of each node.
-    ids: HashMap<u32, TypeId>,
+    ids: HashMap<u32, TypeId, RandomState>,
     /// The node of each type, in the order of the ids.
     placed: Vec<u32>,
     /// The first struct or union of each kind and name. An anonymous one is none: a reference to it would be to any.
-    named: HashMap<(Kind, u32), TypeId>,
+    named: HashMap<(Kind, u32), TypeId, RandomState>,
 }
 
 impl Types<'_> {
@@ -169,7 +170,7 @@ impl Types<'_> {
 /// The strings of a BTF that is being written.
 struct Strings {
     bytes: Vec<u8>,
-    offsets: HashMap<u32, u32>,
+    offsets: HashMap<u32, u32, RandomState>,
 }
 
 impl Default for Strings {
@@ -177,7 +178,7 @@ impl Default for Strings {
         Self {
             // Offset 0 is the empty string in every BTF.
             bytes: vec![0],
-            offsets: HashMap::new(),
+            offsets: HashMap::default(),
         }
     }
 }

@@ -30,8 +30,15 @@ pub(crate) struct Accesses {
 const MAX_OFFSET: u64 = i16::MAX as u64;
 
 impl Asked {
-    /// Why libbpf refuses the relocation with this outcome, in the order of `bpf_core_patch_insn` of `relo_core.c`.
+    /// Why libbpf refuses the relocation with this outcome.
     pub(crate) fn refusal(&self, outcome: &Outcome) -> Option<Refusal> {
+        self.accesses.refusal(self.kind, outcome)
+    }
+}
+
+impl Accesses {
+    /// Why libbpf refuses a relocation of this kind with this outcome, in the order of `bpf_core_patch_insn` of `relo_core.c`.
+    pub(crate) fn refusal(&self, kind: ReloKind, outcome: &Outcome) -> Option<Refusal> {
         let Outcome::Value {
             value,
             size,
@@ -40,8 +47,8 @@ impl Asked {
         else {
             return outcome.refusal();
         };
-        let Accesses { local_size, bytes } = &self.accesses;
-        if self.kind != ReloKind::FieldByteOffset || bytes.is_empty() {
+        let Self { local_size, bytes } = self;
+        if kind != ReloKind::FieldByteOffset || bytes.is_empty() {
             return None;
         }
         let is_resized = size != *local_size;

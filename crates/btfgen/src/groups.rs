@@ -87,7 +87,7 @@ impl Work<'_> {
         let reasons = done.iter().flatten().flatten().map(|done| &done.reasons);
         let nearby = self.nearby(definitions, reasons);
         let mut shown = Shown::default();
-        let mut all: HashMap<Vec<u8>, Vec<Proof>> = HashMap::new();
+        let mut all: HashMap<Proved, Vec<Proof>> = HashMap::new();
         for ((view, members), minimized) in groups.into_iter().zip(done) {
             match minimized {
                 Some(Ok(minimized)) => {
@@ -99,8 +99,11 @@ impl Work<'_> {
                             member,
                         })
                     });
-                    let all = all.entry(minimized.btf.clone()).or_default();
-                    all.extend(proofs);
+                    let proved = match self.questions.explains() {
+                        true => Proved::Answers(answered),
+                        false => Proved::Minimal(minimized.btf.clone()),
+                    };
+                    all.entry(proved).or_default().extend(proofs);
                     if self.questions.explains() {
                         let kernels = members.iter().map(|m| (self.kernels[m.n].id(), m.number));
                         let kernels = kernels.map(|(id, number)| (id.clone(), number)).collect();
@@ -251,6 +254,15 @@ struct Member {
     number: usize,
     kernel: Kernel,
     types: Types,
+}
+
+/// What one kernel of several proves.
+#[derive(PartialEq, Eq, Hash)]
+enum Proved {
+    /// A minimal BTF.
+    Minimal(Vec<u8>),
+    /// Answers, if there are no minimal BTFs because they are only explained.
+    Answers(Option<Digest>),
 }
 
 /// The proof that a kernel's full BTF answers as its definitions.

@@ -143,7 +143,8 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
         }
     }
 
-    /// The minimal BTF of all kernels with this view, and their outcomes; `None` if the definitions do not serve.
+    /// The minimal BTF of all kernels with this view, unless the questions are explained, and their outcomes; `None` if the
+    /// definitions do not serve.
     pub(crate) fn minimize(
         &self,
         definitions: &Definitions<'_>,
@@ -151,6 +152,32 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
     ) -> Option<Result<Minimized, MinimizeError>> {
         let answers = self.answers(definitions, view)?;
         let answers: Vec<&Known> = answers.iter().map(|known| &**known).collect();
+        let explains = self.questions.explains();
+        let minimal = match explains {
+            // Nobody sees the minimal BTF of a check.
+            true => Ok(Vec::new()),
+            false => self.compose(definitions, view, &answers)?,
+        };
+        let absent = self.absent(definitions, view).ok()?;
+        Some(minimal.map(|btf| Minimized {
+            btf,
+            outcomes: self.questions.collect(&answers),
+            absent,
+            reasons: match explains {
+                true => self.reasons(definitions, view),
+                false => Reasons::new(),
+            },
+            layouts: BTreeMap::new(),
+        }))
+    }
+
+    /// Writes and proves the minimal BTF; `None` if the definitions do not serve.
+    fn compose(
+        &self,
+        definitions: &Definitions<'_>,
+        view: &View,
+        answers: &[&Known],
+    ) -> Option<Result<Vec<u8>, MinimizeError>> {
         let roots = view.lists.iter().enumerate();
         let roots = roots.map(|(root, &list)| self.candidates(definitions, root, list));
         let roots: Vec<_> = roots.collect::<Result<_, _>>().ok()?;
@@ -159,26 +186,15 @@ impl<'m, 'n> ListAnswers<'m, 'n> {
         let kernel = Answered {
             btf: &btf,
             candidates: &types.candidates,
-            answers: &answers,
+            answers,
         };
-        let minimal = self.questions.compose(kernel, |bytes| {
-            let this = (bytes.to_vec(), self.digest(&answers));
+        Some(self.questions.compose(kernel, |bytes| {
+            let this = (bytes.to_vec(), self.digest(answers));
             if !lock(&self.proven).contains(&this) {
-                self.questions.prove(bytes, &answers)?;
+                self.questions.prove(bytes, answers)?;
                 lock(&self.proven).insert(this);
             }
             Ok(())
-        });
-        let absent = self.absent(definitions, view).ok()?;
-        Some(minimal.map(|btf| Minimized {
-            btf,
-            outcomes: self.questions.collect(&answers),
-            absent,
-            reasons: match self.questions.explains() {
-                true => self.reasons(definitions, view),
-                false => Reasons::new(),
-            },
-            layouts: BTreeMap::new(),
         }))
     }
 

@@ -312,7 +312,7 @@ impl Need {
     /// Why libbpf refuses this relocation on a kernel with this outcome. Unlike [`Outcome::refusal`], this also knows the
     /// instructions: libbpf adapts loads and stores to the size of the kernel's field, and refuses some.
     pub fn refusal_with(&self, outcome: &Outcome) -> Option<Refusal> {
-        self.asked().refusal(outcome)
+        self.accesses.refusal(self.kind(), outcome)
     }
 
     /// Whether the relocation finds nothing with this outcome, or is refused.

@@ -416,9 +416,10 @@ impl<'a> Pack<'a> {
         let groups = check::groups(&matrix, reasons);
         Ok(Support {
             functions: check::by_function(check::names(&needs), functions),
-            objects: check::objects(&needs, &matrix, &groups),
+            objects: in_pool(self.threads, || check::objects(&needs, &matrix, &groups)),
             module_types: modules.finish(),
             needs,
+            places: check::Places::new(&matrix, &groups),
             matrix,
             groups,
             layouts,

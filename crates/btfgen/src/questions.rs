@@ -140,7 +140,10 @@ impl<'n> Questions<'n> {
             candidates: &candidates,
             answers: &answers,
         };
-        let minimal = self.compose(kernel, |bytes| self.prove(bytes, &answers))?;
+        let minimal = match self.explain {
+            true => Vec::new(),
+            false => self.compose(kernel, |bytes| self.prove(bytes, &answers))?,
+        };
         let modules = candidates.iter().map(|ids| {
             let modules = ids.iter().map(|&id| btf.module_of(id).map(str::to_owned));
             modules.collect()

@@ -131,11 +131,15 @@ impl<'n> Programs<'n> {
         let events: Vec<Event> = events.collect();
         let mut patches: BTreeMap<At, Patch> = BTreeMap::new();
         let mut refused: BTreeSet<usize> = BTreeSet::new();
+        let mut poisoned: BTreeSet<usize> = BTreeSet::new();
         for (&(_, at), event) in self.uses.iter().zip(&events) {
             let Some(at) = at else { continue };
             match *event {
                 Event::Found(patch) | Event::Answer(patch) => patches.insert(at, patch),
-                Event::Poison => patches.insert(at, Patch::Poison),
+                Event::Poison => {
+                    poisoned.insert(at.0);
+                    patches.insert(at, Patch::Poison)
+                }
                 Event::Refused => {
                     refused.insert(at.0);
                     None
@@ -146,6 +150,10 @@ impl<'n> Programs<'n> {
         let programs = self.functions.iter().map(|(&program, functions)| {
             if functions.iter().any(|function| refused.contains(function)) {
                 return Verdict::Refused;
+            }
+            // Only then does it matter which way the code goes.
+            if functions.is_disjoint(&poisoned) {
+                return Verdict::Loads;
             }
             self.verdict(program, functions, &patches, known, &mut reached_poison)
         });
@@ -192,7 +200,7 @@ impl<'n> Programs<'n> {
         programs.any(|run| run.contains(&function) && !run.is_disjoint(refused))
     }
 
-    /// The verdict about a program that libbpf does not refuse.
+    /// The verdict about a program with poisoned instructions.
     fn verdict(
         &self,
         program: usize,
@@ -206,9 +214,6 @@ impl<'n> Programs<'n> {
             .flat_map(|&function| patches.range((function, 0)..(function + 1, 0)))
             .map(|(&at, &patch)| (at, patch))
             .collect();
-        if !own.values().any(|patch| *patch == Patch::Poison) {
-            return Verdict::Loads;
-        }
         let key: Vec<(At, Patch)> = own.iter().map(|(&at, &patch)| (at, patch)).collect();
         let (reached, is_certain) = known.entry((program, key)).or_insert_with(|| {
             let reached = reach(self.code, program, &own);

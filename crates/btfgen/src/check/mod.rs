@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use btfgen_archive::KernelId;
+use rayon::prelude::*;
 
 pub use self::baseline::{Baseline, Regression};
 use self::effects::Programs;
@@ -28,7 +29,7 @@ pub(crate) use self::layouts::{AllLayouts, Sides, layouts};
 pub use self::layouts::{Layout, LayoutField, Layouts};
 pub(crate) use self::nearest::{Instead, Lacking, Nearby, in_btf, similar};
 pub use self::ranges::KernelRange;
-pub(crate) use self::ranges::ranges;
+pub(crate) use self::ranges::{Places, ranges};
 pub use self::reason::Reason;
 pub(crate) use self::reason::why;
 pub use self::require::Requirement;
@@ -72,7 +73,7 @@ pub(crate) fn objects(
     matrix: &Matrix,
     groups: &[KernelGroup],
 ) -> Vec<ObjectSupport> {
-    let objects = 0..needs.objects().len();
+    let objects = (0..needs.objects().len()).into_par_iter();
     objects
         .map(|object| Programs::new(needs, object).support(matrix, groups))
         .collect()

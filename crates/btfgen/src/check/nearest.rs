@@ -1,6 +1,7 @@
 //! The names that are nearest to a name that a kernel does not have.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use btfgen_btf::{Btf, Kind};
 use btfgen_libbpf::essential_name;
@@ -15,9 +16,16 @@ const MAX_NEAR: usize = 24;
 /// The names that are nearest to a name, if any is near.
 pub(crate) fn similar(name: &[u8], names: &[&[u8]]) -> Vec<String> {
     let asked = Word::of(name);
-    let words = names.iter().map(|name| Word::of(name));
-    let near = words.filter_map(|word| Some((asked.distance(&word)?, word.text)));
-    nearest(near.collect())
+    let mut near = Vec::new();
+    for name in names {
+        let word = Word::of(name);
+        if asked.least_distance(&word).is_some()
+            && let Some(distance) = asked.distance(&word)
+        {
+            near.push((distance, word.text.into_owned()));
+        }
+    }
+    nearest(near)
 }
 
 /// The first names in the order of their ranks. Names of rank 0 are so near that no other ones are shown.
@@ -32,14 +40,14 @@ fn nearest<R: Ord + Default>(mut near: Vec<(R, String)>) -> Vec<String> {
 }
 
 /// A name, and how often it has each letter.
-struct Word {
-    text: String,
+struct Word<'n> {
+    text: Cow<'n, str>,
     letters: [u8; 32],
 }
 
-impl Word {
-    fn of(name: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(name).into_owned();
+impl<'n> Word<'n> {
+    fn of(name: &'n [u8]) -> Self {
+        let text = String::from_utf8_lossy(name);
         let mut letters = [0_u8; 32];
         for c in text.chars() {
             let count = &mut letters[c as usize % 32];
@@ -52,28 +60,55 @@ impl Word {
         self.text.trim_matches('_')
     }
 
-    /// How far another name is, if it is near: a third of the letters may differ, or one name is a part of the other.
-    fn distance(&self, other: &Self) -> Option<usize> {
-        let max = self.text.len().max(3) / 3;
-        let (mut gone, mut added) = (0_usize, 0_usize);
-        let mut may_be_part = true;
-        for (n, (&own, &others)) in self.letters.iter().zip(&other.letters).enumerate() {
-            gone += usize::from(own.saturating_sub(others));
-            added += usize::from(others.saturating_sub(own));
-            may_be_part &= own <= others || n == '_' as usize % 32;
-        }
-        // Each change of a letter changes one count of both, so this excludes nearly all names without a closer look.
-        if gone.max(added) > max && !may_be_part {
-            return None;
-        }
-        let trimmed = self.trimmed();
-        let distance = match other.trimmed() == trimmed {
-            true => 0,
-            false => strsim::damerau_levenshtein(&self.text, &other.text),
-        };
-        let is_part = || trimmed.len() > 3 && other.text.contains(trimmed);
-        (distance <= max || is_part()).then_some(distance)
+    /// How many letters may differ: a third.
+    fn max_distance(&self) -> usize {
+        self.text.len().max(3) / 3
     }
+
+    /// Another name is not nearer than this: each change of a letter changes one count of both. `None` if it is not near. This
+    /// excludes nearly all names without a closer look.
+    fn least_distance(&self, other: &Word<'_>) -> Option<usize> {
+        let (mut gone, mut added) = (0_u32, 0_u32);
+        let (mut may_be_part, mut may_be_same) = (true, true);
+        for (n, (&own, &others)) in self.letters.iter().zip(&other.letters).enumerate() {
+            gone += u32::from(own.saturating_sub(others));
+            added += u32::from(others.saturating_sub(own));
+            // Underscores around a name do not count.
+            let is_underscore = n == '_' as usize % 32;
+            may_be_part &= own <= others || is_underscore;
+            may_be_same &= own == others || is_underscore;
+        }
+        if may_be_same && self.trimmed() == other.trimmed() {
+            return Some(0);
+        }
+        let least = gone.max(added) as usize;
+        (least <= self.max_distance() || may_be_part).then_some(least)
+    }
+
+    /// How far another name is, if it is near: a third of the letters may differ, or one name is a part of the other. Names that
+    /// differ only in the underscores around them are not far at all.
+    fn distance(&self, other: &Word<'_>) -> Option<usize> {
+        let trimmed = self.trimmed();
+        if other.trimmed() == trimmed {
+            return Some(0);
+        }
+        let (own, others) = differing_parts(&self.text, &other.text);
+        let distance = strsim::damerau_levenshtein(own, others);
+        let is_part = || trimmed.len() > 3 && other.text.contains(trimmed);
+        (distance <= self.max_distance() || is_part()).then_some(distance)
+    }
+}
+
+/// Two names without what they have in common at the beginning and the end, which does not change their distance.
+fn differing_parts<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
+    let common = |pairs: &mut dyn Iterator<Item = (char, char)>| -> usize {
+        let same = pairs.take_while(|(a, b)| a == b);
+        same.map(|(a, _)| a.len_utf8()).sum()
+    };
+    let start = common(&mut a.chars().zip(b.chars()));
+    let (a, b) = (&a[start..], &b[start..]);
+    let end = common(&mut a.chars().rev().zip(b.chars().rev()));
+    (&a[..a.len() - end], &b[..b.len() - end])
 }
 
 /// A type that a kernel lacks: its kind, and its name without flavour.
@@ -98,6 +133,12 @@ struct Near {
     distance: usize,
     name: String,
     kind: u32,
+}
+
+impl Near {
+    fn rank(&self) -> (bool, bool, usize) {
+        (self.has_other_name, self.has_other_kind, self.distance)
+    }
 }
 
 impl Instead {
@@ -135,37 +176,61 @@ fn normalized(kind: Kind) -> Kind {
     if kind.is_enum() { Kind::Enum } else { kind }
 }
 
-/// For each type that is lacking, the types that are near to it, with their items. Each type is looked at once.
-fn near<'n, T>(
+/// A type that may be near: whether its name and its kind are others, and how near it is at most.
+type Candidate<'n, T> = ((bool, bool, usize), Kind, &'n [u8], T);
+
+/// For each type that is lacking, the types that are nearest to it, with their items. Each type is looked at once.
+fn near<'n, T: Copy + Ord>(
     lacking: &[Lacking<'_>],
     types: impl Iterator<Item = (Kind, &'n [u8], T)>,
-) -> Vec<Vec<(Near, T)>>
-where
-    T: Copy,
-{
-    let asked: Vec<Word> = lacking.iter().map(|(_, name)| Word::of(name)).collect();
-    let mut all: Vec<Vec<(Near, T)>> = lacking.iter().map(|_| Vec::new()).collect();
+) -> Vec<Vec<(Near, T)>> {
+    let asked: Vec<Word<'_>> = lacking.iter().map(|(_, name)| Word::of(name)).collect();
+    let mut all: Vec<Vec<Candidate<'n, T>>> = lacking.iter().map(|_| Vec::new()).collect();
     for (kind, name, item) in types {
         let word = Word::of(name);
-        for ((asked, &(wanted, _)), all) in asked.iter().zip(lacking).zip(&mut all) {
-            let has_other_name = asked.text != word.text;
-            // What is only declared says nothing, unless it is the type itself.
-            if kind == Kind::Fwd && (has_other_name || !wanted.is_composite()) {
+        for ((asked, &(wanted, wanted_name)), all) in asked.iter().zip(lacking).zip(&mut all) {
+            let Some(least) = asked.least_distance(&word) else {
                 continue;
-            }
-            if let Some(distance) = asked.distance(&word) {
-                let near = Near {
-                    has_other_name,
-                    has_other_kind: normalized(kind) != normalized(wanted),
-                    distance,
-                    name: word.text.clone(),
-                    kind: normalized(kind) as u32,
-                };
-                all.push((near, item));
+            };
+            let has_other_name = name != wanted_name;
+            // What is only declared says nothing, unless it is the type itself.
+            if kind != Kind::Fwd || (!has_other_name && wanted.is_composite()) {
+                let has_other_kind = normalized(kind) != normalized(wanted);
+                all.push(((has_other_name, has_other_kind, least), kind, name, item));
             }
         }
     }
-    all
+    let all = asked.iter().zip(all);
+    all.map(|(asked, candidates)| first(asked, candidates))
+        .collect()
+}
+
+/// The nearest candidates. Distances are computed only of those that may be among them.
+fn first<T: Copy + Ord>(asked: &Word<'_>, mut candidates: Vec<Candidate<'_, T>>) -> Vec<(Near, T)> {
+    candidates.sort_unstable_by_key(|&(rank, kind, name, item)| (rank, name, kind as u32, item));
+    let mut near: BTreeSet<(Near, T)> = BTreeSet::new();
+    for (rank, kind, name, item) in candidates {
+        let is_full = near.len() == MAX_NEAR;
+        if is_full && near.last().is_some_and(|(last, _)| last.rank() < rank) {
+            break;
+        }
+        let word = Word::of(name);
+        if let Some(distance) = asked.distance(&word) {
+            let (has_other_name, has_other_kind, _) = rank;
+            let new = Near {
+                has_other_name,
+                has_other_kind,
+                distance,
+                name: word.text.into_owned(),
+                kind: normalized(kind) as u32,
+            };
+            near.insert((new, item));
+            if near.len() > MAX_NEAR {
+                near.pop_last();
+            }
+        }
+    }
+    near.into_iter().collect()
 }
 
 /// What a BTF has instead of types that it lacks, in their order.
@@ -199,11 +264,7 @@ impl<'d> Nearby<'d> {
         let types = types.map(|(key, kind, name)| (kind, name, key));
         let types = types.filter(|_| !lacking.is_empty());
         let all = lacking.iter().zip(near(lacking, types));
-        let all = all.map(|(&(kind, name), mut near)| {
-            near.sort();
-            near.truncate(MAX_NEAR);
-            ((kind as u32, name.to_vec()), near)
-        });
+        let all = all.map(|(&(kind, name), near)| ((kind as u32, name.to_vec()), near));
         Self {
             definitions,
             by_type: all.collect(),
@@ -281,8 +342,14 @@ mod tests {
         let mut near = 0;
         for name in names {
             for other in names {
-                let distance = Word::of(name.as_bytes()).distance(&Word::of(other.as_bytes()));
+                let (asked, word) = (Word::of(name.as_bytes()), Word::of(other.as_bytes()));
+                let least = asked.least_distance(&word);
+                let distance = least.and_then(|_| asked.distance(&word));
                 assert_eq!(distance, plain(name, other), "{name:?} and {other:?}");
+                assert!(
+                    distance.is_none() || least <= distance,
+                    "{name:?} and {other:?}"
+                );
                 near += usize::from(distance.is_some());
             }
         }

@@ -1,9 +1,13 @@
 //! Kernels in a few words: ranges of releases.
 
-use std::collections::{BTreeMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use btfgen_archive::KernelId;
+
+use super::support::KernelGroup;
+use crate::matrix::Matrix;
 
 /// Kernels of one kind that follow each other, without another one between them. The `Display` form is for people:
 /// `ubuntu/20.04/x86_64 5.4.0-26…42-generic (9 kernels)`.
@@ -50,26 +54,103 @@ pub(crate) fn ranges<'k>(
     all: impl Iterator<Item = &'k KernelId>,
     chosen: &[&KernelId],
 ) -> Vec<KernelRange> {
-    let chosen: HashSet<&KernelId> = chosen.iter().copied().collect();
-    let mut open: BTreeMap<Kind<'k>, KernelRange> = BTreeMap::new();
-    let mut ranges = Vec::new();
-    for kernel in all {
-        let kind = kind(kernel);
-        if !chosen.contains(kernel) {
-            ranges.extend(open.remove(&kind));
-            continue;
-        }
-        let range = open.entry(kind).or_insert_with(|| KernelRange {
-            first: kernel.clone(),
-            last: kernel.clone(),
-            kernels: 0,
-        });
-        range.last = kernel.clone();
-        range.kernels += 1;
+    let mut sorted = Cow::Borrowed(chosen);
+    if !sorted.is_sorted() {
+        sorted.to_mut().sort();
     }
-    ranges.extend(open.into_values());
-    ranges.sort_by(|a, b| a.first.cmp(&b.first));
+    let mut chosen = sorted.iter().copied().peekable();
+    let mut kinds = Kinds::default();
+    let all = all.map(|kernel| {
+        // To compare for equality is far less work.
+        while chosen.next_if(|&c| c != kernel && c < kernel).is_some() {}
+        (kernel, kinds.add(kernel), chosen.peek() == Some(&kernel))
+    });
+    joined(all)
+}
+
+/// The kinds of kernels, by number.
+#[derive(Debug, Default)]
+struct Kinds<'k>(HashMap<Kind<'k>, usize>);
+
+impl<'k> Kinds<'k> {
+    fn add(&mut self, kernel: &'k KernelId) -> usize {
+        let next = self.0.len();
+        *self.0.entry(kind(kernel)).or_insert(next)
+    }
+}
+
+/// Joins kernels to ranges. Each one is given with the number of its kind, and whether it is chosen.
+fn joined<'k>(all: impl Iterator<Item = (&'k KernelId, usize, bool)>) -> Vec<KernelRange> {
+    let mut ranges: Vec<(&KernelId, &KernelId, usize)> = Vec::new();
+    // For each kind: the range that goes on.
+    let mut open: Vec<Option<usize>> = Vec::new();
+    for (kernel, kind, is_chosen) in all {
+        if open.len() <= kind {
+            open.resize(kind + 1, None);
+        }
+        match (is_chosen, open[kind]) {
+            (false, _) => open[kind] = None,
+            (true, None) => {
+                open[kind] = Some(ranges.len());
+                ranges.push((kernel, kernel, 1));
+            }
+            (true, Some(range)) => {
+                ranges[range].1 = kernel;
+                ranges[range].2 += 1;
+            }
+        }
+    }
+    // They are in the order of their first kernels.
+    let ranges = ranges.into_iter();
     ranges
+        .map(|(first, last, kernels)| KernelRange {
+            first: first.clone(),
+            last: last.clone(),
+            kernels,
+        })
+        .collect()
+}
+
+/// The kernels of a check, by their places in the order of their ids.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// The number of each one's kind.
+    kinds: Vec<usize>,
+    /// The group of each one.
+    groups: Vec<Option<usize>>,
+}
+
+impl Places {
+    pub(crate) fn new(matrix: &Matrix, groups: &[KernelGroup]) -> Self {
+        let groups = groups.iter().enumerate();
+        let groups = groups.flat_map(|(n, group)| group.kernels.iter().map(move |k| (k, n)));
+        let groups: HashMap<&KernelId, usize> = groups.collect();
+        let mut kinds = Kinds::default();
+        Self {
+            kinds: matrix.kernels().map(|kernel| kinds.add(kernel)).collect(),
+            groups: matrix
+                .kernels()
+                .map(|kernel| groups.get(kernel).copied())
+                .collect(),
+        }
+    }
+
+    /// For each kernel, whether it is in one of these groups.
+    pub(super) fn are_in(&self, groups: &[usize]) -> impl Iterator<Item = bool> {
+        let chosen: HashSet<usize> = groups.iter().copied().collect();
+        let of_kernels = self.groups.iter();
+        of_kernels.map(move |group| group.is_some_and(|group| chosen.contains(&group)))
+    }
+
+    /// The ranges of the kernels of some groups. `kernels` are those of the check.
+    pub(super) fn ranges<'k>(
+        &self,
+        kernels: impl Iterator<Item = &'k KernelId>,
+        groups: &[usize],
+    ) -> Vec<KernelRange> {
+        let all = kernels.zip(&self.kinds).zip(self.are_in(groups));
+        joined(all.map(|((kernel, &kind), is_chosen)| (kernel, kind, is_chosen)))
+    }
 }
 
 impl fmt::Display for KernelRange {

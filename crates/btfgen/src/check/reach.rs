@@ -29,9 +29,13 @@ pub(super) enum Patch {
 /// What can be reached of a program.
 #[derive(Debug)]
 pub(super) struct Reached {
-    /// The instructions, and where each one leads to within its function.
-    steps: BTreeMap<At, Vec<u32>>,
+    /// For each function: where its instructions lead to, as indices within it; `None` for those that are not reached. It is
+    /// empty for a function that is not reached.
+    steps: Vec<Vec<Option<Next>>>,
 }
+
+/// The instructions that may follow one.
+type Next = [Option<u32>; 2];
 
 /// How deeply the verifier lets functions call each other (`MAX_CALL_FRAMES`).
 const MAX_CALLS: usize = 8;
@@ -51,10 +55,11 @@ pub(super) fn reach(code: &Code, program: usize, patches: &BTreeMap<At, Patch>) 
     let mut walk = Walk {
         code,
         patches,
-        before: BTreeMap::new(),
+        before: vec![Vec::new(); code.functions.len()],
+        known: Vec::new(),
         waiting: BTreeSet::new(),
         reached: Reached {
-            steps: BTreeMap::new(),
+            steps: vec![Vec::new(); code.functions.len()],
         },
     };
     walk.arrive((program, 0), [None; REGISTERS]);
@@ -66,7 +71,12 @@ pub(super) fn reach(code: &Code, program: usize, patches: &BTreeMap<At, Patch>) 
 
 impl Reached {
     pub(super) fn has(&self, at: At) -> bool {
-        self.steps.contains_key(&at)
+        self.next(at).is_some()
+    }
+
+    /// Where an instruction leads to, if it is reached.
+    fn next(&self, (function, index): At) -> Option<Next> {
+        *self.steps.get(function)?.get(index as usize)?
     }
 
     /// Whether each way through the program meets a poisoned instruction, so that the verifier meets one, too.
@@ -100,7 +110,7 @@ impl Reached {
         let mut meets_one = false;
         while let Some(index) = waiting.pop() {
             let at = (function, index);
-            let Some(steps) = self.steps.get(&at) else {
+            let Some(steps) = self.next(at) else {
                 continue;
             };
             let calls_one = called(code, at)
@@ -109,10 +119,11 @@ impl Reached {
                 meets_one = true;
                 continue;
             }
-            if steps.is_empty() {
+            let mut steps = steps.into_iter().flatten().peekable();
+            if steps.peek().is_none() {
                 return false;
             }
-            waiting.extend(steps.iter().filter(|&&next| seen.insert(next)));
+            waiting.extend(steps.filter(|&next| seen.insert(next)));
         }
         known.insert(function, meets_one);
         meets_one
@@ -132,7 +143,10 @@ fn called(code: &Code, (function, index): At) -> Option<usize> {
 struct Walk<'w> {
     code: &'w Code,
     patches: &'w BTreeMap<At, Patch>,
-    before: BTreeMap<At, Registers>,
+    /// For each function that is reached: the index in `known` for each instruction that is.
+    before: Vec<Vec<Option<usize>>>,
+    /// The registers before instructions.
+    known: Vec<Registers>,
     waiting: BTreeSet<At>,
     reached: Reached,
 }
@@ -140,15 +154,24 @@ struct Walk<'w> {
 impl Walk<'_> {
     /// Notes that an instruction can be reached with these registers. What differs from before is not known.
     fn arrive(&mut self, at: At, registers: Registers) {
-        let function = self.code.functions.get(at.0);
-        if function.is_none_or(|function| at.1 as usize >= function.instructions.len()) {
+        let Some(function) = self.code.functions.get(at.0) else {
             return;
+        };
+        let places = &mut self.before[at.0];
+        if places.is_empty() {
+            places.resize(function.instructions.len(), None);
+            self.reached.steps[at.0].resize(function.instructions.len(), None);
         }
-        let Some(before) = self.before.get_mut(&at) else {
-            self.before.insert(at, registers);
+        let Some(place) = places.get_mut(at.1 as usize) else {
+            return;
+        };
+        let Some(place) = *place else {
+            *place = Some(self.known.len());
+            self.known.push(registers);
             self.waiting.insert(at);
             return;
         };
+        let before = &mut self.known[place];
         let met: Registers =
             std::array::from_fn(|n| before[n].filter(|_| before[n] == registers[n]));
         if met != *before {
@@ -159,7 +182,10 @@ impl Walk<'_> {
 
     fn step(&mut self, at: At) {
         let (function, index) = at;
-        let mut registers = self.before[&at];
+        let Some(place) = self.before[function][index as usize] else {
+            return;
+        };
+        let mut registers = self.known[place];
         let code = self.code;
         let of = &code.functions[function];
         let instruction = of.instructions[index as usize];
@@ -167,7 +193,7 @@ impl Walk<'_> {
         let patch = self.patches.get(&at).copied();
         let (dst, src) = (usize::from(instruction.dst), usize::from(instruction.src));
         let get = |registers: &Registers, n: usize| registers.get(n).copied().flatten();
-        let mut next = vec![index + 1];
+        let mut next = [Some(index + 1), None];
         match instruction.class() {
             class::ALU | class::ALU64 => {
                 let second = match (instruction.takes_register(), patch) {
@@ -181,7 +207,7 @@ impl Walk<'_> {
                 set(&mut registers, dst, value);
             }
             class::LD if instruction.opcode == LOAD_IMM64 => {
-                next = vec![index + 2];
+                next[0] = Some(index + 2);
                 set(
                     &mut registers,
                     dst,
@@ -209,7 +235,7 @@ impl Walk<'_> {
         }
         let decided = (instruction.class() == class::JMP || instruction.class() == class::JMP32)
             .then(|| equality(instruction, index));
-        for &target in &next {
+        for target in next.into_iter().flatten() {
             let mut after = registers;
             if let Some(Some((register, value, when))) = decided
                 && target == when
@@ -218,11 +244,11 @@ impl Walk<'_> {
             }
             self.arrive((function, target), after);
         }
-        self.reached.steps.insert(at, next);
+        self.reached.steps[function][index as usize] = Some(next);
     }
 
     /// Where a jump, a call or an exit leads to.
-    fn jump(&mut self, at: At, instruction: Instruction, registers: &mut Registers) -> Vec<u32> {
+    fn jump(&mut self, at: At, instruction: Instruction, registers: &mut Registers) -> Next {
         let (_, index) = at;
         let next = index + 1;
         match instruction.opcode & 0xf0 {
@@ -231,7 +257,7 @@ impl Walk<'_> {
                     class::JMP => i64::from(instruction.offset),
                     _ => i64::from(instruction.imm),
                 };
-                target(next, distance).into_iter().collect()
+                [target(next, distance), None]
             }
             0x80 => {
                 if let Some(callee) = called(self.code, at) {
@@ -240,9 +266,9 @@ impl Walk<'_> {
                     self.arrive((callee, 0), given);
                 }
                 registers[..6].fill(None);
-                vec![next]
+                [Some(next), None]
             }
-            0x90 => Vec::new(),
+            0x90 => [None, None],
             _ => {
                 let first = registers
                     .get(usize::from(instruction.dst))
@@ -257,9 +283,9 @@ impl Walk<'_> {
                 };
                 let there = target(next, instruction.offset.into());
                 match is_taken(instruction, first, second) {
-                    Some(true) => there.into_iter().collect(),
-                    Some(false) => vec![next],
-                    None => there.into_iter().chain([next]).collect(),
+                    Some(true) => [there, None],
+                    Some(false) => [Some(next), None],
+                    None => [there, Some(next)],
                 }
             }
         }

@@ -8,7 +8,7 @@ use btfgen_hub::Error;
 
 use super::functions::AttachedFunction;
 use super::layouts::{AllLayouts, Layouts};
-use super::ranges::{KernelRange, ranges};
+use super::ranges::{KernelRange, Places, ranges};
 use super::reason::Reason;
 use crate::matrix::Matrix;
 use crate::modules::ModuleType;
@@ -30,6 +30,8 @@ pub struct Support {
     pub objects: Vec<ObjectSupport>,
     /// For needs that fail, by the reason: the definitions that show it.
     pub(crate) layouts: AllLayouts,
+    /// The places of the kernels.
+    pub(crate) places: Places,
     /// The functions that programs attach to.
     pub functions: Vec<AttachedFunction>,
     /// The errors of the kernels that could not be checked.
@@ -151,6 +153,15 @@ pub struct Finding<'s> {
     pub groups: Vec<usize>,
 }
 
+impl ObjectSupport {
+    /// The indices of the groups of kernels on which the object has a verdict.
+    pub fn groups_with(&self, verdict: Verdict) -> Vec<usize> {
+        let groups = self.verdicts.iter().enumerate();
+        let groups = groups.filter(|(_, known)| **known == verdict);
+        groups.map(|(group, _)| group).collect()
+    }
+}
+
 impl Support {
     /// All kernels, in the order of their ids.
     pub fn kernels(&self) -> impl ExactSizeIterator<Item = &KernelId> {
@@ -159,24 +170,24 @@ impl Support {
 
     /// The kernels on which an object has a verdict, in the order of their ids.
     pub fn kernels_with(&self, object: &ObjectSupport, verdict: Verdict) -> Vec<&KernelId> {
-        let groups = self.groups.iter().zip(&object.verdicts);
-        let groups = groups.filter(|(_, known)| **known == verdict);
-        let mut kernels: Vec<_> = groups.flat_map(|(group, _)| &group.kernels).collect();
-        kernels.sort();
-        kernels
+        self.kernels_of(&object.groups_with(verdict))
     }
 
     /// The kernels of some groups, in the order of their ids.
     pub fn kernels_of(&self, groups: &[usize]) -> Vec<&KernelId> {
-        let groups = groups.iter().filter_map(|&group| self.groups.get(group));
-        let mut kernels: Vec<_> = groups.flat_map(|group| &group.kernels).collect();
-        kernels.sort();
-        kernels
+        let all = self.kernels().zip(self.places.are_in(groups));
+        all.filter_map(|(kernel, is_in)| is_in.then_some(kernel))
+            .collect()
     }
 
     /// Some kernels of the check as ranges: kernels between which the check has no other kernel of the same kind.
     pub fn ranges(&self, kernels: &[&KernelId]) -> Vec<KernelRange> {
         ranges(self.kernels(), kernels)
+    }
+
+    /// The kernels of some groups as ranges. This is less work than [`Support::ranges`].
+    pub fn ranges_of(&self, groups: &[usize]) -> Vec<KernelRange> {
+        self.places.ranges(self.kernels(), groups)
     }
 
     /// The definitions that show why a need fails for this reason, if there is something to see.

@@ -254,10 +254,10 @@ impl<'s> Program<'s> {
 
 impl Kernels {
     fn of(support: &Support, groups: &[usize]) -> Self {
-        let kernels = support.kernels_of(groups);
+        let ranges = support.ranges_of(groups);
         Self {
-            kernels: kernels.len(),
-            ranges: support.ranges(&kernels),
+            kernels: ranges.iter().map(|range| range.kernels).sum(),
+            ranges,
         }
     }
 }

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use btfgen::{
-    Effect, FeatureUse, Finding, FunctionState, KconfigSource, KernelId, NeedsKernelBtf,
-    ObjectSupport, Place, Programs, Reason, Refusal, Regression, Support, Target, Verdict,
+    Effect, FeatureUse, Finding, FunctionState, KconfigSource, KernelId, KernelRange,
+    NeedsKernelBtf, ObjectSupport, Place, Programs, Reason, Refusal, Regression, Support, Target,
+    Verdict,
 };
 
 use super::Broken;
@@ -125,11 +126,11 @@ impl Printer<'_> {
             Verdict::Poisoned,
             Verdict::Loads,
         ] {
-            let kernels = support.kernels_with(object, verdict);
-            if !kernels.is_empty() && (loads < all || self.verbose) {
+            let groups = object.groups_with(verdict);
+            if !groups.is_empty() && (loads < all || self.verbose) {
                 let (style, name) = named(verdict);
                 write!(out, "  {style}{name:<16}{style:#}  ")?;
-                self.ranges(out, &kernels, &" ".repeat(20))?;
+                self.ranges(out, &support.ranges_of(&groups), &" ".repeat(20))?;
             }
         }
         self.programs(out)?;
@@ -268,7 +269,7 @@ impl Printer<'_> {
                 };
                 write!(out, "    {state:<16}")?;
                 let kernels: Vec<&KernelId> = kernels.iter().collect();
-                self.ranges(out, &kernels, &" ".repeat(20))?;
+                self.ranges(out, &self.support.ranges(&kernels), &" ".repeat(20))?;
             }
         }
         Ok(())
@@ -348,7 +349,8 @@ impl Printer<'_> {
             writeln!(out, "      and at {} more", places.len() - shown)?;
         }
         write!(out, "      on ")?;
-        self.ranges(out, &self.support.kernels_of(&finding.groups), "         ")?;
+        let ranges = self.support.ranges_of(&finding.groups);
+        self.ranges(out, &ranges, "         ")?;
         if let Some(layouts) = finding.layouts.filter(|_| self.verbose) {
             for line in layouts::beside(layouts) {
                 writeln!(out, "      {line}")?;
@@ -377,15 +379,14 @@ impl Printer<'_> {
             for (outcome, groups) in answers {
                 let text = outcome.to_string();
                 write!(out, "      {text:<24}  ")?;
-                self.ranges(out, &support.kernels_of(&groups), &" ".repeat(32))?;
+                self.ranges(out, &support.ranges_of(&groups), &" ".repeat(32))?;
             }
         }
         Ok(())
     }
 
-    /// Kernels as ranges, one in each line.
-    fn ranges(&self, out: &mut dyn Write, kernels: &[&KernelId], indent: &str) -> io::Result<()> {
-        let ranges = self.support.ranges(kernels);
+    /// Ranges of kernels, one in each line.
+    fn ranges(&self, out: &mut dyn Write, ranges: &[KernelRange], indent: &str) -> io::Result<()> {
         let shown = if self.verbose { ranges.len() } else { RANGES };
         for (n, range) in ranges.iter().take(shown).enumerate() {
             let indent = if n == 0 { "" } else { indent };
