@@ -11,7 +11,7 @@ use btfgen_store::{Definitions, Key, List, is_root};
 const MAX_SIMILAR: usize = 3;
 
 /// At most so many names of types are near to a name. A kernel has only some of them.
-const MAX_NEAR: usize = 24;
+const MAX_NEAR: usize = 12;
 
 /// The names that are nearest to a name, if any is near.
 pub(crate) fn similar(name: &[u8], names: &[&[u8]]) -> Vec<String> {
@@ -354,6 +354,64 @@ mod tests {
             }
         }
         assert!(near > names.len() + 10, "{near}");
+    }
+
+    /// Check that the nearest types are found though not all distances are computed: the same name first, then the same kind.
+    #[test]
+    fn nearest_types() {
+        let lacking = (Kind::Struct, &b"block_rq_complete"[..]);
+        let ends = [
+            "complete",
+            "completion",
+            "remap",
+            "requeue",
+            "compete",
+            "_complete",
+            "completes",
+        ];
+        let starts = [
+            "block_rq_",
+            "block_bio_",
+            "trace_block_rq_",
+            "block_",
+            "lock_rq_",
+        ];
+        let names = starts
+            .iter()
+            .flat_map(|start| ends.iter().map(move |end| format!("{start}{end}")));
+        let names: Vec<String> = names.collect();
+        let kinds = [Kind::Struct, Kind::Enum, Kind::Fwd];
+        let types = names.iter().flat_map(|name| kinds.map(|kind| (kind, name)));
+        let types =
+            types.filter(|(kind, name)| *kind != Kind::Struct || *name != "block_rq_complete");
+        let types: Vec<_> = types.collect();
+        let ranked = types.iter().filter_map(|&(kind, name)| {
+            let (is_other, distance) = (
+                name != "block_rq_complete",
+                plain("block_rq_complete", name)?,
+            );
+            let is_near = kind != Kind::Fwd || !is_other;
+            is_near.then_some((is_other, kind != Kind::Struct, distance, name.as_str()))
+        });
+        let mut ranked: Vec<_> = ranked.collect();
+        ranked.sort_unstable();
+        assert!(ranked.len() > MAX_NEAR + 5, "{}", ranked.len());
+        ranked.truncate(MAX_NEAR);
+        let all = near(
+            &[lacking],
+            types
+                .iter()
+                .map(|&(kind, name)| (kind, name.as_bytes(), ())),
+        );
+        let found = all[0].iter().map(|(near, ())| {
+            (
+                near.has_other_name,
+                near.has_other_kind,
+                near.distance,
+                near.name.as_str(),
+            )
+        });
+        assert_eq!(found.collect::<Vec<_>>(), ranked);
     }
 
     /// Check that names come in the order of their distance, and alone if they differ only in underscores.
