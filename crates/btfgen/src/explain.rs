@@ -38,10 +38,7 @@ pub(crate) fn with_instead(needs: &Needs, reasons: &mut Reasons, btf: &Btf<'_>) 
 
 /// The roots that a kernel with these reasons lacks.
 fn lacking(needs: &Needs, reasons: &Reasons) -> BTreeSet<usize> {
-    let is_lacking = |need: &usize| {
-        let reason = reasons.get(need);
-        reason.is_some_and(|reason| matches!(**reason, Reason::NoType { .. }))
-    };
+    let is_lacking = |need: &usize| reasons.get(need).is_some_and(is_no_type);
     let roots = needs.roots().iter().enumerate();
     roots
         .filter(|(_, root)| root.needs.iter().any(is_lacking))
@@ -49,9 +46,14 @@ fn lacking(needs: &Needs, reasons: &Reasons) -> BTreeSet<usize> {
         .collect()
 }
 
+fn is_no_type(reason: &Arc<Reason>) -> bool {
+    matches!(**reason, Reason::NoType { .. })
+}
+
+/// Says of the needs of a root what the kernel has instead. libbpf may refuse others of its needs for another reason.
 fn replace(needs: &Needs, reasons: &mut Reasons, root: usize, instead: Instead) {
     for need in &needs.roots()[root].needs {
-        if let Some(reason) = reasons.get_mut(need) {
+        if let Some(reason) = reasons.get_mut(need).filter(|reason| is_no_type(reason)) {
             *reason = Arc::new(Reason::no_type(&needs[*need], instead.clone()));
         }
     }

@@ -82,6 +82,14 @@ fn json() {
         finding["details"],
         json!({"why": "no_field", "type": "struct task_struct", "field": "__state", "similar": ["state"]})
     );
+    let mut all = object["findings"].as_array().expect("an array").iter();
+    let no_type = all.find(|finding| finding["details"]["why"] == "no_type");
+    assert_eq!(
+        no_type.expect("a type is lacking")["details"],
+        json!({
+            "why": "no_type", "type": "struct no_such_struct", "only_declared": false, "other_kinds": [], "similar": []
+        })
+    );
     let layouts = &finding["layouts"];
     assert_eq!(layouts["on"], OLD);
     assert_eq!(layouts["program"]["type"], "struct task_struct");

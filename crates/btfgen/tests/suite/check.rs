@@ -253,6 +253,30 @@ fn unexplained(support: &Support) -> (BTreeSet<String>, usize) {
     (without, explained)
 }
 
+/// Check that a relocation that libbpf refuses is told as such, also if the kernel lacks the type.
+#[test]
+fn refusals_of_lacking_types() {
+    let support = check("refused");
+    let mut refused = 0;
+    for group in &support.groups {
+        let outcomes = &support.matrix.sets()[group.set].outcomes;
+        let lacking = group.reasons.values();
+        let mut lacking = lacking.filter(|reason| matches!(***reason, Reason::NoType { .. }));
+        assert!(lacking.next().is_some());
+        for (n, (need, outcome)) in support.needs.iter().zip(outcomes).enumerate() {
+            let reason = group.reasons.get(&n).map(|reason| &**reason);
+            let is_refused = need.refusal_with(outcome).is_some();
+            assert_eq!(
+                is_refused,
+                matches!(reason, Some(Reason::Refused { .. })),
+                "{need}: {reason:?}"
+            );
+            refused += usize::from(is_refused);
+        }
+    }
+    assert!(refused > 0);
+}
+
 /// Check that an array without a length has elements only at the end of a struct, as libbpf says.
 #[test]
 fn array_without_length() {
