@@ -76,7 +76,7 @@ pub struct RefusedNeed<'m> {
 
 impl Matrix {
     /// The kernels, in the order of their ids.
-    pub fn kernels(&self) -> impl ExactSizeIterator<Item = &KernelId> {
+    pub fn kernels(&self) -> impl ExactSizeIterator<Item = &KernelId> + Clone {
         self.kernels.iter().map(|row| &row.kernel)
     }
 

@@ -97,23 +97,19 @@ impl<'d> Wanted<'d> {
 /// Sorts what kernels say by function.
 pub(crate) fn by_function(
     names: Vec<String>,
-    kernels: Vec<(KernelId, Vec<FunctionState>)>,
+    mut kernels: Vec<(KernelId, Vec<FunctionState>)>,
 ) -> Vec<AttachedFunction> {
+    kernels.sort_by(|a, b| a.0.cmp(&b.0));
     let mut all: Vec<BTreeMap<FunctionState, Vec<KernelId>>> = vec![BTreeMap::new(); names.len()];
     for (kernel, states) in kernels {
         for (of_function, state) in all.iter_mut().zip(states) {
             of_function.entry(state).or_default().push(kernel.clone());
         }
     }
-    let functions = names.into_iter().zip(all).map(|(name, states)| {
-        let states = states.into_iter().map(|(state, mut kernels)| {
-            kernels.sort();
-            (state, kernels)
-        });
-        AttachedFunction {
-            name,
-            kernels: states.collect(),
-        }
+    let functions = names.into_iter().zip(all);
+    let functions = functions.map(|(name, states)| AttachedFunction {
+        name,
+        kernels: states.into_iter().collect(),
     });
     functions.collect()
 }

@@ -1,6 +1,5 @@
 //! Kernels in a few words: ranges of releases.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -51,21 +50,30 @@ fn flavour(release: &str) -> &str {
 
 /// The ranges of `chosen` among `all`, which are in the order of their ids.
 pub(crate) fn ranges<'k>(
-    all: impl Iterator<Item = &'k KernelId>,
+    all: impl Iterator<Item = &'k KernelId> + Clone,
     chosen: &[&KernelId],
 ) -> Vec<KernelRange> {
-    let mut sorted = Cow::Borrowed(chosen);
-    if !sorted.is_sorted() {
-        sorted.to_mut().sort();
-    }
-    let mut chosen = sorted.iter().copied().peekable();
     let mut kinds = Kinds::default();
-    let all = all.map(|kernel| {
-        // To compare for equality is far less work.
-        while chosen.next_if(|&c| c != kernel && c < kernel).is_some() {}
-        (kernel, kinds.add(kernel), chosen.peek() == Some(&kernel))
-    });
-    joined(all)
+    let are_chosen = are_chosen(all.clone(), chosen);
+    let all = all.zip(are_chosen);
+    joined(all.map(|(kernel, is_chosen)| (kernel, kinds.add(kernel), is_chosen)))
+}
+
+/// For each kernel, whether it is chosen.
+fn are_chosen<'k>(
+    all: impl Iterator<Item = &'k KernelId> + Clone,
+    chosen: &[&KernelId],
+) -> Vec<bool> {
+    let mut rest = chosen.iter().peekable();
+    let are_chosen = all.clone();
+    let are_chosen = are_chosen.map(|kernel| rest.next_if(|&&next| next == kernel).is_some());
+    let are_chosen: Vec<bool> = are_chosen.collect();
+    if rest.peek().is_none() {
+        return are_chosen;
+    }
+    // They have another order, or are not all there.
+    let chosen: HashSet<&KernelId> = chosen.iter().copied().collect();
+    all.map(|kernel| chosen.contains(kernel)).collect()
 }
 
 /// The kinds of kernels, by number.
@@ -142,13 +150,30 @@ impl Places {
         of_kernels.map(move |group| group.is_some_and(|group| chosen.contains(&group)))
     }
 
-    /// The ranges of the kernels of some groups. `kernels` are those of the check.
-    pub(super) fn ranges<'k>(
+    /// The ranges of the kernels of some groups. `all` are those of the check.
+    pub(super) fn ranges_of<'k>(
         &self,
-        kernels: impl Iterator<Item = &'k KernelId>,
+        all: impl Iterator<Item = &'k KernelId>,
         groups: &[usize],
     ) -> Vec<KernelRange> {
-        let all = kernels.zip(&self.kinds).zip(self.are_in(groups));
+        self.joined(all, self.are_in(groups))
+    }
+
+    /// The ranges of some kernels. `all` are those of the check.
+    pub(super) fn ranges<'k>(
+        &self,
+        all: impl Iterator<Item = &'k KernelId> + Clone,
+        chosen: &[&KernelId],
+    ) -> Vec<KernelRange> {
+        self.joined(all.clone(), are_chosen(all, chosen).into_iter())
+    }
+
+    fn joined<'k>(
+        &self,
+        all: impl Iterator<Item = &'k KernelId>,
+        are_chosen: impl Iterator<Item = bool>,
+    ) -> Vec<KernelRange> {
+        let all = all.zip(&self.kinds).zip(are_chosen);
         joined(all.map(|((kernel, &kind), is_chosen)| (kernel, kind, is_chosen)))
     }
 }
@@ -222,5 +247,6 @@ mod tests {
             ]
         );
         assert_eq!(text(&all, &[]), [""; 0]);
+        assert_eq!(text(&all, &[6, 2, 5]), text(&all, &[2, 5, 6]));
     }
 }

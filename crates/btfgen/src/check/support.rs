@@ -8,7 +8,7 @@ use btfgen_hub::Error;
 
 use super::functions::AttachedFunction;
 use super::layouts::{AllLayouts, Layouts};
-use super::ranges::{KernelRange, Places, ranges};
+use super::ranges::{KernelRange, Places};
 use super::reason::Reason;
 use crate::matrix::Matrix;
 use crate::modules::ModuleType;
@@ -164,7 +164,7 @@ impl ObjectSupport {
 
 impl Support {
     /// All kernels, in the order of their ids.
-    pub fn kernels(&self) -> impl ExactSizeIterator<Item = &KernelId> {
+    pub fn kernels(&self) -> impl ExactSizeIterator<Item = &KernelId> + Clone {
         self.matrix.kernels()
     }
 
@@ -182,12 +182,12 @@ impl Support {
 
     /// Some kernels of the check as ranges: kernels between which the check has no other kernel of the same kind.
     pub fn ranges(&self, kernels: &[&KernelId]) -> Vec<KernelRange> {
-        ranges(self.kernels(), kernels)
+        self.places.ranges(self.kernels(), kernels)
     }
 
     /// The kernels of some groups as ranges. This is less work than [`Support::ranges`].
     pub fn ranges_of(&self, groups: &[usize]) -> Vec<KernelRange> {
-        self.places.ranges(self.kernels(), groups)
+        self.places.ranges_of(self.kernels(), groups)
     }
 
     /// The definitions that show why a need fails for this reason, if there is something to see.
