@@ -46,6 +46,18 @@ impl Unloadable {
         self.programs.iter().any(|name| name.as_bytes() == program)
     }
 
+    /// Switches the named programs off in an object that libbpf-rs has opened and not yet loaded. Of a skeleton,
+    /// `open_object_mut` gives the object. With another version of libbpf-rs than this crate's, use [`contains`](Self::contains)
+    /// in a loop, as the README shows.
+    #[cfg(feature = "libbpf-rs")]
+    pub fn switch_off(&self, object: &mut libbpf_rs::OpenObject) {
+        for mut program in object.progs_mut() {
+            if self.contains(program.name().as_encoded_bytes()) {
+                program.set_autoload(false);
+            }
+        }
+    }
+
     /// The part of the object for which libbpf wants the kernel's own BTF whichever programs are switched off: a kfunc or another
     /// typed `__ksym`, also a weak one, or a table in `.struct_ops`. If there is one, libbpf cannot load the object on this
     /// kernel at all; put such parts into an object of their own.

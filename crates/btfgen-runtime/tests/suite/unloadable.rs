@@ -102,3 +102,18 @@ fn not_an_object() {
         assert_eq!(source, "not an ELF file");
     }
 }
+
+/// Check that exactly the named programs are off in an object that libbpf-rs has opened.
+#[cfg(feature = "libbpf-rs")]
+#[test]
+fn switched_off() {
+    let object = object_of(&["kprobe/f", "fentry/f", "raw_tp/x", "tp_btf/x"]);
+    let found = found(Lookup::new().release("0.0.1"));
+    let unloadable = found.unloadable(&object).unwrap();
+    let mut builder = libbpf_rs::ObjectBuilder::default();
+    let mut open = builder.open_memory(&object).unwrap();
+    unloadable.switch_off(&mut open);
+    let on = open.progs().filter(|program| program.autoload());
+    let on: Vec<_> = on.map(|program| program.name().to_owned()).collect();
+    assert_eq!(on, ["kprobe/f", "raw_tp/x"]);
+}
