@@ -1,32 +1,15 @@
 //! What the kernel answers to the facts of the archive.
 
-use std::sync::OnceLock;
+use btfgen_archive::{Archive, KernelId};
+use btfgen_facts::{Answered, Fact};
 
-use btfgen_archive::{Archive, ArchiveFacts, KernelId};
-use btfgen_btf::Btf;
-use btfgen_facts::{Answer, Answered, Fact};
-
+use crate::archive::{damaged, open_archive};
 use crate::distribution::arch_spellings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::found::{Found, Origin};
-use crate::ladder::{damaged, open_archive};
+use crate::host_facts::{HostFacts, Known};
 use crate::lookup::Lookup;
 use crate::step::{Rung, Steps};
-
-/// The facts of an archive. They are parsed when the program asks for one.
-#[derive(Debug, Default)]
-pub(crate) struct HostFacts {
-    archived: ArchiveFacts,
-    /// The kernels whose answers count; none if the BTF itself is asked.
-    kernels: Vec<KernelId>,
-    known: OnceLock<Known>,
-}
-
-#[derive(Debug)]
-struct Known {
-    facts: Vec<Fact>,
-    answers: Vec<Answered>,
-}
 
 /// Reads the facts, if the program wants them.
 pub(crate) fn read(
@@ -66,75 +49,6 @@ fn taken_kernels(
     Ok(all)
 }
 
-impl HostFacts {
-    fn known(&self, found: &Found) -> Result<&Known> {
-        if self.known.get().is_none() {
-            let facts = self.archived.facts().map_err(unreadable)?;
-            let answers = match self.kernels.as_slice() {
-                _ if facts.is_empty() => Vec::new(),
-                [] => ask(found, &facts)?,
-                kernels => self.archived_answers(kernels)?,
-            };
-            // If another thread was faster, its equal answers count.
-            let _ = self.known.set(Known { facts, answers });
-        }
-        const NONE: &Known = &Known {
-            facts: Vec::new(),
-            answers: Vec::new(),
-        };
-        Ok(self.known.get().unwrap_or(NONE))
-    }
-
-    fn archived_answers(&self, kernels: &[KernelId]) -> Result<Vec<Answered>> {
-        let rows = kernels.iter().map(|kernel| {
-            let row = self.archived.answers(kernel).map_err(unreadable)?;
-            row.ok_or_else(|| {
-                let message = format!("the archive has facts, but not those of {kernel}");
-                Error::new(ErrorKind::Archive, message)
-            })
-        });
-        Ok(agreed(&rows.collect::<Result<Vec<_>>>()?))
-    }
-}
-
-fn unreadable(error: btfgen_archive::Error) -> Error {
-    Error::new(ErrorKind::Archive, "the facts cannot be read").with_source(error)
-}
-
-/// The answers of a BTF that is not the archive's.
-fn ask(found: &Found, facts: &[Fact]) -> Result<Vec<Answered>> {
-    let bytes = found.bytes()?;
-    let btf = Btf::parse(&*bytes).map_err(|e| {
-        let message = "the BTF cannot be asked for facts";
-        let error = Error::new(ErrorKind::InvalidBtf, message).with_source(e);
-        error.with_steps(found.steps.clone())
-    })?;
-    Ok(facts.iter().map(|fact| fact.ask(&btf)).collect())
-}
-
-/// The answer of all kernels to each fact, or their different answers.
-fn agreed(rows: &[Vec<Answered>]) -> Vec<Answered> {
-    let Some((first, others)) = rows.split_first() else {
-        return Vec::new();
-    };
-    let agreed = first.iter().enumerate().map(|(n, answered)| {
-        let mut all = vec![answered.answer.clone()];
-        for other in others.iter().filter_map(|row| row.get(n)) {
-            if !all.contains(&other.answer) {
-                all.push(other.answer.clone());
-            }
-        }
-        match all.len() {
-            1 => answered.clone(),
-            _ => Answered {
-                question: 0,
-                answer: Answer::Ambiguous(all),
-            },
-        }
-    });
-    agreed.collect()
-}
-
 impl Found {
     /// The kernel's answer to a fact that `btfgen pack --fact` put into the archive, by the [name](Fact::name) of the fact:
     /// `task_struct_pid` for `task_struct.pid`. The lookup must have [`Lookup::facts`].
@@ -164,7 +78,7 @@ impl Found {
             let message = "the lookup was not asked for facts (`Lookup::facts`)";
             return Err(no_fact(message.to_owned()));
         };
-        let Known { facts, answers } = facts.known(self)?;
+        let Known { facts, answers } = facts.known(|| self.bytes())?;
         let number = facts.iter().position(|fact| fact.name() == name);
         number.and_then(|n| answers.get(n)).ok_or_else(|| {
             let known: Vec<&str> = facts.iter().map(Fact::name).collect();
@@ -187,33 +101,7 @@ impl Found {
         let Some(facts) = &self.facts else {
             return Ok(Vec::new());
         };
-        let Known { facts, answers } = facts.known(self)?;
+        let Known { facts, answers } = facts.known(|| self.bytes())?;
         Ok(facts.iter().zip(answers).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Check that kernels that answer differently make an answer ambiguous.
-    #[test]
-    fn agreement() {
-        let row = |words: [&str; 2]| {
-            words
-                .map(|word| Answered::from_word(word).unwrap())
-                .to_vec()
-        };
-        let rows = [
-            row(["1:size:4", "0:function:2"]),
-            row(["1:size:4", "0:unknown"]),
-            row(["1:size:4", "0:function:2"]),
-        ];
-        assert_eq!(
-            agreed(&rows),
-            row(["1:size:4", "0:ambiguous/function:2/unknown"])
-        );
-        assert_eq!(agreed(&rows[..1]), rows[0]);
-        assert_eq!(agreed(&[]), []);
     }
 }

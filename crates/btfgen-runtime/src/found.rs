@@ -9,7 +9,7 @@ use btfgen_archive::KernelId;
 use crate::btf_file::BtfFile;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::facts::HostFacts;
+use crate::host_facts::HostFacts;
 use crate::loader::Loader;
 use crate::source::Source;
 use crate::step::Step;

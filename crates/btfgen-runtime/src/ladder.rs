@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use btfgen_archive::{Archive, KernelId};
 
+use crate::archive::{damaged, open_archive};
 use crate::build_id::{Build, Builds};
 use crate::distribution::{self, Directory};
 use crate::environment::{Environment, Variable};
@@ -12,7 +13,7 @@ use crate::facts;
 use crate::found::{Content, Entry, Found, Origin};
 use crate::host::{self, Host};
 use crate::inspect::inspect;
-use crate::lookup::{ArchiveSource, ELSEWHERE, Lookup};
+use crate::lookup::{ELSEWHERE, Lookup};
 use crate::machine::{self, Machine};
 use crate::os_release::OsRelease;
 use crate::own;
@@ -21,9 +22,6 @@ use crate::step::{Rung, Steps};
 
 const BTF_VARIABLE: &str = "BTFGEN_BTF";
 const OS_RELEASE_VARIABLE: &str = "BTFGEN_OS_RELEASE";
-
-/// The largest archive file to read. An archive of thousands of kernels has a few megabytes.
-const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 
 /// The largest number of entries to compare. A real archive has fewer distributions with the same release; a hostile archive
 /// may have more.
@@ -133,22 +131,6 @@ fn from_archive(
     Ok((Origin::Archive(kernel), Content::Entry(entry)))
 }
 
-/// Opens an archive. The content of a file goes to `from_file`.
-pub(crate) fn open_archive<'a>(
-    source: &'a ArchiveSource<'_>,
-    from_file: &'a mut Vec<u8>,
-    steps: &mut Steps,
-) -> Result<Archive<'a>> {
-    let bytes = match source {
-        ArchiveSource::Bytes(bytes) => bytes,
-        ArchiveSource::File(path) => {
-            *from_file = read_archive(path, steps)?;
-            from_file.as_slice()
-        }
-    };
-    Archive::from_bytes(bytes).map_err(|e| damaged(e, steps))
-}
-
 fn named_by_environment(
     lookup: &Lookup<'_>,
     environment: Environment,
@@ -235,19 +217,6 @@ fn named_os_release(
     })?;
     steps.passed(Rung::Host, subject, host::describe(&os));
     Ok(Some(os))
-}
-
-fn read_archive(path: &Path, steps: &mut Steps) -> Result<Vec<u8>> {
-    btfgen_files::read_regular(path, MAX_ARCHIVE_BYTES).map_err(|e| {
-        steps.passed(Rung::Exact, path.display(), host::describe_error(&e));
-        let message = format!("{}: the archive cannot be read", path.display());
-        Error::new(ErrorKind::Archive, message).with_source(e)
-    })
-}
-
-pub(crate) fn damaged(error: btfgen_archive::Error, steps: &mut Steps) -> Error {
-    steps.passed(Rung::Exact, "archive", &error);
-    Error::new(ErrorKind::Archive, "the archive of BTFs cannot be read").with_source(error)
 }
 
 /// Finds the archive's entry for a host.

@@ -63,6 +63,7 @@
 
 #![deny(unsafe_code)]
 
+mod archive;
 mod auxv;
 mod btf_file;
 mod build_id;
@@ -76,6 +77,7 @@ mod features;
 mod forge;
 mod found;
 mod host;
+mod host_facts;
 mod inspect;
 mod ladder;
 mod loader;
