@@ -4,60 +4,16 @@
 //! are read once, and only if some type is lacking.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use btfgen_archive::KernelId;
 use btfgen_btf::Btf;
 use btfgen_store::Definitions;
 
-use crate::check::{Instead, Lacking, Nearby, Reason, Reasons, in_btf};
+use crate::check::{Instead, Nearby, Reason, Reasons, in_btf, lacking, replace};
 use crate::harvest::Harvest;
 use crate::lists::View;
-use crate::needs::{Needs, Root};
 use crate::work::{Failure, Work};
-
-/// What kernels have instead of roots that they lack, by the kernels' numbers in the type store. A store that is not kept has
-/// only the types that the objects ask for, so the kernels' BTFs were searched while they were in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Explained(Mutex<HashMap<usize, BTreeMap<usize, Instead>>>);
-
-impl Root {
-    fn lacking(&self) -> Lacking<'_> {
-        (self.kind, &self.name)
-    }
-}
-
-/// The reasons for a BTF that lacks some roots, with what it has instead.
-pub(crate) fn with_instead(needs: &Needs, reasons: &mut Reasons, btf: &Btf<'_>) {
-    let roots: Vec<usize> = lacking(needs, reasons).into_iter().collect();
-    let types: Vec<_> = roots.iter().map(|&r| needs.roots()[r].lacking()).collect();
-    for (root, instead) in roots.into_iter().zip(in_btf(btf, &types)) {
-        replace(needs, reasons, root, instead);
-    }
-}
-
-/// The roots that a kernel with these reasons lacks.
-fn lacking(needs: &Needs, reasons: &Reasons) -> BTreeSet<usize> {
-    let is_lacking = |need: &usize| reasons.get(need).is_some_and(is_no_type);
-    let roots = needs.roots().iter().enumerate();
-    roots
-        .filter(|(_, root)| root.needs.iter().any(is_lacking))
-        .map(|(n, _)| n)
-        .collect()
-}
-
-fn is_no_type(reason: &Arc<Reason>) -> bool {
-    matches!(**reason, Reason::NoType { .. })
-}
-
-/// Says of the needs of a root what the kernel has instead. libbpf may refuse others of its needs for another reason.
-fn replace(needs: &Needs, reasons: &mut Reasons, root: usize, instead: Instead) {
-    for need in &needs.roots()[root].needs {
-        if let Some(reason) = reasons.get_mut(need).filter(|reason| is_no_type(reason)) {
-            *reason = Arc::new(Reason::no_type(&needs[*need], instead.clone()));
-        }
-    }
-}
 
 /// For each need and reason, the first kernel with it, and the view that the kernel has.
 #[derive(Debug, Default)]
@@ -119,12 +75,7 @@ impl Work<'_> {
         let roots = self.questions.needs().roots();
         let types: Vec<_> = lacking.iter().map(|&r| roots[r].lacking()).collect();
         let instead = lacking.iter().copied().zip(in_btf(btf, &types));
-        let mut all = self
-            .explained
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.insert(number, instead.collect());
+        self.explained.lock().insert(number, instead.collect());
     }
 
     /// The reasons for kernels, by their numbers in the type store, that have the same view. Those of kernels with different
@@ -142,11 +93,7 @@ impl Work<'_> {
             return Ok(vec![(kernels.collect(), reasons.clone())]);
         }
         let mut alike: HashMap<Vec<Instead>, Vec<KernelId>> = HashMap::new();
-        let noted = self
-            .explained
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let noted = self.explained.lock();
         for (kernel, number) in kernels {
             let noted = noted.get(&number);
             let instead = roots.iter().map(|root| {

@@ -47,6 +47,7 @@ mod pack;
 mod packed;
 mod portable;
 mod questions;
+mod ranges;
 mod selection;
 #[cfg(feature = "serde")]
 mod serialize;
@@ -77,8 +78,8 @@ pub use btfgen_object::{Feature, FeatureKind, KconfigSource, NeedsKernelBtf, Pro
 
 pub use crate::check::{
     AttachedFunction, Baseline, Effect, FailedPlace, FeatureUse, FeatureUser, Finding,
-    FunctionState, KernelGroup, KernelRange, Layout, LayoutField, Layouts, ObjectSupport,
-    ProgramSupport, Reason, Regression, Requirement, Support, Verdict,
+    FunctionState, KernelGroup, Layout, LayoutField, Layouts, ObjectSupport, ProgramSupport,
+    Reason, Regression, Requirement, Support, Verdict,
 };
 pub use crate::claims::Claims;
 pub use crate::diff::{PartChange, PartDiff, TypeDiff, diff};
@@ -97,5 +98,6 @@ pub use crate::pack::{Pack, StoreUse};
 pub use crate::packed::{Packed, PackedKernel, StoreReport, Totals};
 pub use crate::portable::PortableHeader;
 pub use crate::questions::{MinimizeError, Minimized};
+pub use crate::ranges::KernelRange;
 pub use crate::selection::TypeSelection;
 pub use crate::shape::{Part, Place as TypePlace, Shape, Shapes, TypeKind, TypeName};

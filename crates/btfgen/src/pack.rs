@@ -14,7 +14,6 @@ use btfgen_hub::{
 use crate::build_ids::{Identified, identify};
 use crate::check::{self, Support};
 use crate::claims::Claims;
-use crate::explain::Explained;
 use crate::facts::{Asked, Asking, Facts};
 use crate::harvest::Harvest;
 use crate::linkable::{TargetArch, linkable_object};
@@ -27,6 +26,7 @@ use crate::object::Object;
 use crate::output::{Output, commit};
 use crate::packed::{Packed, PackedKernel, StoreReport, Totals};
 use crate::questions::Questions;
+use crate::ranges::Places;
 use crate::work::{Failure, Work};
 
 /// Packs the BTFs of a hub's kernels for some objects.
@@ -419,7 +419,10 @@ impl<'a> Pack<'a> {
             objects: in_pool(self.threads, || check::objects(&needs, &matrix, &groups)),
             module_types: modules.finish(),
             needs,
-            places: check::Places::new(&matrix, &groups),
+            places: Places::new(
+                matrix.kernels(),
+                groups.iter().map(|group| group.kernels.as_slice()),
+            ),
             matrix,
             groups,
             layouts,
@@ -555,7 +558,7 @@ impl<'a> Pack<'a> {
                 strict: self.strict,
                 progress: self.progress,
                 go_on: &go_on,
-                explained: Explained::default(),
+                explained: check::Explained::default(),
             };
             let harvest = work.harvest()?;
             go_on()?;

@@ -11,8 +11,7 @@ use btfgen_libbpf::{Checked, Checker, LoadedBtf, Resolver};
 
 use crate::answers::{RootAnswers, answers, without_match};
 use crate::candidates::RootNames;
-use crate::check::{self, Reasons, Sides, names, why};
-use crate::explain::with_instead;
+use crate::check::{self, Reasons, Sides, names, why, with_instead};
 use crate::minimal::{Answered, minimal_btf};
 use crate::modules::{AbsentType, ModuleChoice, absent_types};
 use crate::needs::Needs;

@@ -5,9 +5,6 @@ use std::fmt;
 
 use btfgen_archive::KernelId;
 
-use super::support::KernelGroup;
-use crate::matrix::Matrix;
-
 /// Kernels of one kind that follow each other, without another one between them. The `Display` form is for people:
 /// `ubuntu/20.04/x86_64 5.4.0-26…42-generic (9 kernels)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,29 +126,30 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn new(matrix: &Matrix, groups: &[KernelGroup]) -> Self {
-        let groups = groups.iter().enumerate();
-        let groups = groups.flat_map(|(n, group)| group.kernels.iter().map(move |k| (k, n)));
+    /// `all` are the kernels of the check in the order of their ids, `groups` those of each group.
+    pub(crate) fn new<'k>(
+        all: impl Iterator<Item = &'k KernelId> + Clone,
+        groups: impl Iterator<Item = &'k [KernelId]>,
+    ) -> Self {
+        let groups = groups.enumerate();
+        let groups = groups.flat_map(|(n, kernels)| kernels.iter().map(move |k| (k, n)));
         let groups: HashMap<&KernelId, usize> = groups.collect();
         let mut kinds = Kinds::default();
         Self {
-            kinds: matrix.kernels().map(|kernel| kinds.add(kernel)).collect(),
-            groups: matrix
-                .kernels()
-                .map(|kernel| groups.get(kernel).copied())
-                .collect(),
+            kinds: all.clone().map(|kernel| kinds.add(kernel)).collect(),
+            groups: all.map(|kernel| groups.get(kernel).copied()).collect(),
         }
     }
 
     /// For each kernel, whether it is in one of these groups.
-    pub(super) fn are_in(&self, groups: &[usize]) -> impl Iterator<Item = bool> {
+    pub(crate) fn are_in(&self, groups: &[usize]) -> impl Iterator<Item = bool> {
         let chosen: HashSet<usize> = groups.iter().copied().collect();
         let of_kernels = self.groups.iter();
         of_kernels.map(move |group| group.is_some_and(|group| chosen.contains(&group)))
     }
 
     /// The ranges of the kernels of some groups. `all` are those of the check.
-    pub(super) fn ranges_of<'k>(
+    pub(crate) fn ranges_of<'k>(
         &self,
         all: impl Iterator<Item = &'k KernelId>,
         groups: &[usize],
@@ -160,7 +158,7 @@ impl Places {
     }
 
     /// The ranges of some kernels. `all` are those of the check.
-    pub(super) fn ranges<'k>(
+    pub(crate) fn ranges<'k>(
         &self,
         all: impl Iterator<Item = &'k KernelId> + Clone,
         chosen: &[&KernelId],

@@ -3,7 +3,7 @@
 use btfgen_hub::{Error, ErrorKind, HubKernel, Progress, Result, TypeStore};
 use btfgen_store::Digest;
 
-use crate::explain::Explained;
+use crate::check::Explained;
 use crate::facts::Asking;
 use crate::harvest::Harvest;
 use crate::lists::ListAnswers;

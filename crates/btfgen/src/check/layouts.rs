@@ -7,8 +7,9 @@ use btfgen_archive::KernelId;
 use btfgen_btf::{Btf, Member, Type, TypeId};
 
 use super::nearest::similar;
-use super::reason::{Reason, farthest};
+use super::reason::Reason;
 use super::walk::{MAX_NESTED, Site, Walk};
+use super::why::farthest;
 use crate::needs::Need;
 
 /// A part of the program's definition, and that of the first kernel on which a relocation fails for one reason.

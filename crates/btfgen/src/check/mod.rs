@@ -5,17 +5,17 @@ mod constants;
 mod effects;
 mod features;
 mod functions;
+mod instead;
 mod layouts;
 mod nearest;
-mod ranges;
 mod reach;
 mod reason;
 mod require;
 mod support;
 mod walk;
+mod why;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use btfgen_archive::KernelId;
 use rayon::prelude::*;
@@ -25,22 +25,19 @@ use self::effects::Programs;
 pub use self::features::{FeatureUse, FeatureUser};
 pub use self::functions::{AttachedFunction, FunctionState};
 pub(crate) use self::functions::{Wanted, by_function, names};
+pub(crate) use self::instead::{Explained, lacking, replace, with_instead};
 pub(crate) use self::layouts::{AllLayouts, Sides, layouts};
 pub use self::layouts::{Layout, LayoutField, Layouts};
-pub(crate) use self::nearest::{Instead, Lacking, Nearby, in_btf, similar};
-pub use self::ranges::KernelRange;
-pub(crate) use self::ranges::{Places, ranges};
+pub(crate) use self::nearest::{Instead, Nearby, in_btf, similar};
 pub use self::reason::Reason;
-pub(crate) use self::reason::why;
+pub(crate) use self::reason::Reasons;
 pub use self::require::Requirement;
 pub use self::support::{
     Effect, FailedPlace, Finding, KernelGroup, ObjectSupport, ProgramSupport, Support, Verdict,
 };
+pub(crate) use self::why::why;
 use crate::matrix::Matrix;
 use crate::needs::Needs;
-
-/// Why needs find nothing or are refused, by the index of the need.
-pub(crate) type Reasons = BTreeMap<usize, Arc<Reason>>;
 
 /// The groups of kernels with the same outcomes for the same reasons.
 pub(crate) fn groups(

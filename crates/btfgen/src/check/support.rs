@@ -8,13 +8,13 @@ use btfgen_hub::Error;
 
 use super::functions::AttachedFunction;
 use super::layouts::{AllLayouts, Layouts};
-use super::ranges::{KernelRange, Places};
 use super::reason::Reason;
 use crate::matrix::Matrix;
 use crate::modules::ModuleType;
 use crate::needs::{Needs, Place};
 use crate::outcome::Outcome;
 use crate::packed::StoreReport;
+use crate::ranges::{KernelRange, Places};
 
 /// On which kernels some objects load, as far as their relocations decide it, and what breaks where.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use btfgen_hub::Error;
 
 pub(crate) use self::ask::{Asked, Asking};
 pub use self::survey::Survey;
-use crate::check::KernelRange;
+use crate::ranges::{KernelRange, ranges};
 
 /// The answers of all kernels of a [`Survey`] or a [`Pack`](crate::Pack).
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Facts {
 
     /// Some of the kernels as ranges.
     pub fn ranges(&self, kernels: &[&KernelId]) -> Vec<KernelRange> {
-        crate::check::ranges(self.kernels().into_iter(), kernels)
+        ranges(self.kernels().into_iter(), kernels)
     }
 
     /// The different answers to one fact, with their kernels.
