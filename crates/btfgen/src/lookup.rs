@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use btfgen_btf::Btf;
+use btfgen_btf::{Btf, Kind, Type};
 use btfgen_hub::{ErrorKind, HubKernel, Ingested, Result, load_kernel};
 use btfgen_libbpf::LoadedBtf;
 use btfgen_store::Digest;
@@ -154,15 +154,18 @@ impl Work<'_> {
             return self.stored(kernel, number, Types::WithModules);
         }
         let max_bytes = self.max_btf_bytes;
-        let is_wanted = |ty: btfgen_btf::Type<'_>| self.is_wanted(ty);
+        let is_wanted = |ty: Type<'_>| self.is_wanted(ty);
         let ingested = self
             .store
             .ingest_with_modules(kernel, own.number, max_bytes, is_wanted)?;
         self.ingested(kernel, ingested, Types::WithModules, asked)
     }
 
-    fn is_wanted(&self, ty: btfgen_btf::Type<'_>) -> bool {
-        self.questions.roots().want(ty) || self.facts.want(ty)
+    /// Whether a store that is not kept needs a type or function.
+    fn is_wanted(&self, ty: Type<'_>) -> bool {
+        // A kernel without any functions says nothing of those that are asked for.
+        let wants_functions = ty.kind() == Kind::Func && !self.questions.functions().is_empty();
+        wants_functions || self.questions.roots().want(ty) || self.facts.want(ty)
     }
 
     /// A kernel that was added, if it was not there under another name.

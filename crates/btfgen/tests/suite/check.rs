@@ -605,3 +605,23 @@ fn verdicts_are_those_of_loader_and_verifier() {
     }
     assert!(all[&Told::Loaded] > 10, "{all:?}");
 }
+
+/// Check that what kernels say about the functions that programs attach to does not depend on the type store.
+#[test]
+fn functions_without_a_store() {
+    let hub = tempfile::tempdir().expect("a temporary folder");
+    let kernel = "debian/12/x86_64/6.1.0-47-cloud-amd64";
+    let path = hub.path().join(format!("{kernel}.btf"));
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+    std::fs::copy(sample_btf(kernel), path).expect("it can be copied");
+    let [none, kept] = [StoreUse::None, StoreUse::Kept].map(|store| {
+        let pack = Pack::new().object(object("programs")).hub(hub.path());
+        pack.store(store).check().expect("it can be checked")
+    });
+    assert_eq!(none.functions, kept.functions);
+    let found = |f: &btfgen::AttachedFunction| {
+        let state = &f.kernels[0].0;
+        matches!(state, btfgen::FunctionState::Found { .. })
+    };
+    assert!(none.functions.iter().any(found));
+}
