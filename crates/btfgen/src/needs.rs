@@ -281,7 +281,7 @@ impl Need {
         } else {
             name
         };
-        match keyword(self.relocation.root().kind()) {
+        match keyword(self.relocation.root()) {
             "" => name.into_owned(),
             keyword => format!("{keyword} {name}"),
         }
@@ -417,12 +417,12 @@ fn local_size(relocation: &Relocation, resolver: &mut Resolver) -> u32 {
     resolved.map_or(0, |(resolution, _)| resolution.local_size)
 }
 
-fn keyword(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Struct => "struct",
+fn keyword(ty: Type<'_>) -> &'static str {
+    match ty.kind() {
+        Kind::Fwd if ty.kind_flag() => "union",
+        Kind::Struct | Kind::Fwd => "struct",
         Kind::Union => "union",
         Kind::Enum | Kind::Enum64 => "enum",
-        Kind::Fwd => "struct",
         Kind::Func => "function",
         Kind::Var => "variable",
         _ => "",

@@ -211,12 +211,12 @@ fn refusals_without_a_kernel() {
         ("lshift_u64 struct nonsense.four[1]", Some(Refusal::Invalid)),
         ("rshift_u64 struct nonsense.four[1]", Some(Refusal::Invalid)),
         ("signed struct straddling.bits", Some(Refusal::TooLarge)),
-        ("type_size struct thread_union", Some(Refusal::Invalid)),
+        ("type_size union thread_union", Some(Refusal::Invalid)),
         ("byte_off struct nonsense.four[3]", None),
         ("byte_off struct nonsense.flexible[5]", None),
         ("byte_sz struct nonsense.four[1]", None),
         ("field_exists struct straddling.bits", None),
-        ("type_exists struct thread_union", None),
+        ("type_exists union thread_union", None),
     ] {
         assert_eq!(refusal(text), expected, "{text}");
     }
