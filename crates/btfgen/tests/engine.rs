@@ -11,6 +11,7 @@ mod suite {
     mod judges;
     mod libbpf_versions;
     mod loader;
+    mod log;
     mod made_up;
     mod modules;
     mod objects;
