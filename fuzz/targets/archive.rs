@@ -227,9 +227,12 @@ fn check_facts(archive: &Archive<'_>, kernels: &[KernelId]) {
     let Ok(facts) = archive.facts() else {
         return;
     };
+    if facts.facts().is_err() {
+        return;
+    }
     for kernel in kernels.iter().take(MAX_LOOKUPS) {
         if let Ok(Some(answers)) = facts.answers(kernel) {
-            assert!(facts.facts().is_ok_and(|facts| facts.len() >= answers.len()) || facts.facts().is_err());
+            assert!(facts.facts().is_ok_and(|all| all.len() >= answers.len()));
         }
     }
 }
