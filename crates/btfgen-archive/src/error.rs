@@ -11,7 +11,7 @@ pub enum ErrorKind {
     InvalidName,
     /// A name is too long for a ustar header.
     NameTooLong,
-    /// The same kernel or file was added twice.
+    /// The same kernel or file was added twice, or two facts have one name.
     Duplicate,
     /// An entry or the whole archive exceeds a limit: see [`ArchiveOptions`](crate::ArchiveOptions).
     TooLarge,
@@ -31,7 +31,7 @@ pub enum ErrorKind {
     NoManifest,
     /// A text is not a build id, or the archive's file of build ids cannot be parsed.
     InvalidBuildId,
-    /// The archive's file of facts cannot be parsed.
+    /// The archive's file of facts cannot be parsed, or a kernel's answers are not as many as the facts.
     InvalidFacts,
     /// The bytes are not a usable BPF object.
     InvalidObject,

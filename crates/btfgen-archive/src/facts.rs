@@ -30,7 +30,7 @@ const FIRST_LINE: &str = "btfgen-facts 1\n";
 /// let mut bytes = Vec::new();
 /// Builder::new()
 ///     .add(kernel.clone(), *b"BTF")?
-///     .facts(vec![fact])
+///     .facts(vec![fact])?
 ///     .answers(kernel.clone(), vec![answered.clone()])
 ///     .write(&mut bytes)?;
 ///

@@ -3,7 +3,7 @@
 mod plan;
 mod stream;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -174,9 +174,17 @@ impl Builder {
     }
 
     /// Include facts, which all kernels answer. The last call counts.
-    pub fn facts(mut self, facts: Vec<Fact>) -> Self {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Duplicate`] if two facts have the same name, by which a program asks for them.
+    pub fn facts(mut self, facts: Vec<Fact>) -> Result<Self> {
+        let mut names = HashSet::new();
+        if let Some(same) = facts.iter().find(|fact| !names.insert(fact.name())) {
+            let message = format!("two facts have the name {}", same.name());
+            return Err(Error::new(ErrorKind::Duplicate, message));
+        }
         self.facts = facts;
-        self
+        Ok(self)
     }
 
     /// Record what a kernel answers to each of the [facts](Self::facts). The last call for a kernel counts. Answers of kernels that
@@ -198,7 +206,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`ErrorKind::NameTooLong`] with the kernel whose name is too long for ustar, [`ErrorKind::TooLarge`] for a content of
-    /// 8 GiB or an archive of 4 GiB with an index, and [`ErrorKind::Io`] if `out` fails.
+    /// 8 GiB or an archive of 4 GiB with an index, [`ErrorKind::InvalidFacts`] if a kernel has more or fewer answers than there are
+    /// facts, and [`ErrorKind::Io`] if `out` fails.
     pub fn write(self, mut out: impl Write) -> Result<Summary> {
         let Self {
             prefix,
@@ -219,6 +228,12 @@ impl Builder {
             files.insert(BUILD_IDS_NAME.to_owned(), text.into());
         }
         answers.retain(|kernel, _| kernels.contains_key(kernel));
+        let incomplete = answers.iter().find(|(_, row)| row.len() != facts.len());
+        if let (false, Some((kernel, row))) = (facts.is_empty(), incomplete) {
+            let (has, facts) = (row.len(), facts.len());
+            let message = format!("{kernel} has {has} answers to {facts} facts");
+            return Err(Error::new(ErrorKind::InvalidFacts, message));
+        }
         if !facts.is_empty() {
             let text = facts::encode(&facts, &answers).into_bytes();
             files.insert(FACTS_NAME.to_owned(), text.into());

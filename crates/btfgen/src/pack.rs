@@ -357,7 +357,7 @@ impl<'a> Pack<'a> {
     /// # Errors
     /// [`ErrorKind::Output`] if the caller claimed to write an input; the errors of [`Object::open`] and [`Hub::open`];
     /// [`ErrorKind::EmptyHub`] if there is no kernel to pack, or none could be packed; [`ErrorKind::Archive`] if an archive
-    /// cannot have the prefix or a file; [`ErrorKind::Cancelled`]; [`ErrorKind::Machine`]. With [`Pack::strict`], the error
+    /// cannot have the prefix or a file, or two facts have one name; [`ErrorKind::Cancelled`]; [`ErrorKind::Machine`]. With [`Pack::strict`], the error
     /// of the first kernel, in the order of their ids.
     pub fn build(mut self) -> Result<Packed> {
         let Gathered {
@@ -496,7 +496,7 @@ impl<'a> Pack<'a> {
         let mut builder = Builder::new()
             .hard_links(!self.copies)
             .manifest(self.manifest(needs))
-            .facts(self.facts.clone());
+            .facts(self.facts.clone())?;
         if let Some(prefix) = &self.prefix {
             builder = builder.prefix(prefix)?;
         }

@@ -1,6 +1,6 @@
 //! The file of facts in an archive.
 
-use btfgen_archive::{Archive, Builder, KernelId, Manifest};
+use btfgen_archive::{Archive, Builder, ErrorKind, KernelId, Manifest};
 use btfgen_facts::{Answer, Answered, Fact};
 
 use super::{builder, kernels, write};
@@ -33,7 +33,7 @@ fn answers(seed: usize) -> Vec<Answered> {
 fn round_trip() {
     let kernels = kernels(300, 100, 800);
     for index in [false, true] {
-        let mut builder = builder(&kernels).index(index).facts(facts());
+        let mut builder = builder(&kernels).index(index).facts(facts()).unwrap();
         builder = builder.prefix("some/folder").unwrap();
         for (n, kernel) in kernels.keys().enumerate().filter(|(n, _)| n % 3 > 0) {
             builder = builder.answers(kernel.clone(), answers(n));
@@ -59,7 +59,7 @@ fn only_what_is_added() {
     let add = |builder: Builder, (n, kernel): (usize, &KernelId)| {
         builder.answers(kernel.clone(), answers(n))
     };
-    let start = || builder(&kernels).facts(facts());
+    let start = || builder(&kernels).facts(facts()).unwrap();
     let forward = write(kernels.keys().enumerate().fold(start(), add));
     let keys: Vec<_> = kernels.keys().enumerate().collect();
     let with_absent = start().answers(absent.clone(), answers(1));
@@ -67,7 +67,7 @@ fn only_what_is_added() {
     assert_eq!(forward, backward);
     let plain = write(builder(&kernels));
     let without = builder(&kernels).answers(absent.clone(), answers(1));
-    assert_eq!(write(without.facts(Vec::new())), plain);
+    assert_eq!(write(without.facts(Vec::new()).unwrap()), plain);
     let archive = Archive::from_bytes(&plain).unwrap();
     assert_eq!(archive.facts().unwrap().facts().unwrap(), []);
     assert_eq!(archive.facts().unwrap().answers(&absent).unwrap(), None);
@@ -79,7 +79,7 @@ fn as_specified() {
     let kernels: Vec<KernelId> = ["a/1/x86_64/5.4", "a/1/x86_64/5.5", "b/1/x86_64/5.4"]
         .map(|kernel| kernel.parse().unwrap())
         .to_vec();
-    let mut builder = Builder::new().facts(facts());
+    let mut builder = Builder::new().facts(facts()).unwrap();
     for (n, kernel) in kernels.iter().enumerate() {
         builder = builder.add(kernel.clone(), *b"BTF").unwrap();
         builder = builder.answers(kernel.clone(), answers(n % 2));
@@ -99,4 +99,19 @@ fn as_specified() {
         row 1:size:1 0:unknown\n\
         a/1/x86_64/5.5\n";
     assert_eq!(text, expected);
+}
+
+/// Check that two facts of one name are refused, and so are answers that are not as many as the facts.
+#[test]
+fn refused() {
+    let twice = vec!["a.b".parse().unwrap(), "a::b".parse().unwrap()];
+    let error = Builder::new().facts(twice).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Duplicate);
+    assert!(error.to_string().contains("a_b"), "{error}");
+    let kernels = kernels(1, 1, 8);
+    let kernel = kernels.keys().next().unwrap().clone();
+    let builder = builder(&kernels).facts(facts()).unwrap();
+    let builder = builder.answers(kernel, answers(0)[..1].to_vec());
+    let error = builder.write(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidFacts);
 }

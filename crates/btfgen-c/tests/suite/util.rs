@@ -177,7 +177,7 @@ pub(crate) fn archive_with_facts(folder: &Path, facts: &[(&str, &str)]) -> (Path
     let asked = facts.iter().map(|(fact, _)| fact.parse::<Fact>().unwrap());
     let answers = facts.iter().map(|(_, word)| Answered::from_word(word));
     let builder = Builder::new().add(this_kernel(), BTF).unwrap();
-    let builder = builder.facts(asked.collect());
+    let builder = builder.facts(asked.collect()).unwrap();
     let mut bytes = Vec::new();
     builder
         .answers(this_kernel(), answers.map(Option::unwrap).collect())

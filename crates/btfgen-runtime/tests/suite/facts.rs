@@ -14,7 +14,7 @@ const RELEASE: &str = "5.4.0-26-generic";
 fn archive(kernels: &[(&str, u32)]) -> Vec<u8> {
     let facts = ["size:task_struct", "func:tty_write"];
     let facts = facts.map(|fact| fact.parse::<Fact>().unwrap());
-    let mut builder = Builder::new().facts(facts.to_vec());
+    let mut builder = Builder::new().facts(facts.to_vec()).unwrap();
     for &(directory, bytes) in kernels {
         let kernel: KernelId = format!("{directory}/{RELEASE}").parse().unwrap();
         let answers = [Answer::Size { bytes }, Answer::Unknown];
@@ -113,7 +113,8 @@ fn missing_answers() {
     let builder = Builder::new().add(kernel, btf("text")).unwrap();
     let mut bytes = Vec::new();
     let facts = vec!["size:task_struct".parse().unwrap()];
-    builder.facts(facts).write(&mut bytes).unwrap();
+    let builder = builder.facts(facts).unwrap();
+    builder.write(&mut bytes).unwrap();
     let os_release = tempfile::NamedTempFile::new().unwrap();
     fs::write(&os_release, "ID=ubuntu\nVERSION_ID=20.04\n").unwrap();
     let lookup = lookup(&bytes, os_release.path()).facts(true);
