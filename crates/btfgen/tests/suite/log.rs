@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use btfgen::{ByteOrder, Pack};
+use btfgen_testkit::skipped;
 
 use super::store::hub;
 use super::util::{kernels, name, objects};
@@ -50,8 +51,8 @@ fn as_need(event: &str) -> Option<String> {
     Some(format!("{kind} {spec}"))
 }
 
-/// Check that a relocation finds something on a kernel exactly if libbpf's log says so, for all objects and all kernels of the
-/// sample hub in their byte order.
+/// Check that a relocation finds something on a kernel exactly if libbpf's log says so, for all objects and kernels in this machine's
+/// byte order. bpftool opens no others.
 #[test]
 fn resolved_as_logged() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -59,17 +60,27 @@ fn resolved_as_logged() {
     // With a type store of its own.
     let hub = hub(folder.path(), &kernels);
     let mut compared = [0; 2];
+    let own_order = if cfg!(target_endian = "big") {
+        ByteOrder::Big
+    } else {
+        ByteOrder::Little
+    };
     for path in objects() {
+        let is_big = name(&path).ends_with(".eb.bpf.o");
+        if is_big != (own_order == ByteOrder::Big) {
+            continue;
+        }
         let support = Pack::new().object(&path).hub(&hub).check();
         let support = support.expect("the hub can be checked");
-        let is_big = name(&path).ends_with(".eb.bpf.o");
         for group in &support.groups {
             let set = &support.matrix.sets()[group.set];
-            if (set.byte_order == ByteOrder::Big) != is_big {
+            if set.byte_order != own_order {
                 continue;
             }
             let kernel = &group.kernels[0].to_string();
             let Some(found) = log(&kernels[kernel], &path) else {
+                let object = name(&path);
+                skipped(format!("bpftool cannot relocate {object} for {kernel}"));
                 continue;
             };
             for (need, outcome) in support.needs.iter().zip(&set.outcomes) {
